@@ -1,0 +1,76 @@
+"""The names of series, and what a name says of its series.
+
+Rules of this file: a series' kind is a function of its name and of nothing else, so it is never stored or sent twice.
+Names come from the wire: they are checked here once, and are text and only text everywhere after.
+"""
+
+import unicodedata
+
+MAX_NAME_BYTES = 512
+TOTAL = "loss/total"
+GRAD_NORM_TOTAL = "grad_norm/total"
+
+_KIND_BY_PREFIX = {
+    "loss": "loss",
+    "weight": "weight",
+    "contribution": "contribution",
+    "grad_norm": "grad_norm",
+    "grad_share": "grad_share",
+    "grad_cos": "grad_cos",
+    "matrix": "matrix",
+    "count": "count",
+    "memory": "memory",
+}
+_KIND_BY_NAME = {"step_time_s": "time", "data_wait_s": "time", "lr": "lr", "clip_coef": "clip", "skipped": "count"}
+_UNIT_BY_KIND = {"time": "s", "memory": "GiB"}
+
+
+def loss(component: str) -> str:
+    return f"loss/{component}"
+
+
+def weight(component: str) -> str:
+    return f"weight/{component}"
+
+
+def contribution(component: str) -> str:
+    return f"contribution/{component}"
+
+
+def grad_norm(group: str) -> str:
+    return f"grad_norm/{group}"
+
+
+def matrix(name: str, norm: str) -> str:
+    return f"matrix/{name}/{norm}"
+
+
+def kind_of(name: str) -> str:
+    """The kind of a series: `loss`, `weight`, `grad_norm`, ...; `scalar` for whatever else a user logs."""
+    prefix, slash, _ = name.partition("/")
+    if slash and prefix in _KIND_BY_PREFIX:
+        return _KIND_BY_PREFIX[prefix]
+    return _KIND_BY_NAME.get(name, "scalar")
+
+
+def unit_of(name: str) -> str:
+    """The unit of a series, empty when it has none."""
+    return _UNIT_BY_KIND.get(kind_of(name), "")
+
+
+def fault_in(name: object) -> str | None:
+    """Why `name` cannot be a name, or None: it must be 1 to 512 bytes of text without control characters."""
+    if not isinstance(name, str):
+        return "it is not a text"
+    if not name:
+        return "it is empty"
+    try:
+        size_bytes = len(name.encode())
+    except UnicodeEncodeError:
+        return "it is not valid Unicode"
+    if size_bytes > MAX_NAME_BYTES:
+        return f"it has {size_bytes} bytes, at most {MAX_NAME_BYTES} are allowed"
+    # Cc control, Cs surrogate, Cf format (bidi overrides make one name look like another)
+    if any(unicodedata.category(char) in ("Cc", "Cs", "Cf") for char in name):
+        return "it contains a control or formatting character"
+    return None
