@@ -1,0 +1,33 @@
+"""lossguard: the live health monitor for PyTorch training. `import lossguard as lg`, then `lg.init(...)`.
+
+Rules of this file: the public names, and nothing that imports torch or a server.
+"""
+
+from .contracts import at_least, at_most, bounded, matrix
+from .controls import Controls
+from .curriculum import Curriculum, Ramp, Stage, ramp
+from .errors import ConfigError, LossguardError, NotAScalar, UnknownComponent
+from .run import Run
+
+__version__ = "0.1.0"
+
+from .start import init  # after __version__, which the hello carries
+
+__all__ = [
+    "ConfigError",
+    "Controls",
+    "Curriculum",
+    "LossguardError",
+    "NotAScalar",
+    "Ramp",
+    "Run",
+    "Stage",
+    "UnknownComponent",
+    "__version__",
+    "at_least",
+    "at_most",
+    "bounded",
+    "init",
+    "matrix",
+    "ramp",
+]

@@ -1,0 +1,178 @@
+"""Commands on the trainer's side: what is allowed, and their application at a step boundary.
+
+Rules of this file:
+- The server is treated as hostile: a command is a known kind with checked arguments within the script's own bounds, or
+  it is rejected with a reason that reaches the page.
+- `offer` runs in the link thread and only queues; `apply` runs in the training thread, at a boundary, in number order.
+- A command is applied at most once: numbers at or below the last one seen are ignored.
+"""
+
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import ConfigError
+from .protocol.messages import COMMAND_KINDS, Command, ControlsSpec
+from .schedule import Schedule
+
+PAUSE_MAX_S = 6 * 3600.0  # idle accelerators are taken away by many clusters within hours
+_WAKE_S = 1.0  # how often a paused trainer looks at the clock; commands wake it at once
+
+Report = Callable[[Command, int, dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What an operator may do to this run.
+
+    `kinds`: allowed kinds of command (all by default; () forbids control). `weight_bounds`: (low, high) a component;
+    without one, from 0 to ten times the highest planned weight, at least 1. `pause_max_s`: a pause ends by itself then.
+    """
+
+    weight_bounds: Mapping[str, tuple[float, float]] | None = None
+    kinds: tuple[str, ...] = COMMAND_KINDS
+    pause_max_s: float = PAUSE_MAX_S
+
+    def __post_init__(self) -> None:
+        if unknown := [kind for kind in self.kinds if kind not in COMMAND_KINDS]:
+            raise ConfigError(f"lg.Controls allows {unknown[0]!r}; known kinds are {', '.join(COMMAND_KINDS)}.")
+        for component, bounds in (self.weight_bounds or {}).items():
+            if not _are_bounds(bounds):
+                raise ConfigError(f"lg.Controls bounds {component!r} by {bounds!r}; give finite (low, high).")
+
+    def spec(self, schedule: Schedule) -> ControlsSpec:
+        """The controls as they cross the wire, with the bounds of every component."""
+        curriculum, given = schedule.curriculum, self.weight_bounds or {}
+        if unknown := [name for name in given if name not in curriculum.components]:
+            known = ", ".join(curriculum.components)
+            raise ConfigError(f"lg.Controls bounds {unknown[0]!r}, which no stage declares; declared are {known}.")
+        bounds = {
+            name: (float(given[name][0]), float(given[name][1]))
+            if name in given
+            else (0.0, max(1.0, 10 * curriculum.highest_weight(name)))
+            for name in curriculum.components
+        }
+        return ControlsSpec(list(self.kinds), bounds)
+
+
+class Rejected(Exception):
+    """The command cannot be applied; the text is the reason."""
+
+
+class Controller:
+    """Holds the commands between their arrival and their boundary."""
+
+    def __init__(
+        self, schedule: Schedule, spec: ControlsSpec, pause_max_s: float, report: Report, clock: Callable[[], float]
+    ) -> None:
+        self.paused = False
+        self.stopping = False
+        self._schedule, self._spec, self._report = schedule, spec, report
+        self._pause_max_s, self._clock = pause_max_s, clock
+        self._queue: deque[Command] = deque()
+        self._wake = threading.Event()
+        self._last_number = 0
+        self._before: dict[str, tuple[str, float | None, float | None]] = {}
+        self._kinds: dict[str, Callable[[Command, int], dict[str, Any]]] = {
+            "pause": self._pause,
+            "resume": self._resume,
+            "stop": self._stop,
+            "set_weight": self._set_weight,
+            "revert": self._revert,
+        }
+
+    def offer(self, command: Command) -> None:
+        """Queue a command; a repeat is dropped. Called by the link thread."""
+        if command.number <= self._last_number:
+            return
+        self._last_number = command.number
+        self._report(command, -1, {"state": "received"})
+        self._queue.append(command)
+        self._wake.set()
+
+    def apply(self, step: int) -> bool:
+        """Apply what has arrived at the boundary before `step`; stay while paused. False when the run must stop."""
+        self._apply_queued(step)
+        paused_since_s = self._clock()
+        while self.paused and not self.stopping:
+            self._wake.wait(_WAKE_S)
+            self._wake.clear()
+            self._apply_queued(step)
+            if self._clock() - paused_since_s > self._pause_max_s:
+                self.paused = False
+        return not self.stopping
+
+    def _apply_queued(self, step: int) -> None:
+        while self._queue:
+            command = self._queue.popleft()
+            try:
+                result = self._run(command, step)
+            except Rejected as rejection:
+                self._report(command, step, {"state": "rejected", "reason": str(rejection)})
+            else:
+                self._report(command, step, {"state": "applied", **result})
+
+    def _run(self, command: Command, step: int) -> dict[str, Any]:
+        if command.kind not in self._spec.kinds:
+            raise Rejected(f"this training script does not allow {command.kind!r}")
+        return self._kinds[command.kind](command, step)
+
+    def _pause(self, command: Command, step: int) -> dict[str, Any]:
+        was, self.paused = self.paused, True
+        return {"old": "paused" if was else "running", "new": "paused"}
+
+    def _resume(self, command: Command, step: int) -> dict[str, Any]:
+        was, self.paused = self.paused, False
+        return {"old": "paused" if was else "running", "new": "running"}
+
+    def _stop(self, command: Command, step: int) -> dict[str, Any]:
+        self.stopping = True
+        return {"old": "paused" if self.paused else "running", "new": "stopped"}
+
+    def _set_weight(self, command: Command, step: int) -> dict[str, Any]:
+        component, value = _text(command.args, "component"), _number(command.args, "value")
+        if component not in self._schedule.curriculum.components:
+            raise Rejected(f"this run has no component {component!r}")
+        low, high = self._spec.weight_bounds[component]
+        if not low <= value <= high:
+            raise Rejected(f"{value!r} is outside the bounds [{low:g}, {high:g}] of {component!r}")
+        return self._put(command.id, component, value, step)
+
+    def _revert(self, command: Command, step: int) -> dict[str, Any]:
+        target = _text(command.args, "command")
+        if target not in self._before:
+            raise Rejected(f"no set_weight {target!r} was applied in this process")
+        component, before, after = self._before[target]
+        if self._schedule.override_of(component) != after:
+            raise Rejected(f"the weight of {component!r} was changed again since; revert the later change first")
+        return self._put(command.id, component, before, step)
+
+    def _put(self, command_id: str, component: str, override: float | None, step: int) -> dict[str, Any]:
+        before, old = self._schedule.override_of(component), self._schedule.weight(component, step)
+        self._schedule.override(component, override)
+        self._before[command_id] = (component, before, override)
+        return {"old": old, "new": self._schedule.weight(component, step), "component": component}
+
+
+def _are_bounds(bounds: object) -> bool:
+    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
+        return False
+    low, high = bounds
+    return isinstance(low, int | float) and isinstance(high, int | float) and -math.inf < low <= high < math.inf
+
+
+def _text(args: Mapping[str, Any], key: str) -> str:
+    value = args.get(key)
+    if not isinstance(value, str):
+        raise Rejected(f"argument {key!r} must be a text, not {value!r}")
+    return value
+
+
+def _number(args: Mapping[str, Any], key: str) -> float:
+    value = args.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Rejected(f"argument {key!r} must be a finite number, not {value!r}")
+    return float(value)

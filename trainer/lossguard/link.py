@@ -1,0 +1,229 @@
+"""The one thread that talks: drains the buffer into the spool, and the spool into a websocket.
+
+Rules of this file:
+- Training never waits for anything here. The server may be absent, come later, go away, refuse.
+- What is sent is read from the spool, so memory stays bounded and a kill loses at most PUMP_S of steps.
+- One asyncio loop in one daemon thread, started at init (Python 3.12 forbids new threads at shutdown).
+- This is one of the four roofs: whatever else fails here is logged once, and the pump goes on.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
+
+from .buffer import SampleBuffer
+from .encoder import Encoder
+from .environment import Endpoint
+from .protocol.codec import decode_to_trainer, encode
+from .protocol.errors import ProtocolError
+from .protocol.messages import MAX_MESSAGE_BYTES, SUBPROTOCOL, Command, Heartbeat, Hello
+from .protocol.session import State, TrainerSession
+from .spool import Spool
+
+log = logging.getLogger("lossguard")
+
+PUMP_S = 0.05  # polling faster than 10 ms costs the training thread the GIL; 50 ms keeps a step on the page within 150
+HEARTBEAT_S = 1.0
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.2, 10.0
+OPEN_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the training thread looks like from here."""
+
+    state: str
+    step: int
+    boundary_age_s: float
+
+
+class Link(Protocol):
+    """Something that carries a buffer's content away."""
+
+    def finish(self, timeout_s: float) -> None:
+        """Deliver for up to `timeout_s`, say what is left, stop."""
+
+
+class NullLink:
+    """For mode off: nothing leaves the process."""
+
+    def finish(self, timeout_s: float) -> None:
+        """Nothing to deliver."""
+
+
+class LinkThread:
+    """Carries one stream. `endpoint` is asked anew at each attempt; None stands for offline: spool only."""
+
+    def __init__(
+        self,
+        hello: Hello,
+        buffer: SampleBuffer,
+        encoder: Encoder,
+        spool: Spool,
+        status: Callable[[], Status],
+        on_command: Callable[[Command], None],
+        endpoint: Callable[[], Endpoint] | None,
+    ) -> None:
+        self._hello, self._buffer, self._encoder, self._spool = hello, buffer, encoder, spool
+        self._status, self._on_command, self._endpoint = status, on_command, endpoint
+        self._session = TrainerSession()
+        self._finishing = threading.Event()
+        self._drained = False
+        self._warned: set[str] = set()
+        self._thread = threading.Thread(target=self._run, name="lossguard-link", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def finish(self, timeout_s: float) -> None:
+        """Drain the buffer, wait up to `timeout_s` for acknowledgements, stop; say what the server does not have."""
+        self._deadline_s = timeout_s
+        self._finishing.set()
+        self._thread.join(timeout_s + 2.0)
+        left = self._spool.last_seq - self._session.acked_seq
+        if left:
+            level = logging.INFO if self._endpoint is None else logging.WARNING
+            log.log(
+                level, "lossguard: %d messages are in %s; `lossguard sync` delivers them.", left, self._spool.folder
+            )
+
+    # -- the thread ---------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except Exception:  # the link's roof: training goes on whatever happened here
+            log.exception("lossguard's link ended; what was spooled stays in %s", self._spool.folder)
+        finally:
+            self._spool.close()
+
+    async def _main(self) -> None:
+        self._wake = asyncio.Event()
+        talking = asyncio.create_task(self._talk()) if self._endpoint is not None else None
+        while not self._finishing.is_set():
+            self._pump()
+            await asyncio.sleep(PUMP_S)
+        self._pump()
+        self._drained = True
+        self._wake.set()
+        if talking is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(talking, self._deadline_s)
+
+    def _pump(self) -> None:
+        messages = self._encoder.encode(self._buffer.drain())
+        for message in messages:
+            self._spool.append(message)
+        if messages:
+            self._wake.set()
+
+    async def _talk(self) -> None:
+        delay_s = BACKOFF_FIRST_S
+        while not self._delivered() and self._session.state is not State.CLOSED:
+            try:
+                await self._converse()
+                delay_s = BACKOFF_FIRST_S
+            except (OSError, WebSocketException, ProtocolError, ValueError, EOFError) as error:
+                delay_s = BACKOFF_FIRST_S if self._session.state is State.STREAMING else min(2 * delay_s, BACKOFF_MAX_S)
+                if self._is_final(error):
+                    return
+            finally:
+                self._session.disconnect()
+            await self._sleep(random.uniform(delay_s / 2, delay_s))
+
+    async def _sleep(self, seconds: float) -> None:
+        # a finish that is waiting for the server gets a try at once, then goes on trying until its deadline
+        for _ in range(max(1, int(seconds / 0.1))):
+            await asyncio.sleep(0.1)
+            if self._finishing.is_set():
+                return
+
+    async def _converse(self) -> None:
+        assert self._endpoint is not None
+        endpoint = self._endpoint()
+        if endpoint.reveals_token:
+            self._warn("its token travels unencrypted to another machine; use https", endpoint.url)
+        headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
+        async with connect(
+            endpoint.url,
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            additional_headers=headers,
+            compression=None,
+            max_size=MAX_MESSAGE_BYTES,
+            open_timeout=OPEN_TIMEOUT_S,
+            close_timeout=1.0,
+            ping_interval=10.0,
+            ping_timeout=10.0,
+            proxy=None,
+            user_agent_header=None,
+        ) as socket:
+            await socket.send(encode(self._session.connect(self._hello)))
+            reading = asyncio.create_task(self._read(socket))
+            try:
+                await self._write(socket, reading)
+            finally:
+                reading.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await reading
+
+    async def _read(self, socket: ClientConnection) -> None:
+        async for data in socket:
+            if isinstance(data, str):
+                continue
+            command = self._session.receive(decode_to_trainer(data))
+            if command is not None:
+                self._on_command(command)
+            self._spool.acknowledged(self._session.acked_seq)
+            self._wake.set()
+
+    async def _write(self, socket: ClientConnection, reading: "asyncio.Task[None]") -> None:
+        beat_due_s = 0.0
+        loop = asyncio.get_running_loop()
+        while not reading.done() and not self._delivered() and self._session.state is not State.CLOSED:
+            self._wake.clear()
+            while (seq := self._session.next_to_send(self._spool.last_seq)) is not None:
+                await socket.send(self._spool.read(seq))
+                self._session.sent(seq)
+            if self._session.state is State.STREAMING and loop.time() >= beat_due_s:
+                await socket.send(encode(self._heartbeat()))
+                beat_due_s = loop.time() + HEARTBEAT_S
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), HEARTBEAT_S / 4)
+        if reading.done() and not reading.cancelled() and (error := reading.exception()) is not None:
+            raise error
+
+    def _heartbeat(self) -> Heartbeat:
+        status = self._status()
+        return Heartbeat(
+            state=status.state,
+            step=status.step,
+            boundary_age_s=status.boundary_age_s,
+            points_queued=len(self._buffer) + self._spool.last_seq - self._session.acked_seq,
+            points_dropped=self._buffer.points_dropped + self._spool.points_lost,
+        )
+
+    def _delivered(self) -> bool:
+        return self._drained and self._session.acked_seq >= self._spool.last_seq
+
+    def _is_final(self, error: Exception) -> bool:
+        if isinstance(error, InvalidStatus) and error.response.status_code in (401, 403):
+            self._warn("the server refuses this trainer's token", "set LOSSGUARD_TOKEN to one with the scope 'ingest'")
+            return True
+        if not isinstance(error, OSError | ConnectionClosed):
+            self._warn(str(error), "it keeps trying")
+        return False
+
+    def _warn(self, what: str, hint: str) -> None:
+        if what not in self._warned:
+            self._warned.add(what)
+            log.warning("lossguard: %s (%s). Data is kept in %s.", what, hint, self._spool.folder)
