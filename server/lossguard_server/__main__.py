@@ -1,0 +1,7 @@
+"""`python -m lossguard_server`: the same as the `lossguard` command."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,106 @@
+"""A client of the server's HTTP surface, for the command line.
+
+Rules of this file: whatever goes wrong becomes a Refused with one sentence and a hint; the address and the token come
+from LOSSGUARD_URL and LOSSGUARD_TOKEN, else from the data folder of the same user's server.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+DEFAULT_URL = "http://127.0.0.1:5677"
+
+
+class Refused(Exception):
+    """The server, or the way to it, said no."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+class Client:
+    """One server, one token."""
+
+    def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
+        self.url, self.token = url.rstrip("/"), token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # trust_env off: a proxy from the environment must not see a loopback token
+        self._http = httpx.Client(
+            base_url=self.url, headers=headers, timeout=10.0, trust_env=False, transport=transport
+        )
+
+    def get(self, path: str, **params: Any) -> Any:
+        """The JSON answer to a GET. Raises Refused."""
+        return self._request("GET", path, params=params)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """The JSON answer to a POST. Raises Refused."""
+        return self._request("POST", path, json=body)
+
+    def delete(self, path: str) -> Any:
+        """The JSON answer to a DELETE. Raises Refused."""
+        return self._request("DELETE", path)
+
+    def run_id(self, wanted: str) -> str:
+        """The id of the run called `wanted`: an id, the beginning of one, project/name, or a name; newest first."""
+        runs = self.get("/api/runs")["items"]
+        ways: list[Callable[[dict[str, Any]], bool]] = [
+            lambda run: run["id"] == wanted,
+            lambda run: wanted in (f"{run['project']}/{run['name']}", run["name"]),
+            lambda run: run["id"].startswith(wanted),
+        ]
+        for matches in ways:
+            found = [run["id"] for run in runs if matches(run)]
+            if found:
+                return str(found[0])
+        raise Refused(f"There is no run {wanted!r} on {self.url}.", "`lossguard runs` lists them.")
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._http.close()
+
+    def _request(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise Refused(
+                f"No lossguard server answers at {self.url} ({error}).", "Start one with `lossguard serve`."
+            ) from error
+        try:
+            answer = response.json() if response.content else {}
+        except ValueError:
+            raise Refused(
+                f"{self.url} is not a lossguard server: it answered no JSON.", "Check LOSSGUARD_URL."
+            ) from None
+        if response.is_error:
+            raise Refused(str(answer.get("message", response.reason_phrase)), str(answer.get("hint", "")))
+        return answer
+
+
+def own_client(data_dir: Path, environ: Mapping[str, str]) -> Client:
+    """The client for the server that the environment names, else for the one that keeps its data in `data_dir`."""
+    found = server_file(data_dir)
+    own_url = str(found.get("url") or DEFAULT_URL).rstrip("/")
+    url = (environ.get("LOSSGUARD_URL") or own_url).rstrip("/")
+    # the token of the data folder belongs to that server: it must not travel to another address
+    return Client(url, environ.get("LOSSGUARD_TOKEN") or (_read(data_dir / "token") if url == own_url else ""))
+
+
+def server_file(data_dir: Path) -> dict[str, Any]:
+    """What the server in `data_dir` left to be found by: url, ingest_token, pid; empty when there is none."""
+    try:
+        found = json.loads(_read(data_dir / "server.json") or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
