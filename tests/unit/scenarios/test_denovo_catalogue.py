@@ -1,0 +1,74 @@
+"""The catalogue: what it lists exists, what it does not list is refused in words, and reading it costs no torch."""
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from lossguard.errors import ConfigError
+from lossguard.scenarios import SCENARIOS, Options, UnknownChoice, find
+from lossguard.scenarios.denovo import curricula, losses
+
+
+def test_reading_the_catalogue_imports_no_torch() -> None:
+    code = "import sys, lossguard.scenarios, lossguard.scenarios.__main__ as _; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_every_entry_can_be_trained(name: str) -> None:
+    scenario = find(name)
+    assert scenario.name == name
+    assert callable(importlib.import_module(scenario.module).train)
+
+
+def test_denovo_lists_what_it_has() -> None:
+    scenario = find("denovo")
+    assert set(scenario.variants) == set(losses.PRECURSOR_LOSSES)
+    assert scenario.curricula == tuple(curricula.STAGES)
+
+
+def test_the_incident_begins_where_the_curriculum_brings_the_precursor_in() -> None:
+    truth = find("denovo").truth("log1p_x100")
+    for stage_steps in (60, 250, 10_000):
+        onset = truth.onset_step(stage_steps)
+        assert onset == stage_steps
+        assert curricula.weights_at("original", onset - 1, stage_steps)[2] == 0
+        assert curricula.weights_at("original", onset, stage_steps)[2] == 0.01
+    assert truth.first_bad == "contribution/precursor"
+    assert not set(truth.must_fire) & set(truth.must_not_fire)
+
+
+@pytest.mark.parametrize("variant", ["log1p", "l1"])
+def test_the_mends_are_healthy_runs(variant: str) -> None:
+    truth = find("denovo").truth(variant)
+    assert truth.onset_step(250) is None
+    assert truth.must_fire == ()
+    assert "nonfinite" in truth.must_not_fire
+
+
+def test_an_unknown_scenario_variant_or_curriculum_is_answered_with_what_exists() -> None:
+    with pytest.raises(UnknownChoice, match="no scenario 'denov'; choose from denovo"):
+        find("denov")
+    with pytest.raises(UnknownChoice, match="no variant of denovo 'l2'; choose from log1p_x100, log1p, l1"):
+        find("denovo").truth("l2")
+    with pytest.raises(UnknownChoice, match="no curriculum of denovo 'x'; choose from original, reduced"):
+        find("denovo").check(Options("l1", curriculum="x"))
+
+
+@pytest.mark.parametrize(
+    ("field", "options"),
+    [
+        ("steps", lambda: Options("l1", steps=0)),
+        ("stage_steps", lambda: Options("l1", stage_steps=0)),
+        ("seed", lambda: Options("l1", seed=-1)),
+        ("threads", lambda: Options("l1", threads=0)),
+        ("lr", lambda: Options("l1", lr=0.0)),
+        ("lr", lambda: Options("l1", lr=float("nan"))),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused_by_name(field: str, options: Callable[[], Options]) -> None:
+    with pytest.raises(ConfigError, match=f"{field} is"):
+        options()
