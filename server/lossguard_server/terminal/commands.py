@@ -23,6 +23,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="The live hea
 tokens = typer.Typer(no_args_is_help=True, help="Access tokens: make, list and revoke.")
 app.add_typer(tokens, name="token")
 
+DEMO_STEPS, DEMO_STAGE_STEPS = 10_000, 1_000  # at 30 to 50 steps/s the incident comes after about half a minute
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Data = Annotated[Path | None, typer.Option(help="The server's data folder.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning, or its name (newest first).")]
@@ -67,6 +69,8 @@ def demo(
     from .demo import Demo
 
     folder = data or default_data_dir(os.environ) / "demo"
+    if not headless:  # a person wants the time to look around before and after the incident
+        steps, stage_steps = steps or DEMO_STEPS, stage_steps or DEMO_STAGE_STEPS
     options = {"--variant": variant, "--steps": steps, "--stage-steps": stage_steps, "--seed": seed}
     given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
     _guarded(lambda: Demo(folder, port, [scenario, *given], headless, Console()).run())
