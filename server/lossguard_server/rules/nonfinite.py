@@ -1,0 +1,81 @@
+"""Something that must be a number is NaN or infinite.
+
+Formula   a finite test of every loss, contribution, gradient norm and matrix norm. No warm-up, no hold.
+Who       the first in the flow of computation is named, the others are listed:
+          matrices -> raw components -> contributions -> total -> gradients by group -> gradient norm.
+Defaults  one alert in a run: what turns NaN at the next step has the same cause.
+Source    Keras TerminateOnNaN and SageMaker ExplodingTensor look at the loss alone, so they cannot say where it began.
+False     none by construction in float32 and bfloat16. A float16 GradScaler probes infinity on purpose; its gradient
+alarms    norms should be logged after the skip is decided.
+Remedy    pause. Not weight 0: 0 * NaN is NaN, the component would go on poisoning the total.
+"""
+
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+
+from . import advice
+from .base import AT_ONCE, Finding, Rule, Severity, Verdict
+from .blame import blame_broken
+from .window import Window
+
+NAME = "nonfinite"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """`list_max`: how many series the message names before it counts the rest."""
+
+    list_max: int = 8
+
+
+def rule(parameters: Parameters = Parameters()) -> Rule:
+    return Rule(NAME, lambda window: judge(window, parameters), one_per_run=True)
+
+
+def judge(window: Window, parameters: Parameters) -> list[Verdict]:
+    """One verdict about the first series of this row that is not finite, or none."""
+    bad = (window.fresh & ~window.live) & (window.order < inf)
+    if not bad.any():
+        return []
+    numbers = np.flatnonzero(bad)
+    ordered = numbers[np.argsort(window.order[numbers], kind="stable")].tolist()
+    series = [window.names[number] for number in ordered]
+    return [Verdict(series[0], Severity.CRITICAL, AT_ONCE, lambda: _explain(window, series, parameters))]
+
+
+def _explain(window: Window, series: list[str], parameters: Parameters) -> Finding:
+    components = [
+        name for name in window.components.names if f"loss/{name}" in series or f"contribution/{name}" in series
+    ]
+    values = {name: float(window.values[window.index[name]]) for name in series}
+    first, others = series[0], series[1:]
+    listed = ", ".join(others[: parameters.list_max])
+    more = f" and {len(others) - parameters.list_max} more" if len(others) > parameters.list_max else ""
+    message = f"{first} is {values[first]} at step {window.step}" + (f"; then {listed}{more}." if others else ".")
+    why = f"{first} is not finite; a weight of 0 does not help, because 0 * NaN is NaN. Go back to a finite state."
+    from_step = window.step if window.reference is None else window.reference.step
+    return Finding(
+        message,
+        f"First in the flow of computation: {first} = {values[first]}. {_still_finite(window)}",
+        _component_of(first, components),
+        {"nonfinite": values},
+        blame_broken(from_step, window.step, components) if components else None,
+        advice.pause(window, why),
+    )
+
+
+def _component_of(series: str, components: list[str]) -> str | None:
+    name = series.partition("/")[2]
+    return name if series in (f"loss/{name}", f"contribution/{name}") and name in components else None
+
+
+def _still_finite(window: Window) -> str:
+    checked = window.live & (window.order < inf)
+    before = [window.names[number] for number in np.flatnonzero(checked).tolist()]
+    return (
+        f"Still finite: {', '.join(before[:8])}{', ...' if len(before) > 8 else ''}."
+        if before
+        else "Nothing else is finite."
+    )

@@ -1,0 +1,312 @@
+"""Judges every run's points as they are committed, and says which alerts changed.
+
+Rules of this file:
+- The outcome depends on the order of the rows, never on how they were cut into batches, and never on the clock.
+- A step's rows (frames of different series) are judged together: when its loss/total has come, or a row of a later
+  step, or `flush`. What still comes for a step already judged is judged by itself.
+- A rule that raises is isolated: it is reported once a run, as an alert of the rule `rule_health`; the others go on.
+- No store, no socket: the caller stores each change before it tells anybody.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from lossguard.protocol.messages import Declaration
+from lossguard.protocol.names import TOTAL
+from lossguard_server.rules import default_rules
+from lossguard_server.rules.alert import Alert, AlertChange, AlertState, Transition
+from lossguard_server.rules.base import Rule, Severity, Verdict
+from lossguard_server.rules.history import History
+from lossguard_server.rules.lifecycle import OPEN, Condition, Event, State
+from lossguard_server.rules.remedy import Remedy
+from lossguard_server.rules.window import Window
+
+__all__ = ["RULE_HEALTH", "Alert", "AlertChange", "Engine", "EngineError", "UnknownAlert"]
+
+Steps = npt.NDArray[np.int64]
+Columns = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.intp]
+Key = tuple[str, str]  # rule, series ("" for a rule of which a run has one alert at most)
+
+RULE_HEALTH = "rule_health"
+_log = logging.getLogger(__name__)
+
+
+class EngineError(Exception):
+    """The engine was asked for something that it cannot do."""
+
+
+class UnknownAlert(EngineError):
+    """No alert with this id is open in this run."""
+
+    def __init__(self, run_id: str, alert_id: str) -> None:
+        super().__init__(run_id, alert_id)
+        self.run_id, self.alert_id = run_id, alert_id
+
+
+class Engine:
+    """All runs' windows and alert lifecycles. Not thread-safe: one owner calls it, in the order of the commits."""
+
+    def __init__(
+        self, clock: Callable[[], float], new_id: Callable[[], str], rules: Sequence[Rule] | None = None
+    ) -> None:
+        """`clock` gives epoch seconds; `new_id` gives a fresh alert id; without `rules` the default set judges."""
+        self._clock, self._new_id = clock, new_id
+        self._rules = tuple(default_rules() if rules is None else rules)
+        self._runs: dict[str, _Run] = {}
+
+    def declare(self, run_id: str, declaration: Declaration) -> None:
+        """What the run is made of (stages, contracts, weight bounds); a later one replaces it. Unknown run: created."""
+        self._run(run_id).history.declare(declaration)
+
+    def observe(self, run_id: str, steps: Steps, names: list[str], columns: Columns) -> list[AlertChange]:
+        """Judge committed rows: `steps` [n] int64, `columns` [len(names), n] float64 (one rank's stream)."""
+        run, changes = self._run(run_id), list[AlertChange]()
+        ids, has_total = run.numbers_of(names), TOTAL in names
+        for step, row in zip(steps.tolist(), np.ascontiguousarray(columns.T, dtype=np.float64), strict=True):
+            run.take(step, ids, row, has_total, changes)
+        return changes
+
+    def flush(self, run_id: str) -> list[AlertChange]:
+        """Judge a step that still waits for its loss/total (call it at `finish` and when a stream falls silent)."""
+        changes: list[AlertChange] = []
+        self._run(run_id).flush(changes)
+        return changes
+
+    def acknowledge(self, run_id: str, alert_id: str) -> AlertChange:
+        """A person has seen it. Raises UnknownAlert (not open here) or IllegalTransition (acknowledged already)."""
+        return self._run(run_id).acknowledge(alert_id)
+
+    def warm(self, run_id: str, steps: Steps, names: list[str], columns: Columns) -> None:
+        """Feed history (the last 1,000 steps are plenty) to the windows without judging it. Before `restore`."""
+        run = self._run(run_id)
+        ids = run.numbers_of(names)
+        for step, row in zip(steps.tolist(), np.ascontiguousarray(columns.T, dtype=np.float64), strict=True):
+            run.history.learn(run.history.see(step, ids, row))
+
+    def restore(self, run_id: str, open_alerts: Sequence[Alert]) -> None:
+        """After a restart: the alerts that were firing or acknowledged go on where they were."""
+        run = self._run(run_id)
+        for alert in open_alerts:
+            run.restore(alert)
+
+    def open_alerts(self, run_id: str) -> list[Alert]:
+        """Alerts firing or acknowledged, oldest first, each with its last step up to date."""
+        return self._run(run_id).open_alerts()
+
+    def forget(self, run_id: str) -> None:
+        """Free a run's state (it was deleted, or ended long ago)."""
+        self._runs.pop(run_id, None)
+
+    def _run(self, run_id: str) -> "_Run":
+        if run_id not in self._runs:
+            self._runs[run_id] = _Run(run_id, self._rules, self._clock, self._new_id)
+        return self._runs[run_id]
+
+
+class _Watch:
+    """A finding's counters, and its alert once it has fired."""
+
+    def __init__(self, series: str, condition: Condition, alert: Alert | None = None) -> None:
+        self.series, self.condition, self.alert = series, condition, alert
+
+    @property
+    def is_open(self) -> bool:
+        return self.condition.state in OPEN
+
+    def now(self) -> Alert:
+        """The alert with what the counters know; only once it has fired."""
+        if self.alert is None:
+            raise EngineError(f"{self.series} has not fired.")
+        return replace(self.alert, state=_WORD[self.condition.state], last_step=self.condition.last_step)
+
+
+class _Run:
+    """One run: its history, the rows of the step that is not judged yet, and its findings."""
+
+    def __init__(
+        self, run_id: str, rules: Sequence[Rule], clock: Callable[[], float], new_id: Callable[[], str]
+    ) -> None:
+        self.run_id, self.rules = run_id, rules
+        self._single = frozenset(rule.name for rule in rules if rule.one_per_run)
+        self.history = History()
+        self._clock, self._new_id = clock, new_id
+        self._watches: dict[Key, _Watch] = {}
+        self._names: list[str] = []
+        self._ids: Numbers = np.zeros(0, dtype=np.intp)
+        self._step = -1  # the newest step taken
+        self._has_total = False  # ... and whether its total has come
+        self._waiting: list[tuple[Numbers, Columns]] = []  # ... and its rows that are not judged yet
+        self._open: frozenset[Key] = frozenset()
+        self._remedies: dict[str, Remedy] = {}
+
+    def numbers_of(self, names: list[str]) -> Numbers:
+        if names != self._names:
+            self._names, self._ids = list(names), self.history.numbers_of(names)
+        return self._ids
+
+    # -- rows to steps ----------------------------------------------------------------------------------------------
+
+    def take(self, step: int, ids: Numbers, row: Columns, has_total: bool, changes: list[AlertChange]) -> None:
+        """One row. `changes` takes what comes of it."""
+        if step < self._step and not has_total:
+            self._judge(step, ids, row, changes)  # a late value of a step that has passed
+            return
+        if step != self._step:  # a step back that has a total is a run that was rewound: it goes on from there
+            self.flush(changes)
+            self._step, self._has_total = step, False
+        self._waiting.append((ids, row))
+        self._has_total = self._has_total or has_total
+        if self._has_total:
+            self.flush(changes)
+
+    def flush(self, changes: list[AlertChange]) -> None:
+        """Judge the rows that wait."""
+        if not self._waiting:
+            return
+        parts, self._waiting = self._waiting, []
+        ids, row = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        self._judge(self._step, ids, row, changes)
+
+    # -- steps to alerts --------------------------------------------------------------------------------------------
+
+    def _judge(self, step: int, ids: Numbers, row: Columns, changes: list[AlertChange]) -> None:
+        window = self.history.see(step, ids, row, self._open, self._remedies)
+        spoken: set[Key] = set()
+        silent: set[str] = set()
+        for rule in self.rules:
+            try:
+                for verdict in rule.judge(window):
+                    key = (rule.name, "" if rule.one_per_run else verdict.series)
+                    spoken.add(key)
+                    self._count(key, verdict, window, changes)
+            except Exception as error:  # noqa: BLE001, the roof of rule isolation: one broken rule must not blind the others
+                silent.add(rule.name)
+                self._report(rule.name, step, error, changes)
+        # a rule that broke has not said that its findings are over
+        for key in sorted(key for key in self._watches if key not in spoken and key[0] not in silent):
+            self._calm(key, window, changes)
+        self.history.learn(window)
+
+    def _count(self, key: Key, verdict: Verdict, window: Window, changes: list[AlertChange]) -> None:
+        watch = self._watches.get(key) or _Watch(verdict.series, Condition())
+        condition = replace(watch.condition)  # kept only if the rule can also explain itself
+        event = condition.against(window.step, verdict.severity, verdict.hold)
+        if event is Event.HIT or (event is Event.CONFIRM and watch.condition.state in OPEN):
+            watch.condition = condition
+            self._watches[key] = watch
+            return
+        alert = self._written(key[0], verdict, watch.alert, condition, window)
+        transition: Transition = "escalated" if event is Event.WORSEN else "reopened" if watch.alert else "fired"
+        self._watches[key] = _Watch(verdict.series, condition, alert)
+        self._changed(alert, transition, changes)
+
+    def _calm(self, key: Key, window: Window, changes: list[AlertChange]) -> None:
+        watch = self._watches[key]
+        if key[0] == RULE_HEALTH or not window.carries(watch.series):
+            return
+        if watch.condition.calmly() is not Event.CLEAR:
+            return
+        if watch.condition.state is State.RESOLVED:
+            watch.alert = replace(watch.now(), resolved_step=window.step)
+            self._changed(watch.alert, "resolved", changes)
+        else:
+            del self._watches[key]
+
+    def _written(self, rule: str, verdict: Verdict, was: Alert | None, condition: Condition, window: Window) -> Alert:
+        """The alert that a verdict makes; an alert that was there keeps its id, its first step and its time."""
+        finding, series = verdict.explain(), verdict.series
+        shown = series if series in window.index else f"loss/{series.partition('/')[2]}"
+        return Alert(
+            id=was.id if was else self._new_id(),
+            run=self.run_id,
+            rule=rule,
+            series=series,
+            component=finding.component,
+            severity=(condition.severity or verdict.severity).word,
+            state="firing",
+            step=was.step if was else condition.first_step,
+            last_step=window.step,
+            fired_s=was.fired_s if was else self._clock(),
+            resolved_step=None,
+            message=finding.message,
+            evidence={"text": finding.text, "values": window.history(shown), **finding.numbers},
+            blame=finding.blame.to_dict() if finding.blame else None,
+            remedy=finding.remedy.to_dict() if finding.remedy else None,
+        )
+
+    def _report(self, rule: str, step: int, error: Exception, changes: list[AlertChange]) -> None:
+        """Say once a run that a rule is broken."""
+        key = (RULE_HEALTH, rule)
+        if key in self._watches:
+            return
+        _log.error("rule %s failed in run %s at step %d", rule, self.run_id, step, exc_info=error)
+        said = f"{type(error).__name__}: {error}"
+        condition = Condition(State.FIRING, Severity.WARNING, step, step)
+        alert = Alert(
+            id=self._new_id(),
+            run=self.run_id,
+            rule=RULE_HEALTH,
+            series=rule,
+            component=None,
+            severity="warning",
+            state="firing",
+            step=step,
+            last_step=step,
+            fired_s=self._clock(),
+            resolved_step=None,
+            message=f"The rule {rule} failed at step {step} ({said}). It goes on; the other rules are not affected.",
+            evidence={"text": said, "values": []},
+            blame=None,
+            remedy=None,
+        )
+        self._watches[key] = _Watch(rule, condition, alert)
+        self._changed(alert, "fired", changes)
+
+    def _changed(self, alert: Alert, transition: Transition, changes: list[AlertChange]) -> None:
+        changes.append(AlertChange(alert, transition))
+        self._index_open()
+
+    def _index_open(self) -> None:
+        """What the rules are told of the alerts that are open."""
+        opened = {key: watch.alert for key, watch in self._watches.items() if watch.alert and watch.is_open}
+        self._open = frozenset((rule, alert.series) for (rule, _), alert in opened.items())
+        self._remedies = {
+            alert.component: Remedy(**alert.remedy)
+            for alert in opened.values()
+            if alert.component and alert.remedy and alert.remedy["kind"] == "set_weight"
+        }
+
+    # -- alerts and persons -----------------------------------------------------------------------------------------
+
+    def acknowledge(self, alert_id: str) -> AlertChange:
+        for watch in self._watches.values():
+            if watch.alert and watch.alert.id == alert_id and watch.condition.state is not State.RESOLVED:
+                watch.condition.acknowledge()
+                watch.alert = watch.now()
+                return AlertChange(watch.alert, "acknowledged")
+        raise UnknownAlert(self.run_id, alert_id)
+
+    def open_alerts(self) -> list[Alert]:
+        alerts = [watch.now() for watch in self._watches.values() if watch.is_open]
+        return sorted(alerts, key=lambda alert: (alert.step, alert.id))
+
+    def restore(self, alert: Alert) -> None:
+        state, severity = State(alert.state), Severity[alert.severity.upper()]
+        if state not in OPEN:
+            return
+        key = (alert.rule, "" if alert.rule in self._single else alert.series)
+        self._watches[key] = _Watch(alert.series, Condition(state, severity, alert.step, alert.last_step), alert)
+        self._index_open()
+
+
+_WORD: dict[State, AlertState] = {
+    State.PENDING: "pending",
+    State.FIRING: "firing",
+    State.ACKNOWLEDGED: "acknowledged",
+    State.RESOLVED: "resolved",
+}

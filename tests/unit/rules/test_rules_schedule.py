@@ -1,0 +1,41 @@
+"""What a run declared, asked by step."""
+
+from lossguard.protocol.messages import ControlsSpec, Declaration, RampSpec, StageSpec
+from lossguard_server.rules.schedule import Schedule, Stage
+
+STAGES = [
+    StageSpec("fragments", 10, {"ce": 1.0, "spectrum": RampSpec(0.0, 0.1, 5)}),
+    StageSpec("ce only", 2, {"ce": 1.0}),
+]
+SCHEDULE = Schedule(Declaration(seq=1, components=["ce", "spectrum"], stages=STAGES))
+
+
+def test_a_stage_lasts_until_the_next_one_begins() -> None:
+    assert SCHEDULE.stage_at(1) is None
+    assert SCHEDULE.stage_at(2) == Stage(0, "ce only", 2)
+    assert SCHEDULE.stage_at(9) == Stage(0, "ce only", 2)
+    assert SCHEDULE.stage_at(10) == Stage(1, "fragments", 10)
+
+
+def test_a_ramp_is_counted_from_its_stage_and_ends() -> None:
+    assert [SCHEDULE.weight_at("spectrum", step) for step in (9, 10, 15, 99)] == [0.0, 0.0, 0.1, 0.1]
+    assert SCHEDULE.weight_at("spectrum", 12) == 0.1 * 0.4
+
+
+def test_the_aim_is_where_the_ramp_leads() -> None:
+    assert [SCHEDULE.aim_at("spectrum", step) for step in (9, 10)] == [0.0, 0.1]
+
+
+def test_a_ramp_of_no_steps_is_a_constant() -> None:
+    stages = [StageSpec("a", 0, {"x": RampSpec(0.5, 2.0, 0)})]
+    assert Schedule(Declaration(seq=1, stages=stages)).weight_at("x", 0) == 2.0
+
+
+def test_without_stages_nothing_is_known() -> None:
+    schedule = Schedule(Declaration(seq=1, components=["ce"]))
+    assert (schedule.stage_at(5), schedule.weight_at("ce", 5), schedule.aim_at("ce", 5)) == (None, None, None)
+
+
+def test_a_script_that_lists_no_kinds_is_not_asked() -> None:
+    assert Schedule(Declaration(seq=1)).allows("pause")
+    assert not Schedule(Declaration(seq=1, controls=ControlsSpec(kinds=["set_weight"]))).allows("pause")
