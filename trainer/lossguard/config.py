@@ -3,12 +3,16 @@
 Rules of this file: pure; secrets are left out by the name they go under; whatever has no JSON type becomes text.
 """
 
+import argparse
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from pathlib import PurePath
+from types import SimpleNamespace
 from typing import Any
 
 TEXT_MAX = 2_000  # characters of one value: a config is shown, not stored for replay
+CONFIG_TEXT_MAX = 100_000  # characters in all: a declaration beyond the message limit would block its stream for ever
 ITEMS_MAX = 1_000
 DEPTH_MAX = 6
 _SECRET_WORDS = ("token", "secret", "password", "passwd", "api_key", "apikey", "credential")
@@ -21,11 +25,40 @@ def plain_config(config: object) -> dict[str, Any]:
     """
     if config is None:
         return {}
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        config = dataclasses.asdict(config)
-    if not isinstance(config, Mapping):
-        config = getattr(config, "__dict__", {"config": config})
-    return {str(key): "(hidden)" if _is_secret(str(key)) else _plain(value, 0) for key, value in config.items()}
+    fields = _fields(config)
+    if fields is None:
+        fields = getattr(config, "__dict__", {"config": config})
+    return _within(_plain_fields(fields, 0))
+
+
+def _within(plain: dict[str, Any]) -> dict[str, Any]:
+    room = CONFIG_TEXT_MAX
+    kept: dict[str, Any] = {}
+    for key, value in plain.items():
+        room -= len(key) + len(repr(value))
+        if room < 0:
+            return {**kept, "...": "(the rest of the config is too long to show)"}
+        kept[key] = value
+    return kept
+
+
+def _fields(value: object) -> Mapping[Any, Any] | None:
+    # not dataclasses.asdict: it copies deeply, and a lock or a module in a config cannot be copied
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name, None) for f in dataclasses.fields(value)}
+    if isinstance(value, argparse.Namespace | SimpleNamespace):
+        return vars(value)
+    return value if isinstance(value, Mapping) else None
+
+
+def _plain_fields(fields: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+    texts = {_text(str(key)): value for key, value in fields.items()}
+    return {key: "(hidden)" if _is_secret(key) else _plain(value, depth) for key, value in texts.items()}
+
+
+def _text(text: str) -> str:
+    # a path may hold bytes that are no UTF-8 (lone surrogates), which no message can carry
+    return text[:TEXT_MAX].encode(errors="replace").decode()
 
 
 def _plain(value: object, depth: int) -> Any:
@@ -34,12 +67,16 @@ def _plain(value: object, depth: int) -> Any:
     if isinstance(value, int):
         return value if -(2**53) < value < 2**53 else str(value)
     if isinstance(value, str | PurePath):
-        return str(value)[:TEXT_MAX]
-    if depth < DEPTH_MAX and isinstance(value, Mapping):
-        return {str(k): "(hidden)" if _is_secret(str(k)) else _plain(v, depth + 1) for k, v in value.items()}
-    if depth < DEPTH_MAX and isinstance(value, list | tuple | set) and len(value) <= ITEMS_MAX:
-        return [_plain(item, depth + 1) for item in value]
-    return repr(value)[:TEXT_MAX]
+        return _text(str(value))
+    fields = _fields(value)
+    if depth >= DEPTH_MAX and (fields is not None or isinstance(value, list | tuple | set)):
+        return "..."  # not its repr, in which a secret would stand openly
+    if fields is not None:
+        return _plain_fields(fields, depth + 1)
+    if isinstance(value, list | tuple | set):
+        rest = ["..."] if len(value) > ITEMS_MAX else []
+        return [_plain(item, depth + 1) for item in itertools.islice(value, ITEMS_MAX)] + rest
+    return _text(repr(value))
 
 
 def _is_secret(key: str) -> bool:

@@ -5,15 +5,17 @@ the middle of a night. A component that a stage does not mention has the weight 
 """
 
 import itertools
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from numbers import Real
+
+import numpy as np
 
 from .errors import ConfigError
 from .protocol.frames import MAX_STEP
 from .protocol.messages import RampSpec, StageSpec
 from .protocol.names import contribution, fault_in
+from .protocol.stages import ramp_at
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,7 @@ class Ramp:
 
     def at(self, steps_into_stage: int) -> float:
         """The weight that many steps after the stage began."""
-        if steps_into_stage >= self.steps:
-            return self.end
-        return self.start + (self.end - self.start) * (steps_into_stage / self.steps)
+        return ramp_at(self.start, self.end, self.steps, steps_into_stage)
 
 
 def ramp(start: float, end: float, steps: int) -> Ramp:
@@ -120,7 +120,9 @@ class Curriculum:
 
 def is_step(value: object) -> bool:
     """True for a whole number from 0 to MAX_STEP, of whatever numeric type."""
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= MAX_STEP and value % 1 == 0
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer):
+        return False
+    return bool(0 <= value <= MAX_STEP and value % 1 == 0)
 
 
 def _checked_entry(stage: str, component: str, value: float | Ramp) -> float | Ramp:
@@ -129,10 +131,13 @@ def _checked_entry(stage: str, component: str, value: float | Ramp) -> float | R
         raise ConfigError(f"Stage {stage!r} names a component {component!r}: {fault}.")
     if component == "total":
         raise ConfigError(f"Stage {stage!r} names a component 'total'; that name is kept for the sum.")
-    return value if isinstance(value, Ramp) else _checked_weight(f"Stage {stage!r}, component {component!r}", value)
+    if isinstance(value, Ramp):
+        return ramp(value.start, value.end, value.steps)
+    return _checked_weight(f"Stage {stage!r}, component {component!r}", value)
 
 
 def _checked_weight(where: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # compared, because math.isfinite fails for an integer beyond float64
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise ConfigError(f"{where}: a weight is a finite number, not {value!r}.")
     return float(value)

@@ -1,7 +1,8 @@
 """Rows and notes to numbered messages.
 
 Rules of this file: no I/O, no clock. A series is named once, before the first frame that uses it. Rows with the same
-names become one frame; an event closes the frames before it, so that the journal keeps cause before effect.
+names become one frame; an event closes the frames before it, so that the journal keeps cause before effect, and a row
+closes the frames of other names that share a series with it, so that each series keeps its order.
 """
 
 from collections.abc import Iterable
@@ -51,6 +52,10 @@ class Encoder:
                 part = slice(at, at + VALUES_MAX)
                 self._gather(rows, Row(row.step, row.names[part], row.values[part], row.time_s), messages)
             return
+        if row.names not in rows:
+            shared = set(row.names)
+            for names in [names for names in rows if not shared.isdisjoint(names)]:
+                messages.extend(self._frames(names, rows.pop(names)))
         group = rows.setdefault(row.names, [])
         if group and (group[-1].step >= row.step or (len(group) + 1) * len(row.names) > VALUES_MAX):
             messages.extend(self._frames(row.names, group))

@@ -177,7 +177,10 @@ class Instrument:
 
     def _index_for(self, present: tuple[int, ...], device: torch.device) -> Tensor:
         if present not in self._group_index:
-            self._group_index[present] = torch.tensor([self._group_of[i] for i in present], device=device)
+            # pinned and non-blocking: made on the device directly, it would wait for the device
+            groups = [self._group_of[i] for i in present]
+            host = torch.tensor(groups, device="cpu", pin_memory=device.type == "cuda")
+            self._group_index[present] = host.to(device, non_blocking=True)
         return self._group_index[present]
 
     def _add_lr(self) -> None:

@@ -24,8 +24,8 @@ from .buffer import SampleBuffer
 from .encoder import Encoder
 from .environment import Endpoint
 from .protocol.codec import decode_to_trainer, encode
-from .protocol.errors import ProtocolError
-from .protocol.messages import MAX_MESSAGE_BYTES, SUBPROTOCOL, Command, Heartbeat, Hello
+from .protocol.errors import ProtocolError, RemoteProtocolError
+from .protocol.messages import MAX_MESSAGE_BYTES, SUBPROTOCOL, Command, Heartbeat, Hello, Welcome
 from .protocol.session import State, TrainerSession
 from .spool import Spool
 
@@ -130,15 +130,17 @@ class LinkThread:
     async def _talk(self) -> None:
         delay_s = BACKOFF_FIRST_S
         while not self._delivered() and self._session.state is not State.CLOSED:
+            acked_seq = self._session.acked_seq
             try:
                 await self._converse()
-                delay_s = BACKOFF_FIRST_S
             except (OSError, WebSocketException, ProtocolError, ValueError, EOFError) as error:
-                delay_s = BACKOFF_FIRST_S if self._session.state is State.STREAMING else min(2 * delay_s, BACKOFF_MAX_S)
                 if self._is_final(error):
                     return
             finally:
                 self._session.disconnect()
+            # only a connection that brought something forward is worth a quick next one
+            is_fruitful = self._session.acked_seq > acked_seq
+            delay_s = BACKOFF_FIRST_S if is_fruitful else min(2 * delay_s, BACKOFF_MAX_S)
             await self._sleep(random.uniform(delay_s / 2, delay_s))
 
     async def _sleep(self, seconds: float) -> None:
@@ -173,14 +175,19 @@ class LinkThread:
                 await self._write(socket, reading)
             finally:
                 reading.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await reading
+                await asyncio.gather(reading, return_exceptions=True)  # must not cover a cancellation by its own error
+            if (refusal := self._session.refusal) is not None:
+                self._warn(f"the server refuses this stream: {refusal.message}", refusal.hint or "see its log")
 
     async def _read(self, socket: ClientConnection) -> None:
         async for data in socket:
             if isinstance(data, str):
                 continue
-            command = self._session.receive(decode_to_trainer(data))
+            message = decode_to_trainer(data)
+            if isinstance(message, Welcome) and message.last_seq > self._spool.last_seq:
+                # believed, it would make us forget what was never delivered
+                raise RemoteProtocolError(f"It claims to hold {message.last_seq} messages of a stream that has fewer.")
+            command = self._session.receive(message)
             if command is not None:
                 self._on_command(command)
             self._spool.acknowledged(self._session.acked_seq)
@@ -192,7 +199,7 @@ class LinkThread:
         while not reading.done() and not self._delivered() and self._session.state is not State.CLOSED:
             self._wake.clear()
             while (seq := self._session.next_to_send(self._spool.last_seq)) is not None:
-                await socket.send(self._spool.read(seq))
+                await socket.send(self._kept(seq))
                 self._session.sent(seq)
             if self._session.state is State.STREAMING and loop.time() >= beat_due_s:
                 await socket.send(encode(self._heartbeat()))
@@ -201,6 +208,12 @@ class LinkThread:
                 await asyncio.wait_for(self._wake.wait(), HEARTBEAT_S / 4)
         if reading.done() and not reading.cancelled() and (error := reading.exception()) is not None:
             raise error
+
+    def _kept(self, seq: int) -> bytes:
+        try:
+            return self._spool.read(seq)
+        except KeyError:  # the server was set back to an older state
+            raise RemoteProtocolError(f"It asks again for message {seq}, which it had acknowledged.") from None
 
     def _heartbeat(self) -> Heartbeat:
         status = self._status()
@@ -220,10 +233,11 @@ class LinkThread:
             self._warn("the server refuses this trainer's token", "set LOSSGUARD_TOKEN to one with the scope 'ingest'")
             return True
         if not isinstance(error, OSError | ConnectionClosed):
-            self._warn(str(error), "it keeps trying")
+            self._warn(str(error), "it keeps trying", kind=type(error).__name__)
         return False
 
-    def _warn(self, what: str, hint: str) -> None:
-        if what not in self._warned:
-            self._warned.add(what)
+    def _warn(self, what: str, hint: str, kind: str = "") -> None:
+        # by kind, because the text of garbage differs each time
+        if (kind or what) not in self._warned:
+            self._warned.add(kind or what)
             log.warning("lossguard: %s (%s). Data is kept in %s.", what, hint, self._spool.folder)

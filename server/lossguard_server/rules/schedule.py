@@ -4,10 +4,10 @@ Rules of this file: intentions only. The weights in force are the run's own `wei
 which component was meant to lead, and stand in where a weight is not reported.
 """
 
-from bisect import bisect_right
 from dataclasses import dataclass
 
 from lossguard.protocol.messages import Declaration, RampSpec, StageSpec
+from lossguard.protocol.stages import planned_weight, stage_index
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,16 @@ class Schedule:
         self.weight_bounds = dict(declaration.controls.weight_bounds)
         self.kinds = frozenset(declaration.controls.kinds)
         self._stages = sorted(declaration.stages, key=lambda stage: stage.start)
-        self._starts = [stage.start for stage in self._stages]
 
     def stage_at(self, step: int) -> Stage | None:
         """The stage that `step` belongs to; None before the first one, or where none is declared."""
-        index = bisect_right(self._starts, step) - 1
-        return None if index < 0 else Stage(index, self._stages[index].name, self._stages[index].start)
+        index = stage_index(self._stages, step)
+        return None if index is None else Stage(index, self._stages[index].name, self._stages[index].start)
 
     def weight_at(self, component: str, step: int) -> float | None:
         """The weight declared for `component` at `step`; 0 where its stage does not name it; None without stages."""
         spec = self._spec_at(step)
-        return None if spec is None else _weight(spec.weights.get(component, 0.0), step - spec.start)
+        return None if spec is None else planned_weight(spec, component, step)
 
     def aim_at(self, component: str, step: int) -> float | None:
         """The weight that the stage leads to, its ramp done: what rank the component is meant to have."""
@@ -49,16 +48,9 @@ class Schedule:
         return weight.end if isinstance(weight, RampSpec) else float(weight)
 
     def allows(self, kind: str) -> bool:
-        """Whether the training script lets an operator do this; a script that lists nothing is not asked."""
-        return not self.kinds or kind in self.kinds
+        """Whether the training script lets an operator do this; a script that lists nothing allows nothing."""
+        return kind in self.kinds
 
     def _spec_at(self, step: int) -> StageSpec | None:
-        index = bisect_right(self._starts, step) - 1
-        return None if index < 0 else self._stages[index]
-
-
-def _weight(weight: float | RampSpec, steps_in: int) -> float:
-    if not isinstance(weight, RampSpec):
-        return float(weight)
-    done = 1.0 if weight.steps <= 0 else min(1.0, steps_in / weight.steps)
-    return weight.start + (weight.end - weight.start) * done
+        index = stage_index(self._stages, step)
+        return None if index is None else self._stages[index]

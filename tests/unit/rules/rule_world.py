@@ -8,11 +8,15 @@ from itertools import count
 import numpy as np
 import numpy.typing as npt
 
+from lossguard.protocol import COMMAND_KINDS
 from lossguard.protocol.messages import ContractSpec, ControlsSpec, Declaration, RampSpec, StageSpec
 from lossguard_server.rules.base import Rule, Verdict
 from lossguard_server.rules.history import History
 from lossguard_server.rules.window import Window
 from lossguard_server.services.engine import AlertChange, Engine
+
+ANYTHING = ControlsSpec(list(COMMAND_KINDS))  # a script that allows every kind of command
+UNDECLARED = Declaration(seq=1, controls=ANYTHING)
 
 Trace = dict[str, npt.NDArray[np.float64]]
 
@@ -46,14 +50,18 @@ def report_declaration(start: int = 300, low: float = 0.0, high: float = 0.1) ->
         StageSpec("ce only", 0, {"ce": 1.0}),
         StageSpec("precursor", start, {"ce": 1.0, "precursor": 0.01}),
     ]
-    controls = ControlsSpec(weight_bounds={"precursor": (low, high)})
+    controls = ControlsSpec(list(COMMAND_KINDS), {"precursor": (low, high)})
     return Declaration(seq=1, components=["ce", "precursor"], stages=stages, controls=controls)
 
 
 def declared(*contracts: ContractSpec, **stage: float | RampSpec) -> Declaration:
     """One stage with these weights, and these contracts."""
     return Declaration(
-        seq=1, components=list(stage), stages=[StageSpec("all", 0, dict(stage))], contracts=list(contracts)
+        seq=1,
+        components=list(stage),
+        stages=[StageSpec("all", 0, dict(stage))],
+        controls=ANYTHING,
+        contracts=list(contracts),
     )
 
 
@@ -62,7 +70,7 @@ def new_engine(*rules: Rule) -> Engine:
     return Engine(lambda: 0.0, lambda: f"alert-{next(ids)}", rules or None)
 
 
-def judged(trace: Trace, declaration: Declaration | None = None, *rules: Rule) -> list[AlertChange]:
+def judged(trace: Trace, declaration: Declaration | None = UNDECLARED, *rules: Rule) -> list[AlertChange]:
     """Every change of an alert in a run that logs the whole trace, step by step from 0."""
     engine = new_engine(*rules)
     if declaration is not None:
@@ -71,7 +79,7 @@ def judged(trace: Trace, declaration: Declaration | None = None, *rules: Rule) -
     return engine.observe("run", steps, list(trace), np.array(list(trace.values()))) + engine.flush("run")
 
 
-def window_at(trace: Trace, step: int, declaration: Declaration | None = None) -> Window:
+def window_at(trace: Trace, step: int, declaration: Declaration | None = UNDECLARED) -> Window:
     """What a rule sees at `step`, everything before it learned."""
     history = History()
     if declaration is not None:
@@ -82,7 +90,7 @@ def window_at(trace: Trace, step: int, declaration: Declaration | None = None) -
     return history.see(step, ids, rows[step])
 
 
-def verdicts_at(rule: Rule, trace: Trace, step: int, declaration: Declaration | None = None) -> list[Verdict]:
+def verdicts_at(rule: Rule, trace: Trace, step: int, declaration: Declaration | None = UNDECLARED) -> list[Verdict]:
     return rule.judge(window_at(trace, step, declaration))
 
 

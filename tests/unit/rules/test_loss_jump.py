@@ -5,6 +5,7 @@ import numpy as np
 from lossguard.protocol.messages import Declaration, RampSpec, StageSpec
 from lossguard_server.rules import loss_jump
 from unit.rules.rule_world import (
+    ANYTHING,
     declared,
     judged,
     new_engine,
@@ -166,6 +167,7 @@ def test_the_leading_weight_raised_by_the_schedule_is_set_back() -> None:
         {"ce": np.where(np.arange(n) < 300, 1.0, 5.0), "aux": 0.1}, {"ce": noisy(2.0, n), "aux": noisy(1.0, n)}
     )
     stages = [StageSpec("a", 0, {"ce": 1.0, "aux": 0.1}), StageSpec("b", 300, {"ce": 5.0, "aux": 0.1})]
-    (first, *_) = judged(trace, Declaration(seq=1, components=["ce", "aux"], stages=stages), RULE)
+    declaration = Declaration(seq=1, components=["ce", "aux"], stages=stages, controls=ANYTHING)
+    (first, *_) = judged(trace, declaration, RULE)
     assert first.alert.remedy is not None
     assert first.alert.remedy["args"] == {"component": "ce", "value": 1.0}

@@ -36,6 +36,7 @@ def test_without_stages_nothing_is_known() -> None:
     assert (schedule.stage_at(5), schedule.weight_at("ce", 5), schedule.aim_at("ce", 5)) == (None, None, None)
 
 
-def test_a_script_that_lists_no_kinds_is_not_asked() -> None:
-    assert Schedule(Declaration(seq=1)).allows("pause")
+def test_only_the_kinds_that_the_script_lists_are_allowed() -> None:
+    assert not Schedule(Declaration(seq=1)).allows("pause")
+    assert Schedule(Declaration(seq=1, controls=ControlsSpec(kinds=["pause"]))).allows("pause")
     assert not Schedule(Declaration(seq=1, controls=ControlsSpec(kinds=["set_weight"]))).allows("pause")
