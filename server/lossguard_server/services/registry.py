@@ -1,0 +1,60 @@
+"""All runs: those in memory, and the rest on demand.
+
+Rules of this file: owned by the event loop's thread; the database is read in a worker thread. A run that is loaded
+stays (a few kilobytes each): its points do not, those are store/points.py's.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from ..errors import UnknownRun
+from ..store import runs
+from ..store.columns import Reading
+from ..store.runs import StoredRun
+from .clock import Clock
+from .live import LiveRun
+from .restore import load_run
+
+
+class Registry:
+    """Finds runs by id."""
+
+    def __init__(self, reading: Reading, clock: Clock) -> None:
+        self._reading, self._clock = reading, clock
+        self._runs: dict[str, LiveRun] = {}
+
+    def loaded(self) -> Iterable[LiveRun]:
+        """The runs in memory."""
+        return list(self._runs.values())
+
+    def peek(self, run_id: str) -> LiveRun | None:
+        """The run when it is in memory."""
+        return self._runs.get(run_id)
+
+    async def find(self, run_id: str) -> LiveRun:
+        """The run. Raises UnknownRun, StorageError."""
+        if (run := self._runs.get(run_id)) is not None:
+            return run
+        loaded = await asyncio.to_thread(self._load, run_id)
+        if loaded is None:
+            raise UnknownRun(f"It was asked for as {run_id[:80]!r}.")
+        # another request may have been faster, and its run may have gone on since
+        return self._runs.setdefault(run_id, loaded)
+
+    async def newest_first(self) -> list[LiveRun]:
+        """Every run."""
+        return [await self.find(run_id) for run_id in await asyncio.to_thread(self._ids)]
+
+    async def opened(self, stored: StoredRun, rank: int) -> LiveRun:
+        """A connection of the run's `rank` was made."""
+        run = await self.find(stored.id)
+        run.opened(stored, rank, self._clock.monotonic_s())
+        return run
+
+    def _load(self, run_id: str) -> LiveRun | None:
+        with self._reading() as session:
+            return load_run(session, run_id)
+
+    def _ids(self) -> list[str]:
+        with self._reading() as session:
+            return [run.id for run in runs.newest_first(session)]

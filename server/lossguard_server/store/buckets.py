@@ -1,0 +1,97 @@
+"""Points to as many buckets as a chart has pixels.
+
+Rules of this file: pure. No spike and no non-finite point is lost at any width: a bucket keeps the extremes and the
+first and last value as they are, and counts each kind of non-finite value.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossguard.protocol.frames import Columns, Steps
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Parallel arrays [b], one entry a bucket that holds points.
+
+    `step` is the first step that holds a point. `min`, `max`, `mean` are of the finite values, NaN where there is none
+    (`count` - `nan` - `pos_inf` - `neg_inf` is 0 there). `first` and `last` may be non-finite.
+    """
+
+    step: Steps
+    first: Columns
+    min: Columns
+    max: Columns
+    last: Columns
+    mean: Columns
+    nan: Counts
+    pos_inf: Counts
+    neg_inf: Counts
+    count: Counts
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Lists, keys as in docs/protocol.md; null where there is no finite value."""
+        absent = self.count == self.nan + self.pos_inf + self.neg_inf
+        answer: dict[str, list[Any]] = {name: getattr(self, name).tolist() for name in self.__dataclass_fields__}
+        for name in ("min", "max", "mean"):
+            for index in np.flatnonzero(absent).tolist():
+                answer[name][index] = None
+        return answer
+
+
+def bucketise(steps: Steps, values: Columns, first_step: int, last_step: int, width: int | None) -> Buckets:
+    """At most `width` buckets of equal length over [first_step, last_step]; each point its own when they are fewer.
+
+    `steps` [n] strictly increasing, within the range; `values` [n].
+    """
+    if width is None or len(steps) <= width:
+        starts = np.arange(len(steps), dtype=np.int64)
+    else:
+        # a whole number of steps a bucket: no product that could overflow 64 bits, and edges that do not jitter
+        span = -(-(last_step - first_step + 1) // width)
+        number = (steps - first_step) // span
+        starts = np.flatnonzero(np.append(True, number[1:] != number[:-1]))
+    return _summarise(steps, values, starts)
+
+
+def _summarise(steps: Steps, values: Columns, starts: Counts) -> Buckets:
+    if len(steps) == 0:
+        no, none = np.empty(0, np.float64), np.empty(0, np.int64)
+        return Buckets(steps, no, no, no, no, no, none, none, none, none)
+    ends = np.append(starts[1:], len(steps)) - 1
+    finite = np.isfinite(values)
+    count = ends - starts + 1
+    finite_count = np.add.reduceat(finite.astype(np.int64), starts)
+    low = np.minimum.reduceat(np.where(finite, values, np.inf), starts)
+    high = np.maximum.reduceat(np.where(finite, values, -np.inf), starts)
+    absent = finite_count == 0
+    return Buckets(
+        step=steps[starts],
+        first=values[starts],
+        min=np.where(absent, np.nan, low),
+        max=np.where(absent, np.nan, high),
+        last=values[ends],
+        mean=np.where(absent, np.nan, np.clip(_means(np.where(finite, values, 0.0), finite_count, starts), low, high)),
+        nan=np.add.reduceat(np.isnan(values).astype(np.int64), starts),
+        pos_inf=np.add.reduceat((values == np.inf).astype(np.int64), starts),
+        neg_inf=np.add.reduceat((values == -np.inf).astype(np.int64), starts),
+        count=count,
+    )
+
+
+def _means(values: Columns, finite_count: Counts, starts: Counts) -> Columns:
+    """The mean of each bucket's finite values; the others are 0 in `values`."""
+    divisor = np.maximum(finite_count, 1)
+    with np.errstate(all="ignore"):
+        means = np.add.reduceat(values, starts) / divisor
+        if np.all(np.isfinite(means)):
+            return means
+        # the sum of values near the largest float overflows; the sum of their shares does not
+        lengths = np.diff(starts, append=len(values))
+        shares = np.add.reduceat(values / np.repeat(divisor, lengths), starts)
+    return np.where(np.isfinite(means), means, shares)

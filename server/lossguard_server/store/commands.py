@@ -1,0 +1,153 @@
+"""Commands of runs: queries.
+
+Rules of this file: a state changes only by `move`, a compare-and-swap; whoever calls it writes the audit row in the
+same transaction. Which changes are legal is services/command_states.py's business.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import update
+from sqlmodel import Session, col, func, select
+
+from . import json
+from .tables import CommandRow
+
+
+@dataclass(frozen=True)
+class StoredCommand:
+    """An operator's intention as the database knows it."""
+
+    id: str
+    run: str
+    number: int
+    kind: str
+    args: dict[str, Any]
+    idempotency_key: str
+    actor: str
+    reason: str | None
+    alert: str | None
+    state: str
+    created_s: float
+    step: int | None
+    old: Any
+    new: Any
+    refusal: str | None
+    history: list[dict[str, Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Keys as in docs/protocol.md."""
+        answer = dict(self.__dict__)
+        del answer["idempotency_key"]
+        return answer
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trainer reported beside the state."""
+
+    step: int | None = None
+    old: Any = None
+    new: Any = None
+    refusal: str | None = None
+
+
+def add(session: Session, command: StoredCommand) -> None:
+    """Store a new command."""
+    row = CommandRow(
+        id=command.id,
+        run_id=command.run,
+        number=command.number,
+        kind=command.kind,
+        args=json.to_text(command.args),
+        idempotency_key=command.idempotency_key,
+        actor=command.actor,
+        reason=command.reason,
+        alert=command.alert,
+        state=command.state,
+        created_s=command.created_s,
+        history=json.to_text(command.history),
+    )
+    session.add(row)
+    session.flush()
+
+
+def next_number(session: Session, run_id: str) -> int:
+    """The number of the run's next command."""
+    return session.exec(
+        select(func.coalesce(func.max(CommandRow.number), 0) + 1).where(CommandRow.run_id == run_id)
+    ).one()
+
+
+def move(
+    session: Session, command: StoredCommand, to_state: str, at_s: float, outcome: Outcome
+) -> StoredCommand | None:
+    """The command in its new state; None when it is not in `command.state` any more (somebody was faster)."""
+    history = [*command.history, {"state": to_state, "at_s": at_s}]
+    values: dict[str, Any] = {"state": to_state, "history": json.to_text(history)}
+    if outcome.step is not None:
+        values["step"] = outcome.step
+    if outcome.refusal is not None:
+        values["refusal"] = outcome.refusal
+    for name, value in (("old", outcome.old), ("new", outcome.new)):
+        if value is not None:
+            values[name] = json.to_text(value)
+    moved = session.connection().execute(
+        update(CommandRow)
+        .where(col(CommandRow.id) == command.id, col(CommandRow.state) == command.state)
+        .values(values)
+    )
+    session.expire_all()  # the update went past the session's identity map
+    return get(session, command.id) if moved.rowcount == 1 else None
+
+
+def get(session: Session, command_id: str) -> StoredCommand | None:
+    """The command, or None."""
+    row = session.get(CommandRow, command_id)
+    return None if row is None else _stored(row)
+
+
+def by_key(session: Session, run_id: str, idempotency_key: str) -> StoredCommand | None:
+    """The run's command that was given with this key, or None."""
+    row = session.exec(
+        select(CommandRow).where(CommandRow.run_id == run_id, CommandRow.idempotency_key == idempotency_key)
+    ).one_or_none()
+    return None if row is None else _stored(row)
+
+
+def newest_first(session: Session, run_id: str) -> list[StoredCommand]:
+    """Every command of the run."""
+    rows = session.exec(select(CommandRow).where(CommandRow.run_id == run_id).order_by(col(CommandRow.number).desc()))
+    return [_stored(row) for row in rows]
+
+
+def in_states(session: Session, run_id: str, states: Collection[str], after_number: int = 0) -> list[StoredCommand]:
+    """The run's commands in any of `states` and beyond `after_number`, in order of their numbers."""
+    rows = session.exec(
+        select(CommandRow)
+        .where(CommandRow.run_id == run_id, col(CommandRow.state).in_(states), CommandRow.number > after_number)
+        .order_by(col(CommandRow.number))
+    )
+    return [_stored(row) for row in rows]
+
+
+def _stored(row: CommandRow) -> StoredCommand:
+    return StoredCommand(
+        id=row.id,
+        run=row.run_id,
+        number=row.number,
+        kind=row.kind,
+        args=json.from_text(row.args),
+        idempotency_key=row.idempotency_key,
+        actor=row.actor,
+        reason=row.reason,
+        alert=row.alert,
+        state=row.state,
+        created_s=row.created_s,
+        step=row.step,
+        old=None if row.old is None else json.from_text(row.old),
+        new=None if row.new is None else json.from_text(row.new),
+        refusal=row.refusal,
+        history=json.from_text(row.history),
+    )

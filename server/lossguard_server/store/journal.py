@@ -1,0 +1,163 @@
+"""The journal: every sequenced message as it came, one row each, and the stream's fence.
+
+Rules of this file:
+- `append` is the only road in. It advances the stream's `last_seq` by compare-and-swap in the same transaction, so a
+  repeat, a hole or a second connection of the same stream cannot double or lose anything, whoever calls.
+- Rows are never changed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Table, insert, update
+from sqlmodel import Session, col, select
+
+from ..errors import OutOfOrder
+from .tables import JournalRow, StreamRow
+
+FRAME, DECLARATION, SCHEMA, EVENT = "frame", "declaration", "schema", "event"
+PAGE_BYTES = 8 << 20
+_FETCH_ROWS = 256
+_journal: Table = JournalRow.__table__  # type: ignore[attr-defined]
+# columns, not rows as objects: pages of the journal are the one place where that costs
+_entries = select(JournalRow.seq, JournalRow.kind, JournalRow.payload, JournalRow.first_step, JournalRow.last_step)
+
+
+@dataclass(frozen=True)
+class StreamKey:
+    """What names a stream."""
+
+    run: str
+    rank: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class StreamHead:
+    """How far a stream is stored (`last_seq`) and judged (`judged_seq`)."""
+
+    id: int
+    key: StreamKey
+    last_seq: int
+    judged_seq: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One message: its bytes as they came, and what a query needs to find it."""
+
+    seq: int
+    kind: str
+    payload: bytes
+    first_step: int | None = None
+    last_step: int | None = None
+
+
+def open_stream(session: Session, key: StreamKey) -> StreamHead:
+    """The stream's head; the stream is made when it is new. Its run must exist."""
+    row = session.exec(
+        select(StreamRow).where(
+            StreamRow.run_id == key.run, StreamRow.rank == key.rank, StreamRow.attempt == key.attempt
+        )
+    ).one_or_none()
+    if row is None:
+        row = StreamRow(run_id=key.run, rank=key.rank, attempt=key.attempt)
+        session.add(row)
+        session.flush()
+    return _head(row)
+
+
+def append(session: Session, stream_id: int, entries: Sequence[Entry]) -> None:
+    """Store `entries`, whose seq follow one another and the stream's last. Raises OutOfOrder, storing nothing."""
+    first, last = entries[0].seq, entries[-1].seq
+    moved = session.connection().execute(
+        update(StreamRow)
+        .where(col(StreamRow.id) == stream_id, col(StreamRow.last_seq) == first - 1)
+        .values(last_seq=last)
+    )
+    if moved.rowcount != 1:
+        stored = session.exec(select(StreamRow.last_seq).where(StreamRow.id == stream_id)).one()
+        raise OutOfOrder(expected=stored + 1)
+    if [entry.seq for entry in entries] != list(range(first, last + 1)):
+        raise OutOfOrder(expected=first)
+    session.connection().execute(
+        insert(_journal),
+        [
+            {
+                "stream_id": stream_id,
+                "seq": entry.seq,
+                "kind": entry.kind,
+                "first_step": entry.first_step,
+                "last_step": entry.last_step,
+                "payload": entry.payload,
+            }
+            for entry in entries
+        ],
+    )
+
+
+def set_judged(session: Session, stream_id: int, seq: int) -> None:
+    """Everything of the stream up to `seq` has been judged. Never goes back."""
+    session.execute(
+        update(StreamRow).where(col(StreamRow.id) == stream_id, col(StreamRow.judged_seq) < seq).values(judged_seq=seq)
+    )
+
+
+def streams(session: Session, run_id: str) -> list[StreamHead]:
+    """The run's streams, older attempts first."""
+    rows = session.exec(
+        select(StreamRow).where(StreamRow.run_id == run_id).order_by(col(StreamRow.attempt), col(StreamRow.rank))
+    )
+    return [_head(row) for row in rows]
+
+
+def unjudged(session: Session) -> list[StreamHead]:
+    """Streams with messages that the rules have not seen, of every run."""
+    rows = session.exec(select(StreamRow).where(col(StreamRow.judged_seq) < col(StreamRow.last_seq)))
+    return [_head(row) for row in rows]
+
+
+def read(session: Session, stream_id: int, after_seq: int, limit: int) -> list[Entry]:
+    """The next messages after `after_seq`, in order: at most `limit`, and not many more than PAGE_BYTES."""
+    statement = (
+        _entries.where(JournalRow.stream_id == stream_id, JournalRow.seq > after_seq)
+        .order_by(col(JournalRow.seq))
+        .limit(limit)
+        .execution_options(yield_per=_FETCH_ROWS)
+    )
+    found: list[Entry] = []
+    size_bytes = 0
+    with session.exec(statement) as rows:
+        for row in rows:
+            found.append(Entry(*row))
+            size_bytes += len(found[-1].payload)
+            if size_bytes >= PAGE_BYTES:
+                break
+    return found
+
+
+def read_tail(session: Session, stream_id: int, up_to_seq: int, frames: int, steps: int = 1 << 53) -> list[Entry]:
+    """The last frames at or before `up_to_seq`, in order: at most `frames`, within the last `steps` steps."""
+    is_before = (JournalRow.stream_id == stream_id, JournalRow.seq <= up_to_seq, JournalRow.kind == FRAME)
+    newest_first = col(JournalRow.seq).desc()
+    last_step = session.exec(select(JournalRow.last_step).where(*is_before).order_by(newest_first).limit(1)).first()
+    if last_step is None:
+        return []
+    statement = (
+        _entries.where(*is_before, col(JournalRow.last_step) > last_step - steps).order_by(newest_first).limit(frames)
+    )
+    return [Entry(*row) for row in session.exec(statement)][::-1]
+
+
+def read_definitions(session: Session, stream_id: int) -> list[Entry]:
+    """The stream's declarations and schemas, in order."""
+    # `kind != frame` is the partial index's own condition, without which SQLite would walk every frame
+    statement = _entries.where(
+        JournalRow.stream_id == stream_id, JournalRow.kind != FRAME, JournalRow.kind != EVENT
+    ).order_by(col(JournalRow.seq))
+    return [Entry(*row) for row in session.exec(statement)]
+
+
+def _head(row: StreamRow) -> StreamHead:
+    assert row.id is not None
+    return StreamHead(row.id, StreamKey(row.run_id, row.rank, row.attempt), row.last_seq, row.judged_seq)

@@ -1,0 +1,142 @@
+"""The tables of the database.
+
+Rules of this file:
+- A table is never a parse boundary (SQLModel does not validate tables) and never an answer: the wire, the tables and
+  the API are three different things.
+- A training value never lives in a REAL column: SQLite turns NaN into NULL and -0.0 into +0.0. Values stay in the
+  journal's blobs as they came. REAL columns hold only times, as labels.
+- JSON columns are TEXT, written by `store.json`.
+"""
+
+from sqlalchemy import Column, Index, Integer, LargeBinary, Text, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x4C534752  # "LSGR": tells another program's SQLite file from ours
+
+
+class RunRow(SQLModel, table=True):
+    """One training, over all its attempts."""
+
+    __tablename__ = "run"
+
+    id: str = Field(primary_key=True)
+    project: str
+    name: str
+    created_s: float
+    seen_s: float  # the last commit of any of its streams
+    world_size: int = 1
+    attempt: int = 0  # the newest
+    finish: str | None = None  # how the newest attempt ended: finished, stopped, crashed
+
+
+class StreamRow(SQLModel, table=True):
+    """One sequence of messages: a run's rank in one attempt. This row is the fence: seq advances only here."""
+
+    __tablename__ = "stream"
+    __table_args__ = (UniqueConstraint("run_id", "rank", "attempt"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: str = Field(foreign_key="run.id")
+    rank: int
+    attempt: int
+    last_seq: int = 0
+    judged_seq: int = 0  # everything up to here was judged by the rules, with its alerts in the same transaction
+
+
+class JournalRow(SQLModel, table=True):
+    """A message as it came. Immutable; everything else about points is derived from here."""
+
+    __tablename__ = "journal"
+
+    stream_id: int = Field(primary_key=True, foreign_key="stream.id")
+    seq: int = Field(primary_key=True)
+    kind: str
+    first_step: int | None = None
+    last_step: int | None = None
+    payload: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+# Declarations, schemas and events are few among many frames; opening a stream reads only them.
+Index(
+    "journal_not_frame",
+    JournalRow.__table__.c.stream_id,  # type: ignore[attr-defined]
+    JournalRow.__table__.c.seq,  # type: ignore[attr-defined]
+    sqlite_where=text("kind != 'frame'"),
+    postgresql_where=text("kind != 'frame'"),
+)
+
+
+class EventRow(SQLModel, table=True):
+    """An event of a run, in the order of its commit."""
+
+    __tablename__ = "event"
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: str = Field(foreign_key="run.id", index=True)
+    step: int
+    kind: str
+    time_s: float
+    data: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class AlertRow(SQLModel, table=True):
+    """An alert as it is now. `body` is the whole Alert as JSON."""
+
+    __tablename__ = "alert"
+
+    number: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True, autoincrement=True))
+    id: str = Field(unique=True)
+    run_id: str = Field(foreign_key="run.id", index=True)
+    state: str
+    severity: str
+    body: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class CommandRow(SQLModel, table=True):
+    """An operator's intention and what became of it."""
+
+    __tablename__ = "command"
+    __table_args__ = (UniqueConstraint("run_id", "idempotency_key"), UniqueConstraint("run_id", "number"))
+
+    id: str = Field(primary_key=True)
+    run_id: str = Field(foreign_key="run.id")
+    number: int
+    kind: str
+    args: str = Field(sa_column=Column(Text, nullable=False))
+    idempotency_key: str
+    actor: str
+    reason: str | None = None
+    alert: str | None = None
+    state: str
+    created_s: float
+    step: int | None = None
+    old: str | None = Field(default=None, sa_column=Column(Text))
+    new: str | None = Field(default=None, sa_column=Column(Text))
+    refusal: str | None = None
+    history: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class AuditRow(SQLModel, table=True):
+    """Who did what, when. Append-only."""
+
+    __tablename__ = "audit"
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: str | None = Field(default=None, index=True)
+    at_s: float
+    actor: str
+    what: str
+    detail: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class TokenRow(SQLModel, table=True):
+    """A token, of which only the SHA-256 is kept."""
+
+    __tablename__ = "token"
+
+    id: str = Field(primary_key=True)
+    name: str
+    scopes: str
+    sha256: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    created_s: float
