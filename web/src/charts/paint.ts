@@ -1,0 +1,140 @@
+/**
+ * What is painted behind and upon the curves: stage bands, contracts, mark lines, non-finite crosses.
+ *
+ * Rules of this file: it knows a canvas and two functions from values to pixels, not the chart library. All lengths are
+ * canvas pixels; `ratio` of them make one CSS pixel.
+ */
+import type { NonFinite } from "../lib/fold";
+import type { Band, Contract, Mark } from "./spec";
+import type { Theme } from "./theme";
+
+export interface Pane {
+  readonly ctx: CanvasRenderingContext2D;
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+  readonly ratio: number;
+  readonly x: (step: number) => number;
+  readonly y: (value: number) => number;
+}
+
+/** Nearer crosses than this would only make a blot; the space between them is bad all the same. */
+const CROSS_SPACING_PX = 7;
+
+function clipped(pane: Pane, paint: () => void): void {
+  const { ctx } = pane;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(pane.left, pane.top, pane.width, pane.height);
+  ctx.clip();
+  paint();
+  ctx.restore();
+}
+
+export function paintBands(pane: Pane, bands: readonly Band[], theme: Theme): void {
+  const { ctx, ratio } = pane;
+  const right = pane.left + pane.width;
+  clipped(pane, () => {
+    for (const band of bands) {
+      const from = Math.max(pane.left, pane.x(band.from));
+      const to = band.to === null ? right : Math.min(right, pane.x(band.to));
+      if (to <= from) continue;
+      if (band.isOdd) {
+        ctx.fillStyle = theme.band;
+        ctx.fillRect(from, pane.top, to - from, pane.height);
+      }
+      ctx.fillStyle = theme.bandLine;
+      if (from > pane.left) ctx.fillRect(Math.round(from), pane.top, ratio, pane.height);
+    }
+  });
+}
+
+/** How far above the plot a stage's name stands: above the glyphs of the marks. */
+const NAME_RISE_PX = 19;
+
+/** Names stand above the plot; one that does not fit the width of its band is cut, or left out. */
+export function paintBandNames(pane: Pane, bands: readonly Band[], theme: Theme): void {
+  const { ctx, ratio } = pane;
+  const right = pane.left + pane.width;
+  ctx.save();
+  ctx.font = theme.font.replace("11px", `${11 * ratio}px`);
+  ctx.textBaseline = "alphabetic";
+  ctx.textAlign = "left";
+  for (const band of bands) {
+    const from = Math.max(pane.left, pane.x(band.from));
+    const to = band.to === null ? right : Math.min(right, pane.x(band.to));
+    const name = fitted(ctx, band.name, to - from - 10 * ratio);
+    if (name === "") continue;
+    ctx.fillStyle = theme.bandLine;
+    ctx.fillRect(Math.round(from), pane.top - (NAME_RISE_PX + 10) * ratio, ratio, 12 * ratio);
+    ctx.fillStyle = theme.muted;
+    ctx.fillText(name, from + 5 * ratio, pane.top - NAME_RISE_PX * ratio);
+  }
+  ctx.restore();
+}
+
+function fitted(ctx: CanvasRenderingContext2D, name: string, room: number): string {
+  if (ctx.measureText(name).width <= room) return name;
+  for (let length = name.length - 1; length >= 4; length -= 1) {
+    const cut = `${name.slice(0, length)}…`;
+    if (ctx.measureText(cut).width <= room) return cut;
+  }
+  return "";
+}
+
+export function paintContracts(pane: Pane, contracts: readonly Contract[], theme: Theme): void {
+  clipped(pane, () => {
+    for (const { low, high } of contracts) {
+      const top = high === null ? pane.top : pane.y(high);
+      const bottom = low === null || pane.y(low) > pane.top + pane.height ? pane.top + pane.height : pane.y(low);
+      pane.ctx.fillStyle = theme.contract;
+      if (Number.isFinite(top) && Number.isFinite(bottom)) pane.ctx.fillRect(pane.left, top, pane.width, bottom - top);
+    }
+  });
+}
+
+export function paintMarks(pane: Pane, marks: readonly Mark[], theme: Theme): void {
+  const { ctx, ratio } = pane;
+  clipped(pane, () => {
+    for (const mark of marks) {
+      const x = Math.round(pane.x(mark.step)) + ratio / 2;
+      ctx.beginPath();
+      ctx.strokeStyle =
+        mark.kind === "command" ? theme.command : mark.severity === "critical" ? theme.critical : theme.warning;
+      ctx.lineWidth = ratio;
+      ctx.setLineDash(mark.kind === "command" ? [] : [3 * ratio, 3 * ratio]);
+      ctx.moveTo(x, pane.top);
+      ctx.lineTo(x, pane.top + pane.height);
+      ctx.stroke();
+    }
+  });
+}
+
+/** A cross at the top edge for every column that holds a NaN or an infinity. */
+export function paintNonFinite(pane: Pane, marks: readonly NonFinite[], theme: Theme): void {
+  const { ctx, ratio } = pane;
+  const size = 3.5 * ratio;
+  const y = pane.top + size;
+  let last = -Infinity;
+  ctx.save();
+  ctx.lineCap = "round";
+  for (const mark of [...marks].sort((a, b) => a.step - b.step)) {
+    const x = pane.x(mark.step);
+    if (x < pane.left || x > pane.left + pane.width || x - last < CROSS_SPACING_PX * ratio) continue;
+    last = x;
+    ctx.beginPath();
+    ctx.moveTo(x - size, y - size);
+    ctx.lineTo(x + size, y + size);
+    ctx.moveTo(x + size, y - size);
+    ctx.lineTo(x - size, y + size);
+    // A rim of paper keeps the cross visible upon a curve or an area.
+    ctx.strokeStyle = theme.paper;
+    ctx.lineWidth = 4.5 * ratio;
+    ctx.stroke();
+    ctx.strokeStyle = theme.critical;
+    ctx.lineWidth = 2 * ratio;
+    ctx.stroke();
+  }
+  ctx.restore();
+}

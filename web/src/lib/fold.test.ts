@@ -1,0 +1,102 @@
+import { describe, expect, it } from "vitest";
+import { type Frame, fold, lines, stack, windowOf, zoomedTo } from "./fold";
+import { SeriesBuffer } from "./series";
+
+function series(count: number, valueAt: (step: number) => number, every = 1): SeriesBuffer {
+  const buffer = new SeriesBuffer();
+  for (let step = 0; step < count; step += every) buffer.append(step, valueAt(step));
+  return buffer;
+}
+
+function drawn(frame: Frame, index: number): number[] {
+  return (frame.ys[index] ?? []).filter((value) => typeof value === "number");
+}
+
+describe("lines", () => {
+  it("give every step its place when there are fewer steps than pixels", () => {
+    const frame = lines(fold([series(5, (step) => step * 2)], { from: 0, to: 4 }, 100), false);
+    expect(frame.x).toEqual([0, 1, 2, 3, 4]);
+    expect(frame.ys).toEqual([[0, 2, 4, 6, 8]]);
+  });
+
+  it.each([100, 700, 1999])("lose no spike and no NaN at %i pixels", (width) => {
+    const buffer = series(16_000, (step) =>
+      step === 4321 ? 1e9 : step === 9999 ? -1e9 : step === 77 ? NaN : Math.sin(step),
+    );
+    const frame = lines(fold([buffer], { from: 0, to: 15_999 }, width), false);
+    expect(Math.max(...drawn(frame, 0))).toBe(1e9);
+    expect(Math.min(...drawn(frame, 0))).toBe(-1e9);
+    expect(frame.nonFinite).toHaveLength(1);
+    expect(frame.x.length).toBeLessThanOrEqual(2 * (width + 2));
+    expect([...frame.x].sort((a, b) => a - b)).toEqual(frame.x);
+  });
+
+  it("carry the mean of a column, where columns stand for many steps", () => {
+    const buffer = series(1000, (step) => (step % 2 === 0 ? 1 : 3));
+    const frame = lines(fold([buffer], { from: 0, to: 999 }, 10), false, true);
+    expect(new Set(frame.centres[0])).toEqual(new Set([2]));
+    expect(frame.centres[0]?.length).toBe(frame.x.length);
+  });
+
+  it("break at a value that cannot be drawn, and go on over a step that has none", () => {
+    const rare = series(5, () => 1, 2);
+    const bad = series(5, (step) => (step === 2 ? Infinity : 1));
+    const frame = lines(fold([rare, bad], { from: 0, to: 4 }, 100), false);
+    expect(frame.ys[0]).toEqual([1, undefined, 1, undefined, 1]);
+    expect(frame.ys[1]).toEqual([1, 1, null, 1, 1]);
+  });
+
+  it("leave out of a log axis what is not above 0", () => {
+    const frame = lines(fold([series(3, (step) => step - 1)], { from: 0, to: 2 }, 10), true);
+    expect(frame.ys).toEqual([[null, null, 1]]);
+  });
+
+  it("run to the edges of a zoomed window by their neighbours just outside", () => {
+    const frame = lines(fold([series(100, (step) => step, 10)], { from: 25, to: 55 }, 100), false);
+    expect(frame.x).toEqual([20, 30, 40, 50, 60]);
+  });
+});
+
+describe("a stack", () => {
+  it("heaps the parts under the total", () => {
+    const [a, b] = [series(3, () => 1), series(3, () => 2)];
+    const buffers = [series(3, () => 3), a, b];
+    const frame = stack(fold(buffers, { from: 0, to: 2 }, 10), buffers);
+    expect(frame.ys).toEqual([
+      [3, 3, 3],
+      [1, 1, 1],
+      [3, 3, 3],
+    ]);
+  });
+
+  it("shows in each column the step at which the total was highest", () => {
+    const at = (step: number): number => (step === 507 ? 90 : 1);
+    const buffers = [series(1000, (step) => at(step) + 1), series(1000, at), series(1000, () => 1)];
+    const frame = stack(fold(buffers, { from: 0, to: 999 }, 50), buffers);
+    expect(Math.max(...drawn(frame, 2))).toBe(91);
+    expect(Math.max(...drawn(frame, 0))).toBe(91);
+  });
+
+  it("of a part that is not finite heaps nothing and leaves a mark", () => {
+    const buffers = [series(1, () => NaN), series(1, () => NaN), series(1, () => 2)];
+    const frame = stack(fold(buffers, { from: 0, to: 1 }, 10), buffers);
+    expect(frame.ys).toEqual([[null], [0], [2]]);
+    expect(frame.nonFinite).toHaveLength(2);
+  });
+});
+
+describe("the window", () => {
+  it("is the whole run, its end, or what a person chose", () => {
+    expect(windowOf({ kind: "all" }, [0, 900])).toEqual({ from: 0, to: 900 });
+    expect(windowOf({ kind: "last", steps: 200 }, [0, 900])).toEqual({ from: 701, to: 900 });
+    expect(windowOf({ kind: "fixed", from: 5, to: 7 }, [0, 900])).toMatchObject({ from: 5, to: 7 });
+    expect(windowOf({ kind: "all" }, null)).toBeNull();
+    expect(windowOf({ kind: "all" }, [4, 4])).toEqual({ from: 4, to: 5 });
+  });
+});
+
+it("a drag asks for whole steps, and for some of them even when it is short", () => {
+  expect(zoomedTo(10.2, 90.7)).toEqual({ kind: "fixed", from: 10, to: 91 });
+  expect(zoomedTo(100.4, 100.6)).toEqual({ kind: "fixed", from: 99, to: 103 });
+  expect(zoomedTo(0.2, 0.1)).toEqual({ kind: "fixed", from: 0, to: 4 });
+});

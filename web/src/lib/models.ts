@@ -1,0 +1,340 @@
+/**
+ * What the server says, as records, and their readers.
+ *
+ * Rules of this file: docs/protocol.md sections 2 and 3 are the definition; every record is read here, once, from
+ * either surface (JSON with words for non-finite numbers, msgpack with the numbers themselves).
+ */
+import {
+  type Fields,
+  fields,
+  fieldsOrNull,
+  integerOrNull,
+  list,
+  numberOr,
+  numberOrNull,
+  oneOf,
+  text,
+  textOrNull,
+  texts,
+} from "./decode";
+
+export const RUN_STATES = ["waiting", "running", "paused", "finished", "stopped", "crashed", "lost"] as const;
+export type RunState = (typeof RUN_STATES)[number];
+export const HEALTHS = ["ok", "warning", "critical", "unknown"] as const;
+export type Health = (typeof HEALTHS)[number];
+export const ALERT_STATES = ["pending", "firing", "acknowledged", "resolved"] as const;
+export type AlertState = (typeof ALERT_STATES)[number];
+export const COMMAND_STATES = [
+  "queued",
+  "sent",
+  "received",
+  "applied",
+  "rejected",
+  "expired",
+  "superseded",
+  "cancelled",
+] as const;
+export type CommandState = (typeof COMMAND_STATES)[number];
+
+export interface Component {
+  readonly name: string;
+  readonly raw: number | null;
+  readonly weight: number | null;
+  readonly scheduledWeight: number | null;
+  readonly contribution: number | null;
+  readonly share: number | null;
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface StageMark {
+  readonly index: number;
+  readonly name: string;
+  readonly start: number;
+}
+
+export interface Run {
+  readonly id: string;
+  readonly project: string;
+  readonly name: string;
+  readonly state: RunState;
+  readonly connected: boolean;
+  readonly step: number | null;
+  readonly stage: StageMark | null;
+  readonly attempt: number;
+  readonly device: string;
+  readonly stepsPerS: number | null;
+  readonly dataAgeS: number | null;
+  readonly startedS: number | null;
+  readonly health: Health;
+  readonly critical: number;
+  readonly warning: number;
+  readonly components: readonly Component[];
+  readonly total: number | null;
+  readonly gradNorm: number | null;
+  readonly gaps: number;
+  readonly pointsQueued: number;
+  readonly pointsDropped: number;
+  readonly controls: readonly string[];
+}
+
+export interface SeriesInfo {
+  readonly name: string;
+  readonly unit: string;
+  readonly low: number | null;
+  readonly high: number | null;
+}
+
+export interface BlamePart {
+  readonly component: string;
+  readonly cause: string;
+  readonly delta: number;
+  readonly percent: number;
+}
+
+export interface Blame {
+  readonly fromStep: number | null;
+  readonly toStep: number | null;
+  readonly deltaTotal: number | null;
+  readonly parts: readonly BlamePart[];
+  readonly text: string;
+}
+
+export interface Remedy {
+  readonly kind: string;
+  readonly args: Fields;
+  readonly text: string;
+}
+
+export interface Alert {
+  readonly id: string;
+  readonly run: string;
+  readonly rule: string;
+  readonly series: string;
+  readonly component: string | null;
+  readonly severity: "critical" | "warning";
+  readonly state: AlertState;
+  readonly step: number;
+  readonly lastStep: number | null;
+  readonly resolvedStep: number | null;
+  readonly firedS: number | null;
+  readonly message: string;
+  readonly evidenceText: string;
+  readonly evidence: readonly (readonly [name: string, value: number])[];
+  readonly values: readonly (readonly [step: number, value: number])[];
+  readonly blame: Blame | null;
+  readonly remedy: Remedy | null;
+}
+
+export interface Command {
+  readonly id: string;
+  readonly run: string;
+  readonly number: number;
+  readonly kind: string;
+  readonly args: Fields;
+  readonly state: CommandState;
+  readonly createdS: number | null;
+  readonly actor: string;
+  readonly alert: string | null;
+  readonly step: number | null;
+  readonly old: number | null;
+  readonly new: number | null;
+  readonly refusal: string | null;
+  readonly history: readonly { readonly state: string; readonly atS: number | null }[];
+}
+
+export interface RunEvent {
+  readonly step: number;
+  readonly kind: string;
+  readonly timeS: number | null;
+  readonly data: Fields;
+}
+
+export interface Buckets {
+  readonly step: readonly number[];
+  readonly min: readonly (number | null)[];
+  readonly max: readonly (number | null)[];
+  readonly last: readonly (number | null)[];
+  /** of the finite values */
+  readonly mean: readonly (number | null)[];
+  readonly nan: readonly number[];
+  readonly posInf: readonly number[];
+  readonly negInf: readonly number[];
+  readonly count: readonly number[];
+}
+
+function componentOf(value: unknown): Component {
+  const f = fields(value);
+  const [low, high] = list(f["bounds"]);
+  return {
+    name: text(f["name"]),
+    raw: numberOrNull(f["raw"]),
+    weight: numberOrNull(f["weight"]),
+    scheduledWeight: numberOrNull(f["scheduled_weight"]),
+    contribution: numberOrNull(f["contribution"]),
+    share: numberOrNull(f["share"]),
+    low: numberOr(low, 0),
+    high: numberOr(high, Infinity),
+  };
+}
+
+export function stageOf(value: unknown): StageMark | null {
+  const f = fieldsOrNull(value);
+  if (f === null) return null;
+  return { index: integerOrNull(f["index"]) ?? 0, name: text(f["name"]), start: integerOrNull(f["start"]) ?? 0 };
+}
+
+export function runOf(value: unknown): Run {
+  const f = fields(value);
+  const alerts = fields(f["alerts"]);
+  return {
+    id: text(f["id"]),
+    project: text(f["project"]),
+    name: text(f["name"]),
+    state: oneOf(f["state"], RUN_STATES, "waiting"),
+    connected: f["connected"] === true,
+    step: integerOrNull(f["step"]),
+    stage: stageOf(f["stage"]),
+    attempt: integerOrNull(f["attempt"]) ?? 0,
+    device: text(f["device"]),
+    stepsPerS: numberOrNull(f["steps_per_s"]),
+    dataAgeS: numberOrNull(f["data_age_s"]),
+    startedS: numberOrNull(f["started_s"]),
+    health: oneOf(f["health"], HEALTHS, "unknown"),
+    critical: integerOrNull(alerts["critical"]) ?? 0,
+    warning: integerOrNull(alerts["warning"]) ?? 0,
+    components: list(f["components"]).map(componentOf),
+    total: numberOrNull(f["total"]),
+    gradNorm: numberOrNull(f["grad_norm"]),
+    gaps: integerOrNull(f["gaps"]) ?? list(f["gaps"]).length,
+    pointsQueued: integerOrNull(f["points_queued"]) ?? 0,
+    pointsDropped: integerOrNull(f["points_dropped"]) ?? 0,
+    controls: texts(f["controls"]),
+  };
+}
+
+export function seriesInfoOf(value: unknown): SeriesInfo {
+  const f = fields(value);
+  const contract = fields(f["contract"]);
+  return {
+    name: text(f["name"]),
+    unit: text(f["unit"]),
+    low: numberOrNull(contract["low"]),
+    high: numberOrNull(contract["high"]),
+  };
+}
+
+function blameOf(value: unknown): Blame | null {
+  const f = fieldsOrNull(value);
+  if (f === null) return null;
+  const parts = list(f["parts"]).map((part) => {
+    const p = fields(part);
+    return {
+      component: text(p["component"]),
+      cause: text(p["cause"]),
+      delta: numberOr(p["delta"], NaN),
+      percent: numberOr(p["percent"], NaN),
+    };
+  });
+  return {
+    fromStep: integerOrNull(f["from_step"]),
+    toStep: integerOrNull(f["to_step"]),
+    deltaTotal: numberOrNull(f["delta_total"]),
+    parts,
+    text: text(f["text"]),
+  };
+}
+
+function remedyOf(value: unknown): Remedy | null {
+  const f = fieldsOrNull(value);
+  return f === null ? null : { kind: text(f["kind"]), args: fields(f["args"]), text: text(f["text"]) };
+}
+
+/** The numbers of an evidence that are no series, in the order in which the rule gave them. */
+function evidenceNumbers(evidence: Fields): [string, number][] {
+  const numbers: [string, number][] = [];
+  for (const [name, value] of Object.entries(evidence)) {
+    const number = name === "text" || name === "values" ? null : numberOrNull(value);
+    if (number !== null) numbers.push([name, number]);
+  }
+  return numbers;
+}
+
+export function alertOf(value: unknown): Alert {
+  const f = fields(value);
+  const evidence = fields(f["evidence"]);
+  return {
+    id: text(f["id"]),
+    run: text(f["run"]),
+    rule: text(f["rule"]),
+    series: text(f["series"]),
+    component: textOrNull(f["component"]),
+    severity: oneOf(f["severity"], ["critical", "warning"], "warning"),
+    state: oneOf(f["state"], ALERT_STATES, "firing"),
+    step: integerOrNull(f["step"]) ?? 0,
+    lastStep: integerOrNull(f["last_step"]),
+    resolvedStep: integerOrNull(f["resolved_step"]),
+    firedS: numberOrNull(f["fired_s"]),
+    message: text(f["message"]),
+    evidenceText: text(evidence["text"]),
+    evidence: evidenceNumbers(evidence),
+    values: list(evidence["values"]).map((pair) => [numberOr(list(pair)[0], 0), numberOr(list(pair)[1], NaN)] as const),
+    blame: blameOf(f["blame"]),
+    remedy: remedyOf(f["remedy"]),
+  };
+}
+
+export function commandOf(value: unknown): Command {
+  const f = fields(value);
+  return {
+    id: text(f["id"]),
+    run: text(f["run"]),
+    number: integerOrNull(f["number"]) ?? 0,
+    kind: text(f["kind"]),
+    args: fields(f["args"]),
+    state: oneOf(f["state"], COMMAND_STATES, "queued"),
+    createdS: numberOrNull(f["created_s"]),
+    actor: text(f["actor"]),
+    alert: textOrNull(f["alert"]),
+    step: integerOrNull(f["step"]),
+    old: numberOrNull(f["old"]),
+    new: numberOrNull(f["new"]),
+    refusal: refusalOf(f["refusal"]),
+    history: list(f["history"]).map((entry) => ({
+      state: text(fields(entry)["state"]),
+      atS: numberOrNull(fields(entry)["at_s"]),
+    })),
+  };
+}
+
+/** A refusal is a sentence, or the one shape of a refusal whose message is the sentence. */
+function refusalOf(value: unknown): string | null {
+  return textOrNull(value) ?? textOrNull(fields(value)["message"]);
+}
+
+export function eventOf(value: unknown): RunEvent {
+  const f = fields(value);
+  return {
+    step: integerOrNull(f["step"]) ?? 0,
+    kind: text(f["kind"]),
+    timeS: numberOrNull(f["time_s"]),
+    data: fields(f["data"]),
+  };
+}
+
+export function bucketsOf(value: unknown): Buckets {
+  const f = fields(value);
+  const numbers = (name: string): (number | null)[] => list(f[name]).map(numberOrNull);
+  const counts = (name: string): number[] => list(f[name]).map((item) => integerOrNull(item) ?? 0);
+  return {
+    step: counts("step"),
+    min: numbers("min"),
+    max: numbers("max"),
+    last: numbers("last"),
+    mean: numbers("mean"),
+    nan: counts("nan"),
+    posInf: counts("pos_inf"),
+    negInf: counts("neg_inf"),
+    count: counts("count"),
+  };
+}

@@ -1,0 +1,175 @@
+import { describe, expect, it } from "vitest";
+import { type Buckets, bucketsOf } from "./models";
+import { NAN, NEG_INF, POS_INF, PointStore, SeriesBuffer } from "./series";
+
+function bufferWith(points: readonly (readonly [number, number])[], capacity?: number): SeriesBuffer {
+  const buffer = new SeriesBuffer(capacity);
+  for (const [step, value] of points) buffer.append(step, value);
+  return buffer;
+}
+
+function pointsOf(buffer: SeriesBuffer | undefined): [number, number][] {
+  return buffer === undefined
+    ? []
+    : Array.from({ length: buffer.length }, (_, i) => [buffer.steps[i] ?? -1, buffer.lasts[i] ?? NaN]);
+}
+
+function single(points: readonly (readonly [number, number])[]): Buckets {
+  const zeros = points.map(() => 0);
+  const values = points.map(([, value]) => value);
+  return bucketsOf({
+    step: points.map(([step]) => step),
+    first: values,
+    min: values,
+    max: values,
+    last: values,
+    mean: values,
+    nan: zeros,
+    pos_inf: zeros,
+    neg_inf: zeros,
+    count: points.map(() => 1),
+  });
+}
+
+function columns(steps: readonly number[], values: readonly number[]): Parameters<PointStore["append"]>[0] {
+  return { run: "r", names: ["a"], steps: Float64Array.from(steps), values: [Float64Array.from(values)] };
+}
+
+describe("a buffer", () => {
+  it("keeps steps unique and ascending, whatever the order in which they come", () => {
+    expect(
+      pointsOf(
+        bufferWith([
+          [1, 10],
+          [5, 50],
+          [3, 30],
+          [5, 51],
+          [0, 0],
+        ]),
+      ),
+    ).toEqual([
+      [0, 0],
+      [1, 10],
+      [3, 30],
+      [5, 51],
+    ]);
+  });
+
+  it("keeps what is not finite, by kind", () => {
+    const buffer = bufferWith([
+      [0, NaN],
+      [1, Infinity],
+      [2, -Infinity],
+      [3, 1],
+    ]);
+    expect([...buffer.flags.subarray(0, 4)]).toEqual([NAN, POS_INF, NEG_INF, 0]);
+    expect(pointsOf(buffer)[1]).toEqual([1, Infinity]);
+  });
+
+  it("answers the value in force at a step", () => {
+    const buffer = bufferWith([
+      [10, 1],
+      [20, 2],
+    ]);
+    expect([9, 10, 15, 20, 99].map((step) => buffer.valueAt(step))).toEqual([null, 1, 1, 2, 2]);
+  });
+
+  it("stays within its capacity and loses no spike, no NaN and not its newest steps", () => {
+    const buffer = new SeriesBuffer(64);
+    for (let step = 0; step < 10_000; step += 1)
+      buffer.append(step, step === 17 ? 1e6 : step === 33 ? NaN : step === 4000 ? -1e6 : 1);
+    expect(buffer.length).toBeLessThanOrEqual(64);
+    const entries = Array.from({ length: buffer.length }, (_, i) => ({
+      low: buffer.lows[i] ?? 0,
+      high: buffer.highs[i] ?? 0,
+      flags: buffer.flags[i] ?? 0,
+    }));
+    expect(Math.max(...entries.map((entry) => entry.high))).toBe(1e6);
+    expect(Math.min(...entries.map((entry) => entry.low))).toBe(-1e6);
+    expect(entries.filter((entry) => entry.flags === NAN)).toHaveLength(1);
+    expect(
+      pointsOf(buffer)
+        .slice(-10)
+        .map(([step]) => step),
+    ).toEqual([9990, 9991, 9992, 9993, 9994, 9995, 9996, 9997, 9998, 9999]);
+  });
+
+  it("keeps the mean of all that an entry covers", () => {
+    const buffer = new SeriesBuffer(64);
+    for (let step = 0; step < 5000; step += 1) buffer.append(step, step % 7 === 0 ? NaN : step % 2);
+    const entries = Array.from({ length: buffer.length }, (_, i) => buffer.entry(i));
+    const count = entries.reduce((sum, entry) => sum + entry.count, 0);
+    expect(count).toBe(5000 - Math.ceil(5000 / 7));
+    const mean = entries.reduce((sum, entry) => sum + (entry.count > 0 ? entry.mean * entry.count : 0), 0) / count;
+    expect(mean).toBeCloseTo(0.5, 2);
+  });
+
+  it("keeps the whole of a long run evenly, not only its end", () => {
+    const buffer = new SeriesBuffer(256);
+    for (let step = 0; step < 100_000; step += 1) buffer.append(step, 1);
+    const inFirstHalf = pointsOf(buffer).filter(([step]) => step < 50_000).length;
+    expect(inFirstHalf).toBeGreaterThan(40);
+  });
+});
+
+describe("the store", () => {
+  it("merges history that was loaded with live points that came meanwhile", () => {
+    const store = new PointStore();
+    store.append(columns([8, 9, 10, 11], [8, 9, 10, 11]));
+    store.load(
+      "a",
+      single([
+        [0, 0],
+        [1, 1],
+        [8, 8],
+        [9, 9],
+      ]),
+      9,
+    );
+    expect(pointsOf(store.buffers.get("a"))).toEqual([
+      [0, 0],
+      [1, 1],
+      [8, 8],
+      [9, 9],
+      [10, 10],
+      [11, 11],
+    ]);
+  });
+
+  it("does not count a step twice that a bucket covers already", () => {
+    const store = new PointStore();
+    store.append(columns([98, 99, 100], [1, 1, 2]));
+    store.load(
+      "a",
+      bucketsOf({
+        step: [0, 50],
+        min: [0, 0],
+        max: [5, 7],
+        last: [1, 1],
+        mean: [1, 1],
+        nan: [0, 0],
+        pos_inf: [0, 0],
+        neg_inf: [0, 0],
+        count: [50, 50],
+      }),
+      99,
+    );
+    expect(pointsOf(store.buffers.get("a")).map(([step]) => step)).toEqual([0, 50, 100]);
+  });
+
+  it("says when a series is new, and its extent", () => {
+    const store = new PointStore();
+    expect(store.extent()).toBeNull();
+    expect(store.append(columns([3], [1]))).toBe(true);
+    expect(store.append(columns([4], [1]))).toBe(false);
+    expect(store.extent()).toEqual([3, 4]);
+  });
+
+  it("draws a window from its detail, and whatever lies outside from all", () => {
+    const store = new PointStore();
+    store.append(columns([0, 100], [1, 1]));
+    store.setDetail({ from: 10, to: 20, buffers: new Map([["a", bufferWith([[10, 5]])]]) });
+    expect(store.view("a", 12, 18)?.length).toBe(1);
+    expect(store.view("a", 0, 18)?.length).toBe(2);
+  });
+});

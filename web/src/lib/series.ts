@@ -1,0 +1,313 @@
+/**
+ * A series as the page holds it: entries over steps, each a single point or a bucket of many.
+ *
+ * Rules of this file:
+ * - An entry keeps the lowest, highest and mean finite value, the last value and which kinds of non-finite values it
+ *   covers. Folding entries keeps all of that, so no spike and no NaN is lost however often they are folded.
+ * - Steps are unique and ascending. A point of a known step replaces it; one of an older unknown step is put in place.
+ * - A buffer is bounded: when full, its older part is folded onto an even grid, its newest part keeps every step.
+ */
+import type { Buckets } from "./models";
+import type { Columns } from "./decode";
+
+export const NAN = 1;
+export const POS_INF = 2;
+export const NEG_INF = 4;
+
+/** 60 series of 16,384 entries of 45 bytes are 44 MB: what a tab may take, and 5 minutes of every step at 50 steps/s. */
+export const CAPACITY = 16_384;
+
+export function flagOf(value: number): number {
+  if (Number.isFinite(value)) return 0;
+  if (Number.isNaN(value)) return NAN;
+  return value > 0 ? POS_INF : NEG_INF;
+}
+
+/** What a step, or a bucket of steps, holds. */
+export interface Entry {
+  /** NaN where there is no finite value; likewise `high` and `mean` */
+  readonly low: number;
+  readonly high: number;
+  readonly mean: number;
+  /** how many finite values */
+  readonly count: number;
+  /** may be non-finite */
+  readonly last: number;
+  readonly flags: number;
+}
+
+export class SeriesBuffer {
+  length = 0;
+  steps = new Float64Array(256);
+  /** NaN where the entry covers no finite value */
+  lows = new Float64Array(256);
+  highs = new Float64Array(256);
+  means = new Float64Array(256);
+  counts = new Uint32Array(256);
+  /** may be non-finite */
+  lasts = new Float64Array(256);
+  flags = new Uint8Array(256);
+
+  constructor(private readonly capacity: number = CAPACITY) {}
+
+  firstStep(): number {
+    return this.length === 0 ? -1 : (this.steps[0] ?? -1);
+  }
+
+  lastStep(): number {
+    return this.length === 0 ? -1 : (this.steps[this.length - 1] ?? -1);
+  }
+
+  append(step: number, value: number): void {
+    const flags = flagOf(value);
+    const finite = flags === 0 ? value : NaN;
+    this.put(step, { low: finite, high: finite, mean: finite, count: flags === 0 ? 1 : 0, last: value, flags });
+  }
+
+  put(step: number, entry: Entry): void {
+    if (this.length > 0 && step <= this.lastStep()) {
+      const at = this.indexFrom(step);
+      if (this.steps[at] !== step) this.openGap(at);
+      this.set(at, step, entry);
+      return;
+    }
+    if (this.length >= this.capacity) this.foldOlder();
+    this.reserve(this.length + 1);
+    this.set(this.length, step, entry);
+    this.length += 1;
+  }
+
+  entry(at: number): Entry {
+    return {
+      low: this.lows[at] ?? NaN,
+      high: this.highs[at] ?? NaN,
+      mean: this.means[at] ?? NaN,
+      count: this.counts[at] ?? 0,
+      last: this.lasts[at] ?? NaN,
+      flags: this.flags[at] ?? 0,
+    };
+  }
+
+  /** The index of the first entry at or after `step`; `length` when there is none. */
+  indexFrom(step: number): number {
+    let low = 0;
+    let high = this.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.steps[middle] ?? 0) < step) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** The index of the last entry at or before `step`; -1 when there is none. */
+  indexAt(step: number): number {
+    const at = this.indexFrom(step);
+    return at < this.length && this.steps[at] === step ? at : at - 1;
+  }
+
+  /** The value in force at `step`: the last one at or before it; null before the first. */
+  valueAt(step: number): number | null {
+    const at = this.indexAt(step);
+    return at < 0 ? null : (this.lasts[at] ?? null);
+  }
+
+  /** The highest value of the entry in force at `step`, which for a single point is its value; null when not finite. */
+  highAt(step: number): number | null {
+    const at = this.indexAt(step);
+    const high = at < 0 ? NaN : (this.highs[at] ?? NaN);
+    return Number.isNaN(high) ? null : high;
+  }
+
+  latest(): number | null {
+    return this.length === 0 ? null : (this.lasts[this.length - 1] ?? null);
+  }
+
+  private set(at: number, step: number, entry: Entry): void {
+    this.steps[at] = step;
+    this.lows[at] = entry.low;
+    this.highs[at] = entry.high;
+    this.means[at] = entry.mean;
+    this.counts[at] = entry.count;
+    this.lasts[at] = entry.last;
+    this.flags[at] = entry.flags;
+  }
+
+  private openGap(at: number): void {
+    this.reserve(this.length + 1);
+    for (const column of [this.steps, this.lows, this.highs, this.means, this.counts, this.lasts, this.flags])
+      column.copyWithin(at + 1, at, this.length);
+    this.length += 1;
+  }
+
+  private reserve(count: number): void {
+    if (count <= this.steps.length) return;
+    const size = Math.max(count, this.steps.length * 2);
+    const grown = (old: Float64Array): Float64Array<ArrayBuffer> => {
+      const column = new Float64Array(size);
+      column.set(old);
+      return column;
+    };
+    this.steps = grown(this.steps);
+    this.lows = grown(this.lows);
+    this.highs = grown(this.highs);
+    this.means = grown(this.means);
+    this.lasts = grown(this.lasts);
+    const counts = new Uint32Array(size);
+    counts.set(this.counts);
+    this.counts = counts;
+    const flags = new Uint8Array(size);
+    flags.set(this.flags);
+    this.flags = flags;
+  }
+
+  /**
+   * Folds all but the newest quarter onto an even grid of at most half the capacity. An even grid, not pairs: pairing
+   * the older half again and again would leave one entry of a long run's beginning. Cells are a power of two wide, so
+   * that a later grid's cells are whole cells of this one.
+   */
+  private foldOlder(): void {
+    const older = this.length - (this.capacity >> 2);
+    const span = (this.steps[older - 1] ?? 0) - this.firstStep() + 1;
+    const width = 2 ** Math.ceil(Math.log2(span / (this.capacity >> 1)));
+    let to = -1;
+    let cell = -1;
+    for (let at = 0; at < this.length; at += 1) {
+      const here = at < older ? Math.floor((this.steps[at] ?? 0) / width) : Infinity;
+      if (here === cell && here !== Infinity) this.foldInto(to, at);
+      else this.moveTo((to += 1), at);
+      cell = here;
+    }
+    this.length = to + 1;
+  }
+
+  private moveTo(to: number, from: number): void {
+    this.set(to, this.steps[from] ?? 0, this.entry(from));
+  }
+
+  private foldInto(to: number, from: number): void {
+    this.set(to, this.steps[to] ?? 0, merged(this.entry(to), this.entry(from)));
+  }
+}
+
+/** Two neighbouring entries as one. */
+function merged(a: Entry, b: Entry): Entry {
+  const count = a.count + b.count;
+  const sum = (a.count > 0 ? a.mean * a.count : 0) + (b.count > 0 ? b.mean * b.count : 0);
+  return {
+    low: lower(a.low, b.low),
+    high: higher(a.high, b.high),
+    mean: count > 0 ? sum / count : NaN,
+    count,
+    last: b.last,
+    flags: a.flags | b.flags,
+  };
+}
+
+/** The lower of two values of which either may be absent (NaN). */
+export function lower(a: number, b: number): number {
+  return Number.isNaN(a) || b < a ? b : a;
+}
+
+export function higher(a: number, b: number): number {
+  return Number.isNaN(a) || b > a ? b : a;
+}
+
+/** A buffer of what the server's buckets hold. */
+export function bufferOf(buckets: Buckets): SeriesBuffer {
+  // Room for live points before the first folding.
+  const buffer = new SeriesBuffer(Math.max(CAPACITY, buckets.step.length * 2));
+  buckets.step.forEach((step, i) => {
+    const flags = (buckets.nan[i] ? NAN : 0) | (buckets.posInf[i] ? POS_INF : 0) | (buckets.negInf[i] ? NEG_INF : 0);
+    const count = (buckets.count[i] ?? 0) - (buckets.nan[i] ?? 0) - (buckets.posInf[i] ?? 0) - (buckets.negInf[i] ?? 0);
+    const [low, high, mean] = [buckets.min[i] ?? NaN, buckets.max[i] ?? NaN, buckets.mean[i] ?? NaN];
+    buffer.put(step, { low, high, mean, count: Math.max(0, count), last: buckets.last[i] ?? NaN, flags });
+  });
+  return buffer;
+}
+
+/** The last step that the buckets cover: a bucket of several points may reach as far as the answer's last step. */
+export function coveredTo(buckets: Buckets, lastStep: number): number {
+  const end = buckets.step.length - 1;
+  if (end < 0) return -1;
+  return buckets.count[end] === 1 ? (buckets.step[end] ?? -1) : Math.max(lastStep, buckets.step[end] ?? -1);
+}
+
+export interface Detail {
+  readonly from: number;
+  readonly to: number;
+  readonly buffers: ReadonlyMap<string, SeriesBuffer>;
+}
+
+/** All series of the run on the screen: history by bucket, live points behind it, and the zoomed window in detail. */
+export class PointStore {
+  readonly buffers = new Map<string, SeriesBuffer>();
+  private detail: Detail | null = null;
+
+  clear(): void {
+    this.buffers.clear();
+    this.detail = null;
+  }
+
+  setDetail(detail: Detail | null): void {
+    this.detail = detail;
+  }
+
+  /** Appends live points; answers whether a series was seen for the first time. */
+  append(columns: Columns): boolean {
+    let isNew = false;
+    columns.names.forEach((name, i) => {
+      const values = columns.values[i];
+      if (values === undefined) return;
+      let buffer = this.buffers.get(name);
+      if (buffer === undefined) {
+        buffer = new SeriesBuffer();
+        this.buffers.set(name, buffer);
+        isNew = true;
+      }
+      columns.steps.forEach((step, j) => buffer.append(step, values[j] ?? NaN));
+      this.appendDetail(name, columns.steps, values);
+    });
+    return isNew;
+  }
+
+  private appendDetail(name: string, steps: Float64Array, values: Float64Array): void {
+    const detail = this.detail;
+    const buffer = detail?.buffers.get(name);
+    if (detail === null || buffer === undefined) return;
+    steps.forEach((step, j) => {
+      if (step >= detail.from && step <= detail.to) buffer.append(step, values[j] ?? NaN);
+    });
+  }
+
+  /** Puts history in; live points that came while it was loading and are newer than it stay. */
+  load(name: string, buckets: Buckets, lastStep: number): void {
+    const buffer = bufferOf(buckets);
+    const live = this.buffers.get(name);
+    if (live !== undefined) {
+      const covered = coveredTo(buckets, lastStep);
+      for (let at = live.indexFrom(covered + 1); at < live.length; at += 1)
+        buffer.put(live.steps[at] ?? 0, live.entry(at));
+    }
+    this.buffers.set(name, buffer);
+  }
+
+  /** The buffer to draw [from, to] from: the detail where it covers that, else all. */
+  view(name: string, from: number, to: number): SeriesBuffer | undefined {
+    const detail = this.detail;
+    const isCovered = detail !== null && detail.from <= from && to <= detail.to;
+    return (isCovered ? detail.buffers.get(name) : undefined) ?? this.buffers.get(name);
+  }
+
+  /** [first, last] step over all series; null while there is no point. */
+  extent(): readonly [number, number] | null {
+    let first = Infinity;
+    let last = -Infinity;
+    for (const buffer of this.buffers.values()) {
+      if (buffer.length === 0) continue;
+      first = Math.min(first, buffer.firstStep());
+      last = Math.max(last, buffer.lastStep());
+    }
+    return last < first ? null : [first, last];
+  }
+}

@@ -1,0 +1,171 @@
+import { describe, expect, it } from "vitest";
+import { alertOf, commandOf, eventOf, runOf } from "./models";
+import {
+  type Action,
+  INITIAL,
+  type State,
+  ageAt,
+  ageWord,
+  alertsOf,
+  answerTo,
+  canControl,
+  commandsOf,
+  criticalCount,
+  noticesBetween,
+  reduce,
+  worstHealth,
+} from "./state";
+
+const run = (id: string, more: Record<string, unknown> = {}): Action => ({
+  type: "run",
+  run: runOf({ id, state: "running", ...more }),
+  atMs: 0,
+});
+const after = (...actions: Action[]): State => actions.reduce(reduce, INITIAL);
+const SHOWN: Action[] = [run("r"), { type: "select", run: "r" }];
+
+describe("runs", () => {
+  it("stand newest first, and keep their place when they change", () => {
+    const state = after(
+      run("old", { started_s: 1 }),
+      run("new", { started_s: 9 }),
+      run("old", { started_s: 1, step: 5 }),
+    );
+    expect(state.order).toEqual(["new", "old"]);
+    expect(state.runs["old"]?.step).toBe(5);
+  });
+
+  it("that the server no longer names are gone", () => {
+    const state = after(run("a"), { type: "runs", runs: [runOf({ id: "b" })], atMs: 0 });
+    expect(state.order).toEqual(["b"]);
+  });
+});
+
+describe("details", () => {
+  it("of another run than the shown one are thrown away", () => {
+    const state = after(
+      ...SHOWN,
+      { type: "alert", alert: alertOf({ id: "a", run: "other" }) },
+      { type: "command", command: commandOf({ id: "c", run: "other" }) },
+      { type: "detail", run: "other", detail: { events: [eventOf({})] } },
+    );
+    expect(state.detail).toMatchObject({ alerts: {}, commands: {}, events: [] });
+  });
+
+  it("that come twice change nothing", () => {
+    const event: Action = { type: "event", run: "r", event: eventOf({ step: 1, kind: "gap", time_s: 2 }) };
+    const alert: Action = { type: "alert", alert: alertOf({ id: "a", run: "r" }) };
+    const state = after(...SHOWN, event, event, alert, alert);
+    expect(state.detail.events).toHaveLength(1);
+    expect(alertsOf(state.detail)).toHaveLength(1);
+  });
+
+  it("begin anew with another run", () => {
+    const state = after(
+      ...SHOWN,
+      { type: "alert", alert: alertOf({ id: "a", run: "r" }) },
+      { type: "select", run: "s" },
+    );
+    expect(alertsOf(state.detail)).toEqual([]);
+  });
+});
+
+describe("a command", () => {
+  const at = (...states: string[]): Action => ({
+    type: "command",
+    command: commandOf({
+      id: "c",
+      run: "r",
+      alert: "a",
+      state: states.at(-1),
+      history: states.map((state) => ({ state, at_s: 1 })),
+    }),
+  });
+
+  it("is not taken back by an answer that is older than the socket's news", () => {
+    const state = after(...SHOWN, at("queued", "sent", "received", "applied"), at("queued"));
+    expect(state.detail.commands["c"]?.state).toBe("applied");
+    const loaded = reduce(state, {
+      type: "detail",
+      run: "r",
+      detail: { commands: [commandOf({ id: "c", run: "r", state: "queued", history: [{ state: "queued" }] })] },
+    });
+    expect(loaded.detail.commands["c"]?.state).toBe("applied");
+  });
+
+  it("answers its alert; the newest counts", () => {
+    const state = after(
+      ...SHOWN,
+      { type: "command", command: commandOf({ id: "1", run: "r", number: 1, alert: "a" }) },
+      { type: "command", command: commandOf({ id: "2", run: "r", number: 2, alert: "a" }) },
+    );
+    expect(answerTo(state.detail, "a")?.id).toBe("2");
+    expect(answerTo(state.detail, "b")).toBeNull();
+    expect(commandsOf(state.detail).map((command) => command.id)).toEqual(["2", "1"]);
+  });
+});
+
+it("alerts that need a person come first, and among them the first bad signal", () => {
+  const alert = (id: string, state: string, severity: string, step: number): Action => ({
+    type: "alert",
+    alert: alertOf({ id, run: "r", state, severity, step }),
+  });
+  const state = after(
+    ...SHOWN,
+    alert("resolved", "resolved", "critical", 1),
+    alert("late", "firing", "critical", 9),
+    alert("first", "firing", "critical", 5),
+    alert("mild", "firing", "warning", 2),
+  );
+  expect(alertsOf(state.detail).map((a) => a.id)).toEqual(["first", "late", "mild", "resolved"]);
+});
+
+describe("notices", () => {
+  it("come when a run has more critical alerts than before, with the alert's message", () => {
+    const before = after(...SHOWN);
+    const told = reduce(before, {
+      type: "alert",
+      alert: alertOf({ id: "a", run: "r", severity: "critical", state: "firing", message: "it jumped" }),
+    });
+    const next = reduce(told, run("r", { project: "p", name: "n", alerts: { critical: 1 } }));
+    expect(noticesBetween(told, next)).toEqual([{ run: "r", title: "p/n: critical", body: "it jumped" }]);
+    expect(noticesBetween(next, reduce(next, run("r", { alerts: { critical: 1 } })))).toEqual([]);
+  });
+
+  it("do not come for what was there when the page was opened", () => {
+    expect(noticesBetween(INITIAL, after(run("r", { alerts: { critical: 3 } })))).toEqual([]);
+  });
+});
+
+it("the tab says the worst", () => {
+  const state = after(
+    run("a", { health: "ok" }),
+    run("b", { health: "critical", alerts: { critical: 2 } }),
+    run("c", { health: "warning" }),
+  );
+  expect([worstHealth(state), criticalCount(state)]).toEqual(["critical", 2]);
+  expect(worstHealth(INITIAL)).toBe("unknown");
+});
+
+it("only control and admin may act", () => {
+  const may = (...scopes: string[]): boolean => canControl(after({ type: "access", scopes }));
+  expect([may("view"), may("ingest"), may("control"), may("admin")]).toEqual([false, false, true, true]);
+});
+
+describe("the data's age", () => {
+  const word = (state: string, age: number | null, link: State["link"] = "up"): ReturnType<typeof ageWord> =>
+    ageWord(link, runOf({ state }), age);
+
+  it("goes on with the page's clock", () => {
+    expect(ageAt({ seconds: 2, atMs: 1000 }, 4500)).toBe(5.5);
+    expect(ageAt(undefined, 4500)).toBeNull();
+  });
+
+  it("says why there is no newer data", () => {
+    expect(word("running", 0.3)).toEqual({ text: "0.3 s", tone: "plain" });
+    expect(word("running", 8)).toEqual({ text: "8.0 s", tone: "warning" });
+    expect(word("paused", 8)).toEqual({ text: "paused", tone: "calm" });
+    expect(word("running", 8, "down")).toEqual({ text: "server gone", tone: "critical" });
+    expect(word("lost", 80).tone).toBe("critical");
+  });
+});

@@ -1,0 +1,282 @@
+/**
+ * All that the page knows, and how each message changes it.
+ *
+ * Rules of this file: one pure reducer; points are not in here (series.ts holds them, they come too often); an item is
+ * replaced by id, so a message that comes twice, or by socket and by HTTP, changes nothing.
+ */
+import { duration } from "./format";
+import type { Alert, AlertState, Command, Health, Run, RunEvent, SeriesInfo, StageMark } from "./models";
+
+/** `connecting` until the first success, then `up` or `down`. */
+export type Link = "connecting" | "up" | "down";
+
+export interface Age {
+  readonly seconds: number;
+  /** the clock of the page, in milliseconds, when the age was that */
+  readonly atMs: number;
+}
+
+export interface Detail {
+  readonly stages: readonly StageMark[];
+  readonly series: readonly SeriesInfo[];
+  readonly alerts: Readonly<Record<string, Alert>>;
+  readonly commands: Readonly<Record<string, Command>>;
+  readonly events: readonly RunEvent[];
+  readonly isLoaded: boolean;
+  /** until then charts show only what came live */
+  readonly hasHistory: boolean;
+}
+
+export interface State {
+  readonly link: Link;
+  readonly needsToken: boolean;
+  readonly scopes: readonly string[];
+  readonly runs: Readonly<Record<string, Run>>;
+  /** newest first */
+  readonly order: readonly string[];
+  readonly runsLoaded: boolean;
+  readonly selected: string | null;
+  readonly detail: Detail;
+  readonly ages: Readonly<Record<string, Age>>;
+  /** the last thing that went wrong, in one sentence */
+  readonly problem: string | null;
+}
+
+export type Action =
+  | { readonly type: "link"; readonly link: Link }
+  | { readonly type: "access"; readonly scopes: readonly string[] }
+  | { readonly type: "token-needed" }
+  | { readonly type: "runs"; readonly runs: readonly Run[]; readonly atMs: number }
+  | { readonly type: "run"; readonly run: Run; readonly atMs: number }
+  | { readonly type: "select"; readonly run: string | null }
+  | { readonly type: "detail"; readonly run: string; readonly detail: Partial<DetailLists> }
+  | { readonly type: "history"; readonly run: string }
+  | { readonly type: "alert"; readonly alert: Alert }
+  | { readonly type: "command"; readonly command: Command }
+  | { readonly type: "event"; readonly run: string; readonly event: RunEvent }
+  | { readonly type: "problem"; readonly problem: string | null };
+
+export interface DetailLists {
+  readonly stages: readonly StageMark[];
+  readonly series: readonly SeriesInfo[];
+  readonly alerts: readonly Alert[];
+  readonly commands: readonly Command[];
+  readonly events: readonly RunEvent[];
+}
+
+const NO_DETAIL: Detail = {
+  stages: [],
+  series: [],
+  alerts: {},
+  commands: {},
+  events: [],
+  isLoaded: false,
+  hasHistory: false,
+};
+
+export const INITIAL: State = {
+  link: "connecting",
+  needsToken: false,
+  scopes: [],
+  runs: {},
+  order: [],
+  runsLoaded: false,
+  selected: null,
+  detail: NO_DETAIL,
+  ages: {},
+  problem: null,
+};
+
+export function reduce(state: State, action: Action): State {
+  switch (action.type) {
+    case "link":
+      return state.link === action.link ? state : { ...state, link: action.link };
+    case "access":
+      return { ...state, scopes: action.scopes, needsToken: false };
+    case "token-needed":
+      return { ...state, needsToken: true };
+    case "runs":
+      return action.runs.reduce<State>((next, run) => withRun(next, run, action.atMs), {
+        ...state,
+        runs: {},
+        order: [],
+        runsLoaded: true,
+      });
+    case "run":
+      return withRun(state, action.run, action.atMs);
+    case "select":
+      return state.selected === action.run ? state : { ...state, selected: action.run, detail: NO_DETAIL };
+    case "problem":
+      return state.problem === action.problem ? state : { ...state, problem: action.problem };
+    default:
+      return reduceDetail(state, action);
+  }
+}
+
+type DetailAction = Extract<Action, { type: "detail" | "history" | "alert" | "command" | "event" }>;
+
+/** Messages about one run count only while it is the one on the screen. */
+function reduceDetail(state: State, action: DetailAction): State {
+  const { detail } = state;
+  switch (action.type) {
+    case "detail":
+      return action.run === state.selected ? { ...state, detail: withLists(detail, action.detail) } : state;
+    case "history":
+      return action.run === state.selected && !detail.hasHistory
+        ? { ...state, detail: { ...detail, hasHistory: true } }
+        : state;
+    case "alert":
+      if (action.alert.run !== state.selected) return state;
+      return { ...state, detail: { ...detail, alerts: { ...detail.alerts, [action.alert.id]: action.alert } } };
+    case "command":
+      if (action.command.run !== state.selected || isBehind(action.command, detail.commands[action.command.id]))
+        return state;
+      return { ...state, detail: { ...detail, commands: { ...detail.commands, [action.command.id]: action.command } } };
+    case "event":
+      if (action.run !== state.selected || detail.events.some((event) => isSameEvent(event, action.event)))
+        return state;
+      return { ...state, detail: { ...detail, events: [...detail.events, action.event] } };
+  }
+}
+
+/** The answer to a POST may arrive after the socket's news of the same command: a shorter history is the older one. */
+function isBehind(command: Command, known: Command | undefined): boolean {
+  return known !== undefined && command.history.length < known.history.length;
+}
+
+function isSameEvent(a: RunEvent, b: RunEvent): boolean {
+  return a.step === b.step && a.kind === b.kind && a.timeS === b.timeS;
+}
+
+function withRun(state: State, run: Run, atMs: number): State {
+  const isNew = !Object.hasOwn(state.runs, run.id);
+  const order = isNew
+    ? [...state.order, run.id].sort((a, b) => startOf(state, run, b) - startOf(state, run, a))
+    : state.order;
+  const ages = run.dataAgeS === null ? state.ages : { ...state.ages, [run.id]: { seconds: run.dataAgeS, atMs } };
+  return { ...state, runs: { ...state.runs, [run.id]: run }, order, ages };
+}
+
+function startOf(state: State, run: Run, id: string): number {
+  return (id === run.id ? run.startedS : state.runs[id]?.startedS) ?? 0;
+}
+
+function byId<T extends { readonly id: string }>(items: readonly T[]): Record<string, T> {
+  return Object.fromEntries(items.map((item) => [item.id, item]));
+}
+
+function withLists(detail: Detail, lists: Partial<DetailLists>): Detail {
+  return {
+    stages: lists.stages ?? detail.stages,
+    series: lists.series ?? detail.series,
+    alerts: lists.alerts ? { ...detail.alerts, ...byId(lists.alerts) } : detail.alerts,
+    commands: lists.commands
+      ? { ...detail.commands, ...byId(lists.commands.filter((c) => !isBehind(c, detail.commands[c.id]))) }
+      : detail.commands,
+    events: lists.events ?? detail.events,
+    isLoaded: true,
+    hasHistory: detail.hasHistory,
+  };
+}
+
+// -- what is asked of the state -------------------------------------------------------------------------------------
+
+const ALERT_ORDER: readonly AlertState[] = ["firing", "pending", "acknowledged", "resolved"];
+
+/** Alerts that need a person first, then by severity, then the one that began first: the first bad signal on top. */
+export function alertsOf(detail: Detail): Alert[] {
+  const rank = (alert: Alert): number => ALERT_ORDER.indexOf(alert.state) * 2 + (alert.severity === "critical" ? 0 : 1);
+  const isOld = (alert: Alert): boolean => alert.state === "resolved";
+  return Object.values(detail.alerts).sort(
+    (a, b) => rank(a) - rank(b) || (isOld(a) ? b.step - a.step : a.step - b.step) || a.id.localeCompare(b.id),
+  );
+}
+
+export function isOpen(alert: Alert): boolean {
+  return alert.state === "firing" || alert.state === "pending";
+}
+
+/** Newest first. */
+export function commandsOf(detail: Detail): Command[] {
+  return Object.values(detail.commands).sort((a, b) => b.number - a.number);
+}
+
+export function isPending(command: Command): boolean {
+  return command.state === "queued" || command.state === "sent" || command.state === "received";
+}
+
+/** The newest command that answers an alert. */
+export function answerTo(detail: Detail, alert: string): Command | null {
+  return commandsOf(detail).find((command) => command.alert === alert) ?? null;
+}
+
+/** The newest command about a component's weight that is under way or was decided. */
+export function lastWeightCommand(detail: Detail, component: string): Command | null {
+  return (
+    commandsOf(detail).find((command) => command.kind === "set_weight" && command.args["component"] === component) ??
+    null
+  );
+}
+
+export function canControl(state: State): boolean {
+  return state.scopes.includes("control") || state.scopes.includes("admin");
+}
+
+export function criticalCount(state: State): number {
+  return Object.values(state.runs).reduce((sum, run) => sum + run.critical, 0);
+}
+
+export function worstHealth(state: State): Health {
+  const order: readonly Health[] = ["critical", "warning", "ok", "unknown"];
+  const found = new Set(Object.values(state.runs).map((run) => run.health));
+  return order.find((health) => found.has(health)) ?? "unknown";
+}
+
+export interface Notice {
+  readonly run: string;
+  readonly title: string;
+  readonly body: string;
+}
+
+/** What became critical between two states, for the browser to tell a person who looks elsewhere. */
+export function noticesBetween(before: State, after: State): Notice[] {
+  const notices: Notice[] = [];
+  for (const run of Object.values(after.runs)) {
+    const known = before.runs[run.id];
+    if (known === undefined || run.critical <= known.critical) continue;
+    const firing = Object.values(after.detail.alerts).filter(
+      (a) => a.run === run.id && a.severity === "critical" && a.state === "firing",
+    );
+    const newest = firing.sort((a, b) => b.step - a.step)[0];
+    notices.push({
+      run: run.id,
+      title: `${run.project}/${run.name}: critical`,
+      body: newest?.message ?? `at step ${run.step ?? 0}`,
+    });
+  }
+  return notices;
+}
+
+/** Seconds since the newest data, as the page's clock goes on. */
+export function ageAt(age: Age | undefined, nowMs: number): number | null {
+  return age === undefined ? null : age.seconds + Math.max(0, nowMs - age.atMs) / 1000;
+}
+
+export interface AgeWord {
+  readonly text: string;
+  readonly tone: "plain" | "calm" | "warning" | "critical";
+}
+
+/** Older data than this, of a run that is under way, is worth a colour. */
+const LATE_S = 5;
+
+/** What the screen says of the newest data: its age, or why there is no newer. */
+export function ageWord(link: Link, run: Run, ageS: number | null): AgeWord {
+  if (link === "down") return { text: "server gone", tone: "critical" };
+  if (run.state === "paused" || run.state === "finished" || run.state === "stopped")
+    return { text: run.state, tone: "calm" };
+  if (run.state === "crashed") return { text: "crashed", tone: "critical" };
+  const age = duration(ageS);
+  if (run.state === "lost") return { text: age, tone: "critical" };
+  return { text: age, tone: ageS !== null && ageS > LATE_S ? "warning" : "plain" };
+}

@@ -1,0 +1,217 @@
+/**
+ * The roof: builds every part and wires them; the only file that knows both the edges and the views.
+ */
+import { computed, effect, signal } from "@preact/signals";
+import { render } from "preact";
+import { RedrawLoop } from "./charts/scheduler";
+import { bandsOf, chartsOf, marksOf } from "./charts/spec";
+import { readTheme } from "./charts/theme";
+import { Api, Refused } from "./io/api";
+import { Herald, applyTheme, rememberedTheme, showInTab, titleOf } from "./io/browser";
+import { Session } from "./io/session";
+import { TokenBox } from "./io/token";
+import { type Range, windowOf } from "./lib/fold";
+import { PointStore } from "./lib/series";
+import {
+  type Action,
+  INITIAL,
+  alertsOf,
+  commandsOf,
+  criticalCount,
+  noticesBetween,
+  reduce,
+  worstHealth,
+} from "./lib/state";
+import { App } from "./views/App";
+import { type Actions, type Bell, type Page, PageContext, type ThemeChoice } from "./views/context";
+import "./style/tokens.css";
+import "./style/layout.css";
+import "./style/parts.css";
+import "./style/cards.css";
+
+const CLOCK_MS = 250;
+const TEXT_MS = 150;
+
+const base = new URL(document.baseURI);
+base.hash = "";
+const box = new TokenBox(sessionStorage);
+const wanted = box.takeFromAddress();
+const api = new Api(base, () => box.token());
+const store = new PointStore();
+const loop = new RedrawLoop();
+const nowMs = (): number => performance.now();
+
+const state = signal(INITIAL);
+const range = signal<Range>({ kind: "all" });
+const cursor = signal<number | null>(null);
+const pointsSeen = signal(0);
+const pointsAtMs = signal<number | null>(null);
+const clock = signal(nowMs());
+const names = signal<readonly string[]>([]);
+const shownCard = signal<string | null>(null);
+const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
+const themeChoice = signal<ThemeChoice>(rememberedTheme(localStorage));
+applyTheme(localStorage, themeChoice.value, systemIsDark.matches);
+const theme = signal(readTheme(document.documentElement));
+
+const herald = new Herald(localStorage, (run) => actions.select(run));
+const bell = signal<Bell>(herald.bell());
+
+const selectedRun = computed(() =>
+  state.value.selected === null ? undefined : state.value.runs[state.value.selected],
+);
+const componentNames = computed(() =>
+  (selectedRun.value?.components ?? []).map((component) => component.name).join("\n"),
+);
+const series = computed(() => state.value.detail.series);
+const charts = computed(() => {
+  const known = new Set([...series.value.map((info) => info.name), ...names.value]);
+  return chartsOf([...known], componentNames.value === "" ? [] : componentNames.value.split("\n"), series.value);
+});
+const detail = computed(() => state.value.detail);
+const overlay = computed(() => ({
+  bands: bandsOf(detail.value.stages),
+  marks: marksOf(alertsOf(detail.value), commandsOf(detail.value)),
+}));
+
+function dispatch(action: Action): void {
+  const before = state.value;
+  state.value = reduce(before, action);
+  for (const notice of noticesBetween(before, state.value)) herald.tell(notice);
+}
+
+let isTextAsked = false;
+/** Nobody reads a number that changes more often than some times a second; charts follow at every frame. */
+function tellPoints(): void {
+  if (isTextAsked) return;
+  isTextAsked = true;
+  window.setTimeout(() => {
+    isTextAsked = false;
+    pointsSeen.value += 1;
+  }, TEXT_MS);
+}
+
+/** More steps on the screen than any screen has pixels, several times: a new one moves nothing that can be seen. */
+const CROWDED_STEPS = 8000;
+
+function isCrowded(): boolean {
+  const shown = windowOf(range.value, store.extent());
+  return shown !== null && shown.to - shown.from > CROWDED_STEPS;
+}
+
+function isLiveShown(): boolean {
+  const last = store.extent()?.[1] ?? 0;
+  return range.value.kind !== "fixed" || range.value.to >= last - 1;
+}
+
+const session = new Session({
+  api,
+  socketAddress: Object.assign(new URL("ws/live", base), { protocol: base.protocol === "https:" ? "wss:" : "ws:" }),
+  store,
+  state: () => state.value,
+  dispatch,
+  nowMs,
+  onPoints: (isNew) => {
+    pointsAtMs.value = nowMs();
+    if (isNew) names.value = [...store.buffers.keys()];
+    tellPoints();
+    if (isLiveShown()) loop.invalidate(isCrowded() ? "idly" : "soon");
+  },
+  onHistory: () => {
+    names.value = [...store.buffers.keys()];
+    tellPoints();
+    loop.invalidate("now");
+  },
+  onSelected: (run) => {
+    names.value = [];
+    range.value = { kind: "all" };
+    pointsAtMs.value = null;
+    cursor.value = null;
+    box.showRun(run);
+  },
+});
+
+/** Null when it went well, else the sentence of what went wrong. */
+async function attempt(work: Promise<unknown>): Promise<string | null> {
+  try {
+    await work;
+    return null;
+  } catch (reason) {
+    if (reason instanceof Refused && reason.hint !== "") return `${reason.message} ${reason.hint}`;
+    return reason instanceof Error ? reason.message : String(reason);
+  }
+}
+
+const actions: Actions = {
+  select: (run) => session.select(run),
+  command: (kind, args, alert) => attempt(session.command(kind, args, alert ?? null)),
+  acknowledge: (alert) => attempt(session.acknowledge(alert)),
+  setRange: (next) => {
+    range.value = next;
+    if (next.kind === "fixed") session.zoom(next.from, next.to);
+    else session.unzoom();
+  },
+  toggleBell: () => void herald.toggle().then((next) => (bell.value = next)),
+  chooseTheme: (choice) => (themeChoice.value = choice),
+  giveToken: (token) => {
+    box.keep(token);
+    session.restart();
+  },
+  revealToken: () => box.token(),
+  dismissProblem: () => dispatch({ type: "problem", problem: null }),
+  showCard: (id) => {
+    shownCard.value = id;
+    requestAnimationFrame(() =>
+      document.getElementById(`card-${id}`)?.scrollIntoView({ block: "nearest", behavior: "smooth" }),
+    );
+  },
+};
+
+function dress(): void {
+  applyTheme(localStorage, themeChoice.value, systemIsDark.matches);
+  theme.value = readTheme(document.documentElement);
+}
+
+effect(dress);
+systemIsDark.addEventListener("change", dress);
+effect(() => {
+  void [range.value, theme.value, overlay.value];
+  loop.invalidate("now");
+});
+effect(() => {
+  const run = selectedRun.value;
+  showInTab(
+    titleOf(criticalCount(state.value), run === undefined ? null : `${run.project}/${run.name}`),
+    worstHealth(state.value),
+  );
+});
+window.setInterval(() => (clock.value = nowMs()), CLOCK_MS);
+
+const page: Page = {
+  state,
+  store,
+  loop,
+  actions,
+  charts,
+  overlay,
+  range,
+  theme,
+  themeChoice,
+  bell,
+  cursor,
+  pointsSeen,
+  pointsAtMs,
+  nowMs: clock,
+  shownCard,
+  serverAddress: base.href.replace(/\/$/, ""),
+};
+const root = document.getElementById("app");
+if (root !== null) {
+  render(
+    <PageContext.Provider value={page}>
+      <App />
+    </PageContext.Provider>,
+    root,
+  );
+}
+session.start(wanted);

@@ -1,0 +1,82 @@
+/** The whole page. */
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useCallback } from "preact/hooks";
+import type { Run } from "../lib/models";
+import { AlertList } from "./AlertList";
+import { ChartStack } from "./ChartStack";
+import { ControlRail } from "./ControlRail";
+import { Dialog } from "./Dialog";
+import { EmptyState } from "./EmptyState";
+import { KeysDialog } from "./KeysDialog";
+import { RunControls } from "./RunControls";
+import { RunList } from "./RunList";
+import { TokenGate } from "./TokenGate";
+import { TopBar } from "./TopBar";
+import { usePage } from "./context";
+import { useKeys } from "./useKeys";
+import { Vitals } from "./Vitals";
+
+export function App(): JSX.Element {
+  const page = usePage();
+  const isKeysOpen = useSignal(false);
+  const isDrawerOpen = useSignal(false);
+  const openKeys = useCallback(() => (isKeysOpen.value = true), [isKeysOpen]);
+  const hint = useKeys(openKeys);
+  const { needsToken, problem } = page.state.value;
+  const toast = hint.value ?? problem;
+  return (
+    <div class="app">
+      <TopBar onRuns={() => (isDrawerOpen.value = true)} onKeys={openKeys} />
+      <aside class="side">
+        <RunList />
+      </aside>
+      {needsToken ? <TokenGate /> : <Shown />}
+      {toast !== null && (
+        <div class="toast" role="status">
+          <span>{toast}</span>
+          {hint.value === null && (
+            <button type="button" class="button button-small" onClick={page.actions.dismissProblem}>
+              close
+            </button>
+          )}
+        </div>
+      )}
+      {isKeysOpen.value && <KeysDialog onClose={() => (isKeysOpen.value = false)} />}
+      {isDrawerOpen.value && (
+        <Dialog title="Runs" onClose={() => (isDrawerOpen.value = false)}>
+          <RunList onPicked={() => (isDrawerOpen.value = false)} />
+        </Dialog>
+      )}
+    </div>
+  );
+}
+
+function Shown(): JSX.Element {
+  const { runs, selected, runsLoaded, order, link } = usePage().state.value;
+  const run = selected === null ? undefined : runs[selected];
+  if (run !== undefined) return <RunPage run={run} />;
+  if (runsLoaded && order.length === 0) return <EmptyState />;
+  return <p class="quiet waiting">{link === "down" ? "The server cannot be reached. Trying again…" : "Loading…"}</p>;
+}
+
+function RunPage({ run }: { run: Run }): JSX.Element {
+  return (
+    <>
+      <Vitals run={run} />
+      <main class="middle">
+        <ChartStack />
+      </main>
+      <aside class="rail">
+        <RunControls run={run} />
+        <AlertList run={run} />
+        <ControlRail run={run} />
+      </aside>
+      <nav class="jumps" aria-label="Parts of the page">
+        <a href="#alerts">Alerts{run.critical + run.warning > 0 ? ` (${run.critical + run.warning})` : ""}</a>
+        <a href="#charts">Charts</a>
+        <a href="#control">Weights</a>
+      </nav>
+    </>
+  );
+}

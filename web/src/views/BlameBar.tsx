@@ -1,0 +1,69 @@
+/** The blame as a bar whose percents add up to 100, and in words. */
+import type { JSX } from "preact";
+import { colourOf } from "../charts/theme";
+import { partText, sharesOf } from "../lib/blame";
+import { look } from "../lib/palette";
+import type { Blame } from "../lib/models";
+import { usePage } from "./context";
+
+export function BlameBar({ blame, components }: { blame: Blame; components: readonly string[] }): JSX.Element {
+  const theme = usePage().theme.value;
+  const shares = sharesOf(blame.parts);
+  const colour = (component: string): string => colourOf(theme, look(Math.max(0, components.indexOf(component))));
+  return (
+    <div class="blame" data-testid="blame">
+      <p class="blame-text">{blame.text}</p>
+      {shares.length > 0 && (
+        <svg
+          class="blame-bar"
+          viewBox="0 0 100 6"
+          preserveAspectRatio="none"
+          role="img"
+          aria-label={shares.map(partText).join("; ")}
+        >
+          {placed(shares.map((part) => part.width * 100)).map(({ from, width }, i) => {
+            const part = shares[i];
+            return (
+              part && (
+                <rect
+                  key={i}
+                  x={from}
+                  y="0"
+                  width={Math.max(0, width - 0.4)}
+                  height="6"
+                  fill={colour(part.component)}
+                  class={part.cause === "schedule" ? "blame-schedule" : "blame-loss"}
+                />
+              )
+            );
+          })}
+        </svg>
+      )}
+      <ul class="blame-parts">
+        {shares.map((part, i) => (
+          <li key={i}>
+            <svg class="dot" viewBox="0 0 8 8" aria-hidden="true">
+              <rect
+                width="8"
+                height="8"
+                rx="2"
+                fill={colour(part.component)}
+                class={part.cause === "schedule" ? "blame-schedule" : "blame-loss"}
+              />
+            </svg>
+            <span>{partText(part)}</span>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function placed(widths: readonly number[]): { from: number; width: number }[] {
+  let from = 0;
+  return widths.map((width) => {
+    const place = { from, width };
+    from += width;
+    return place;
+  });
+}

@@ -1,0 +1,106 @@
+/** The vital signs of the run on the screen: one line that does not move as its numbers change. */
+import type { ComponentChildren, JSX } from "preact";
+import { ABSENT, live, rate, step } from "../lib/format";
+import type { Run } from "../lib/models";
+import { ageAt, ageWord } from "../lib/state";
+import { usePage } from "./context";
+import { HealthLight } from "./HealthLight";
+
+/** A frame or two under way is no news; more means that the trainer waits for the server. */
+const USUAL_QUEUE = 500;
+
+export function Vitals({ run }: { run: Run }): JSX.Element {
+  const page = usePage();
+  // Points come sooner and more often than the run's own message.
+  void page.pointsSeen.value;
+  const { buffers } = page.store;
+  const total = buffers.get("loss/total");
+  const now = total !== undefined && total.lastStep() >= (run.step ?? -1);
+  const at = Math.max(run.step ?? -1, total?.lastStep() ?? -1);
+  const gradNorm = buffers.get("grad_norm/total")?.latest() ?? run.gradNorm;
+  return (
+    <section class="vitals" aria-label="Vital signs">
+      <Vital name="State" testid="vital-state">
+        <HealthLight health={run.health} /> {run.state}
+      </Vital>
+      <Vital name="Step" testid="vital-step">
+        {at < 0 ? ABSENT : step(at)}
+      </Vital>
+      <Vital name="Stage" testid="vital-stage" isWide>
+        <span title={run.stage?.name}>{run.stage?.name ?? ABSENT}</span>
+      </Vital>
+      <Vital name="Total loss" testid="vital-total">
+        <Number value={now ? total.latest() : run.total} />
+      </Vital>
+      <Vital name="Grad norm" testid="vital-grad-norm">
+        <Number value={gradNorm} />
+      </Vital>
+      <Vital name="Steps/s" testid="vital-rate">
+        {rate(run.stepsPerS)}
+      </Vital>
+      <DataAge run={run} />
+      <Vital name="Alerts" testid="vital-alerts">
+        <Alerts run={run} />
+      </Vital>
+      <Vital name="Gaps · dropped" testid="vital-gaps">
+        {run.gaps} · {run.pointsDropped}
+        {run.pointsQueued > USUAL_QUEUE && <span class="vital-note"> ({run.pointsQueued} queued)</span>}
+      </Vital>
+    </section>
+  );
+}
+
+function DataAge({ run }: { run: Run }): JSX.Element {
+  const page = usePage();
+  const { link, ages } = page.state.value;
+  const told = ageAt(ages[run.id], page.nowMs.value);
+  const seen = page.pointsAtMs.value === null ? null : (page.nowMs.value - page.pointsAtMs.value) / 1000;
+  const age = seen === null ? told : told === null ? seen : Math.min(told, Math.max(0, seen));
+  const word = ageWord(link, run, age);
+  return (
+    <Vital name="Data age" testid="vital-age" tone={word.tone}>
+      {word.text}
+    </Vital>
+  );
+}
+
+function Alerts({ run }: { run: Run }): JSX.Element {
+  if (run.critical + run.warning === 0) return <>none</>;
+  return (
+    <>
+      <Count severity="critical" count={run.critical} />
+      <Count severity="warning" count={run.warning} />
+    </>
+  );
+}
+
+function Count({ severity, count }: { severity: "critical" | "warning"; count: number }): JSX.Element | null {
+  if (count === 0) return null;
+  return (
+    <span class={`vital-count tone-${severity}`} title={`${count} ${severity}`}>
+      <HealthLight health={severity} /> {count}
+    </span>
+  );
+}
+
+function Number({ value }: { value: number | null }): JSX.Element {
+  const isBad = value !== null && !globalThis.Number.isFinite(value);
+  return <span class={isBad ? "tone-critical" : ""}>{live(value)}</span>;
+}
+
+function Vital(props: {
+  name: string;
+  testid: string;
+  tone?: string;
+  isWide?: boolean;
+  children: ComponentChildren;
+}): JSX.Element {
+  return (
+    <div class={`vital${props.isWide ? " vital-wide" : ""}`}>
+      <span class="vital-name">{props.name}</span>
+      <span class={`vital-value tone-${props.tone ?? "plain"}`} data-testid={props.testid}>
+        {props.children}
+      </span>
+    </div>
+  );
+}

@@ -1,0 +1,68 @@
+/**
+ * What every view is given: the state to show and the actions to take.
+ *
+ * Rules of this file: views read signals and call actions, and know no socket, no fetch and no storage; whatever they
+ * need of the world stands here.
+ */
+import type { ReadonlySignal, Signal } from "@preact/signals";
+import { createContext } from "preact";
+import { useContext } from "preact/hooks";
+import type { RedrawLoop } from "../charts/scheduler";
+import type { ChartSpec, Overlay } from "../charts/spec";
+import type { Theme } from "../charts/theme";
+import type { Fields } from "../lib/decode";
+import type { Range } from "../lib/fold";
+import type { PointStore } from "../lib/series";
+import type { State } from "../lib/state";
+
+export type Bell = "on" | "off" | "denied" | "unsupported";
+export type ThemeChoice = "auto" | "dark" | "light";
+
+export interface Actions {
+  readonly select: (run: string) => void;
+  /** null when the server took the command, else its refusal in one sentence */
+  readonly command: (kind: string, args: Fields, alert?: string) => Promise<string | null>;
+  readonly acknowledge: (alert: string) => Promise<string | null>;
+  readonly setRange: (range: Range) => void;
+  readonly toggleBell: () => void;
+  readonly chooseTheme: (choice: ThemeChoice) => void;
+  readonly giveToken: (token: string) => void;
+  /** the token of this tab, for a person who asked to see it */
+  readonly revealToken: () => string | null;
+  readonly dismissProblem: () => void;
+  /** leads to the card of an alert or a command */
+  readonly showCard: (id: string) => void;
+}
+
+export interface Page {
+  readonly state: ReadonlySignal<State>;
+  readonly store: PointStore;
+  readonly loop: RedrawLoop;
+  readonly actions: Actions;
+  readonly charts: ReadonlySignal<readonly ChartSpec[]>;
+  readonly overlay: ReadonlySignal<Overlay>;
+  readonly range: ReadonlySignal<Range>;
+  readonly theme: ReadonlySignal<Theme>;
+  readonly themeChoice: ReadonlySignal<ThemeChoice>;
+  readonly bell: ReadonlySignal<Bell>;
+  /** the step under the cross-hair of all charts */
+  readonly cursor: Signal<number | null>;
+  /** changes a few times a second while points come: for texts, charts are redrawn by the loop */
+  readonly pointsSeen: ReadonlySignal<number>;
+  /** the page's clock when points came last, in milliseconds */
+  readonly pointsAtMs: ReadonlySignal<number | null>;
+  /** the page's clock, ticking a few times a second */
+  readonly nowMs: ReadonlySignal<number>;
+  /** the card that a mark led to */
+  readonly shownCard: ReadonlySignal<string | null>;
+  /** the server's address as a trainer would be told it */
+  readonly serverAddress: string;
+}
+
+export const PageContext = createContext<Page | null>(null);
+
+export function usePage(): Page {
+  const page = useContext(PageContext);
+  if (page === null) throw new Error("a view stands outside of PageContext");
+  return page;
+}

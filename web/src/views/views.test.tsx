@@ -1,0 +1,227 @@
+// @vitest-environment happy-dom
+import { type Signal, signal } from "@preact/signals";
+import { render } from "preact";
+import { act } from "preact/test-utils";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { RedrawLoop } from "../charts/scheduler";
+import { readTheme } from "../charts/theme";
+import { alertOf, commandOf, runOf } from "../lib/models";
+import { PointStore } from "../lib/series";
+import { type Action, INITIAL, type State, reduce } from "../lib/state";
+import { AlertCard } from "./AlertCard";
+import { type Actions, type Page, PageContext } from "./context";
+import { RunControls } from "./RunControls";
+import { WeightControl } from "./WeightControl";
+
+const NASTY = "<img src=x onerror=alert(1)>";
+const RUN = runOf({
+  id: "r",
+  state: "running",
+  total: 9.2,
+  controls: ["pause", "resume", "stop", "set_weight"],
+  components: [
+    { name: "ce", raw: 2.2, weight: 1, scheduled_weight: 1, contribution: 2.2, share: 0.24, bounds: [0, 10] },
+    {
+      name: "precursor",
+      raw: 700,
+      weight: 0.01,
+      scheduled_weight: 0.01,
+      contribution: 7,
+      share: 0.76,
+      bounds: [0, 0.1],
+    },
+  ],
+});
+
+let root: HTMLElement;
+let state: Signal<State>;
+const command = vi.fn<Actions["command"]>(() => Promise.resolve(null));
+
+function page(): Page {
+  const nothing = (): undefined => undefined;
+  const actions: Actions = {
+    select: nothing,
+    command,
+    acknowledge: () => Promise.resolve(null),
+    setRange: nothing,
+    toggleBell: nothing,
+    chooseTheme: nothing,
+    giveToken: nothing,
+    revealToken: () => null,
+    dismissProblem: nothing,
+    showCard: nothing,
+  };
+  const theme = signal(readTheme(document.documentElement));
+  return {
+    state,
+    store: new PointStore(),
+    loop: new RedrawLoop(),
+    actions,
+    charts: signal([]),
+    overlay: signal({ bands: [], marks: [] }),
+    range: signal({ kind: "all" }),
+    theme,
+    themeChoice: signal("auto"),
+    bell: signal("off"),
+    cursor: signal(null),
+    pointsSeen: signal(0),
+    pointsAtMs: signal(null),
+    nowMs: signal(0),
+    shownCard: signal(null),
+    serverAddress: "http://host",
+  };
+}
+
+async function show(view: preact.ComponentChildren): Promise<void> {
+  const given = page();
+  await act(() => render(<PageContext.Provider value={given}>{view}</PageContext.Provider>, root));
+}
+
+function find(testid: string): HTMLElement | null {
+  return root.querySelector<HTMLElement>(`[data-testid="${testid}"]`);
+}
+
+function isDisabled(testid: string): boolean {
+  return find(testid)?.hasAttribute("disabled") ?? false;
+}
+
+async function press(testid: string): Promise<void> {
+  await act(() => find(testid)?.click());
+}
+
+async function type(testid: string, value: string): Promise<void> {
+  await act(() => {
+    const field = find(testid);
+    if (!(field instanceof HTMLInputElement)) return;
+    field.value = value;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+}
+
+async function dispatch(...actions: Action[]): Promise<void> {
+  await act(() => {
+    state.value = actions.reduce<State>(reduce, state.value);
+  });
+}
+
+beforeEach(() => {
+  root = document.body.appendChild(document.createElement("div"));
+  const begun: Action[] = [
+    { type: "access", scopes: ["control"] },
+    { type: "run", run: RUN, atMs: 0 },
+    { type: "select", run: "r" },
+  ];
+  state = signal<State>(begun.reduce(reduce, INITIAL));
+  command.mockClear();
+});
+afterEach(() => {
+  render(null, root);
+  root.remove();
+});
+
+describe("an alert's card", () => {
+  const remedy = { kind: "set_weight", args: { component: "precursor", value: 1.6e-5 }, text: "less" };
+  const alert = alertOf({
+    id: "a",
+    run: "r",
+    rule: "loss_jump",
+    severity: "critical",
+    state: "firing",
+    step: 600,
+    message: NASTY,
+    component: NASTY,
+    remedy,
+  });
+
+  it("shows names from the wire as text", async () => {
+    await show(<AlertCard alert={alert} run={RUN} />);
+    expect(root.querySelector("img")).toBeNull();
+    expect(root.textContent).toContain(NASTY);
+  });
+
+  it("says what the remedy will do, sends exactly that, and shows the command's life", async () => {
+    await show(<AlertCard alert={alert} run={RUN} />);
+    expect(find("alert-remedy")?.textContent).toContain("Set precursor weight 0.01 → 1.6e-5 at the next step");
+    await press("alert-remedy");
+    expect(command).toHaveBeenCalledExactlyOnceWith("set_weight", remedy.args, "a");
+    await dispatch({
+      type: "command",
+      command: commandOf({
+        id: "c",
+        run: "r",
+        alert: "a",
+        kind: "set_weight",
+        state: "applied",
+        step: 812,
+        old: 0.01,
+        new: 1.6e-5,
+        history: [{ state: "applied" }],
+      }),
+    });
+    expect(find("alert-remedy")).toBeNull();
+    expect(root.textContent).toContain("applied at step 812: 0.01 → 1.6e-5");
+  });
+
+  it("offers the remedy again after a rejection, with its reason", async () => {
+    await show(<AlertCard alert={alert} run={RUN} />);
+    await dispatch({
+      type: "command",
+      command: commandOf({ id: "c", run: "r", alert: "a", state: "rejected", refusal: "out of bounds" }),
+    });
+    expect(root.textContent).toContain("rejected: out of bounds");
+    expect(find("alert-remedy")).not.toBeNull();
+  });
+
+  it("offers nothing to a person who may only look", async () => {
+    await dispatch({ type: "access", scopes: ["view"] });
+    await show(<AlertCard alert={alert} run={RUN} />);
+    expect([find("alert-remedy"), find("alert-ack")]).toEqual([null, null]);
+  });
+});
+
+describe("a weight", () => {
+  const precursor = RUN.components[1] ?? runOf({}).components[0];
+  const view = (): preact.ComponentChildren =>
+    precursor && <WeightControl run={RUN} component={precursor} index={1} isAllowed />;
+
+  it("previews share and total before it is applied, and sends what was typed", async () => {
+    await show(view());
+    await type("weight-input-precursor", "1e-3");
+    expect(root.textContent).toContain("0.01 → 0.001: share 76 % → 24 %, total 9.2 → 2.9");
+    await press("weight-apply-precursor");
+    expect(command).toHaveBeenCalledExactlyOnceWith("set_weight", { component: "precursor", value: 0.001 });
+  });
+
+  it.each(["7", "-1", "NaN", ""])("outside of its bounds cannot be applied: %s", async (typed) => {
+    await show(view());
+    await type("weight-input-precursor", typed);
+    expect(isDisabled("weight-apply-precursor")).toBe(true);
+  });
+
+  it("follows the run again once the command is applied", async () => {
+    await show(view());
+    await type("weight-input-precursor", "1e-3");
+    await dispatch({
+      type: "command",
+      command: commandOf({ id: "c", run: "r", kind: "set_weight", args: { component: "precursor" }, state: "applied" }),
+    });
+    expect(root.querySelector<HTMLInputElement>("input[type=text]")?.value).toBe("0.01");
+  });
+});
+
+describe("run control", () => {
+  it("stops only at the second press", async () => {
+    await show(<RunControls run={RUN} />);
+    await press("btn-stop");
+    expect(command).not.toHaveBeenCalled();
+    await press("btn-stop");
+    expect(command).toHaveBeenCalledExactlyOnceWith("stop", {});
+  });
+
+  it("says that it is view only, and is", async () => {
+    await dispatch({ type: "access", scopes: ["view"] });
+    await show(<RunControls run={RUN} />);
+    expect(root.textContent).toContain("View only");
+    for (const kind of ["pause", "resume", "stop"]) expect(isDisabled(`btn-${kind}`)).toBe(true);
+  });
+});
