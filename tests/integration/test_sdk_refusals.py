@@ -1,0 +1,170 @@
+"""Servers that refuse, lie or talk nonsense: said once, no storm of attempts, nothing lost."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+import lossguard as lg
+from helpers import isolate, points, soon, spooled
+from lossguard import link
+from lossguard.protocol.codec import encode
+from lossguard.protocol.messages import MAX_MESSAGE_BYTES, Ack, Hello, Refusal, Welcome
+from tiny_server import TinyServer
+
+
+@pytest.fixture(autouse=True)
+def _own_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    isolate(monkeypatch, tmp_path)
+    monkeypatch.setattr(link, "PUMP_S", 0.005)
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.name == "lossguard" and r.levelno >= logging.WARNING]
+
+
+def test_a_wrong_token_is_said_once_and_not_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with TinyServer() as server:
+        server.token = "right"
+        run = lg.init(url=server.url, token="wrong")
+        soon(lambda: warnings_in(caplog), "the refusal is said")
+        for step in range(100):
+            run.log({"a": float(step)})
+        run.finish(timeout_s=5)
+        assert server.authorizations == ["Bearer wrong"]
+    refused, left = warnings_in(caplog)
+    assert "refuses this trainer's token" in refused
+    assert "set LOSSGUARD_TOKEN to one with the scope 'ingest'" in refused
+    assert "`lossguard sync` delivers them" in left
+    assert len(points(spooled(tmp_path / "spool"))["a"]) == 100
+
+
+def test_no_token_is_no_header() -> None:
+    with TinyServer() as server:
+        lg.init(url=server.url).finish()
+        assert server.authorizations == [None]
+
+
+def test_a_redirect_does_not_carry_the_token_elsewhere() -> None:
+    with TinyServer() as other, TinyServer() as server:
+        server.redirect_to = f"ws://127.0.0.1:{other.port}/ws/trainer"
+        run = lg.init(url=server.url, token="t0ken")
+        soon(lambda: server.authorizations, "the trainer asks")
+        run.finish(timeout_s=0.5)
+        assert server.authorizations[0] == "Bearer t0ken"
+        assert "Bearer t0ken" not in other.authorizations
+
+
+def test_a_final_refusal_is_said_with_its_hint_and_ends_the_attempts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with TinyServer() as server:
+        server.refusal = Refusal(error="protocol_version", message="You are too new.", hint="Install 1.0.")
+        run = lg.init(url=server.url)
+        run.log({"a": 1.0})
+        soon(lambda: warnings_in(caplog), "the refusal is said")
+        run.log({"a": 2.0})
+        run.finish(timeout_s=5)
+        assert len(server.hellos) == 1
+    assert "refuses this stream: You are too new. (Install 1.0.)" in warnings_in(caplog)[0]
+    assert points(spooled(tmp_path / "spool"))["a"] == [(0, 1.0), (1, 2.0)]
+
+
+def test_a_refusal_for_now_is_tried_again_until_it_is_over(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "BACKOFF_FIRST_S", 0.05)
+    with TinyServer() as server:
+        server.refusal = Refusal(error="replaced", message="Somebody else is here.", retry=True)
+        run = lg.init(url=server.url)
+        run.log({"a": 1.0})
+        soon(lambda: len(server.hellos) >= 3, "the trainer tries again")
+        server.refusal = None
+        run.finish()
+        assert points(server.messages)["a"] == [(0, 1.0)]
+    assert len(warnings_in(caplog)) == 1
+
+
+GARBAGE = {
+    "noise": b"\xc1\xff\x00garbage",
+    "nothing": b"",
+    "a message for the other side": encode(Hello(run="r", project="p", name="n")),
+    "a second welcome": encode(Welcome(last_seq=0)),
+    "an acknowledgement of what was never sent": encode(Ack(seq=10**12)),
+    "too long": b"\x00" * (MAX_MESSAGE_BYTES + 1),
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE.keys())
+def test_garbage_is_survived_and_said_once(
+    garbage: bytes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "BACKOFF_FIRST_S", 0.05)
+    with TinyServer() as server:
+        server.garbage, server.acknowledges = garbage, False
+        run = lg.init(url=server.url)
+        run.log({"a": 1.0})
+        soon(lambda: len(server.hellos) >= 3, "the trainer tries again")
+        server.garbage, server.acknowledges = None, True
+        run.log({"a": 2.0})
+        run.finish()
+        assert points(server.messages)["a"] == [(0, 1.0), (1, 2.0)]
+    assert len(warnings_in(caplog)) <= 1
+
+
+def test_text_from_the_server_is_not_for_us() -> None:
+    with TinyServer() as server:
+        run = lg.init(url=server.url)
+        soon(lambda: server.messages, "the trainer is connected")
+        server.send_text("<html>")
+        run.log({"a": 1.0})
+        run.finish()
+        assert len(server.hellos) == 1
+        assert points(server.messages)["a"] == [(0, 1.0)]
+
+
+def test_attempts_that_bring_nothing_forward_become_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that welcomes and then talks nonsense is no reason for ten connections a second."""
+    delays_s: list[float] = []
+
+    async def sleep(self: link.LinkThread, seconds: float) -> None:
+        delays_s.append(seconds)
+
+    monkeypatch.setattr(link.LinkThread, "_sleep", sleep)
+    monkeypatch.setattr(link.random, "uniform", lambda low, high: high)
+    with TinyServer() as server:
+        server.garbage, server.acknowledges, server.claims = b"\xc1", False, 0
+        run = lg.init(url=server.url)
+        soon(lambda: len(delays_s) >= 8, "the trainer tries again")
+        run.finish(timeout_s=0.2)
+    doubled = [min(2.0**i * link.BACKOFF_FIRST_S, link.BACKOFF_MAX_S) for i in range(1, 8)]
+    assert delays_s[:7] == pytest.approx(doubled)
+
+
+def test_a_welcome_beyond_what_there_is_does_not_make_the_trainer_forget(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with TinyServer() as server:
+        server.claims = 10**6
+        run = lg.init(url=server.url)
+        run.log({"a": 1.0})
+        soon(lambda: warnings_in(caplog), "the lie is said")
+        server.claims = None
+        run.finish()
+        assert points(server.messages)["a"] == [(0, 1.0)]
+    assert "It claims to hold 1000000 messages of a stream that has fewer" in warnings_in(caplog)[0]
+
+
+def test_a_server_that_was_set_back_does_not_end_the_link(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with TinyServer() as server:
+        run = lg.init(url=server.url)
+        run.log({"a": 1.0})
+        soon(lambda: points(server.messages) and not list((tmp_path / "spool").iterdir()), "all is forgotten")
+    with TinyServer(server.port) as emptied:
+        soon(lambda: warnings_in(caplog), "it is said")
+        emptied.die()
+    assert "It asks again for message 1, which it had acknowledged" in warnings_in(caplog)[0]
+    with TinyServer(server.port, server.journal) as restored:
+        run.log({"a": 2.0})
+        run.finish()
+        assert points(restored.messages)["a"] == [(0, 1.0), (1, 2.0)]

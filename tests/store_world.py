@@ -1,0 +1,88 @@
+"""A real SQLite file for store and service tests, and a clock that a test turns."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from sqlmodel import Session
+
+from lossguard.protocol.codec import encode
+from lossguard.protocol.frames import Columns, pack_frame
+from lossguard.protocol.messages import Schema, Sequenced, SeriesSpec
+from lossguard_server.services.clock import Clock
+from lossguard_server.store import journal, runs
+from lossguard_server.store.database import Database
+from lossguard_server.store.journal import Entry, StreamHead, StreamKey
+from lossguard_server.store.runs import StoredRun
+from lossguard_server.store.writer import Writer
+
+T = TypeVar("T")
+
+
+class TurnedClock:
+    """Monotonic and wall time, which stand still until a test turns them."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+        self.of_services = Clock(lambda: self.now_s, lambda: 1_700_000_000.0 + self.now_s)
+
+
+class Store:
+    """An open database with its writer."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = TurnedClock()
+        self.database = Database(f"sqlite:///{folder / 'lossguard.db'}", self.clock.of_services.monotonic_s)
+        self.broken: list[bool] = []
+        self.writer = Writer(
+            self.database.writer_engine, self.clock.of_services.monotonic_s, lambda: self.broken.append(True)
+        )
+        self.reading = self.database.reading
+
+    def write(self, operation: Callable[[Session], T]) -> T:
+        """The operation's result, committed."""
+        return self.writer.submit(operation).result(10)
+
+    def read(self, query: Callable[[Session], T]) -> T:
+        with self.reading() as session:
+            return query(session)
+
+    def stream(self, run: str = "r1", rank: int = 0, attempt: int = 0) -> StreamHead:
+        """A stream of a run; both are made when they are new."""
+        stored = StoredRun(run, "p", "n", 1.0, 1.0, 1, attempt, None)
+        key = StreamKey(run, rank, attempt)
+        return self.write(lambda session: (runs.open_run(session, stored), journal.open_stream(session, key))[1])
+
+    def append(self, stream: StreamHead, *messages: Sequenced) -> None:
+        self.write(lambda session: journal.append(session, stream.id, [entry(message) for message in messages]))
+
+
+@contextmanager
+def opened_store(folder: Path) -> Iterator[Store]:
+    """A store that is closed in the end."""
+    store = Store(folder)
+    try:
+        yield store
+    finally:
+        store.writer.close()
+        store.database.close()
+
+
+def entry(message: Sequenced) -> Entry:
+    """The message as a row of the journal."""
+    kind = type(message).__name__.lower()
+    steps = (message.first_step, message.first_step + message.n - 1) if hasattr(message, "first_step") else (None, None)
+    return Entry(message.seq, kind, encode(message), *steps)
+
+
+def schema(seq: int, *names: str) -> Schema:
+    """Names series 0, 1, 2, ..."""
+    return Schema(seq=seq, series=[SeriesSpec(index, name) for index, name in enumerate(names)])
+
+
+def frame(seq: int, steps: Sequence[int], *columns: Sequence[float] | Columns) -> Sequenced:
+    """Values of series 0, 1, 2, ... at `steps`."""
+    values = np.array(columns, dtype=np.float64)
+    return pack_frame(seq, np.array(steps, dtype=np.int64), range(len(columns)), values)

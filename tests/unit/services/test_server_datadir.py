@@ -1,0 +1,70 @@
+"""The data folder belongs to one server and one user; its tokens stay over restarts."""
+
+from pathlib import Path
+
+import pytest
+
+from lossguard_server import datadir
+from lossguard_server.datadir import Note
+from lossguard_server.errors import DataDirInUse, StartupError
+from lossguard_server.settings import Settings, default_data_dir
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_two_servers_never_share_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "data"
+    with datadir.locked(folder):
+        assert mode(folder) == 0o700
+        assert mode(folder / "lossguard.lock") == 0o600
+        with pytest.raises(DataDirInUse, match="choose another folder"), datadir.locked(folder):
+            pass
+    with datadir.locked(folder):
+        pass
+
+
+def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StartupError, match="cannot be used"), datadir.locked(tmp_path / "file" / "data"):
+        pass
+
+
+def test_the_admin_token_is_made_once_and_private(tmp_path: Path) -> None:
+    token = datadir.admin_token(tmp_path)
+    assert len(token) >= 43, "256 bits in base64"
+    assert datadir.admin_token(tmp_path) == token
+    assert mode(tmp_path / "token") == 0o600
+
+
+def test_the_note_is_private_and_read_back(tmp_path: Path) -> None:
+    note = Note("http://127.0.0.1:1", "secret", 7)
+    assert datadir.read_note(tmp_path) is None
+    datadir.write_note(tmp_path, note)
+    assert datadir.read_note(tmp_path) == note
+    assert mode(tmp_path / "server.json") == 0o600
+    for broken in ("", "[]", '{"url": 1}', "{"):
+        (tmp_path / "server.json").write_text(broken)
+        assert datadir.read_note(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"LOSSGUARD_DATA": "/a/b", "XDG_DATA_HOME": "/x"}, "/a/b"),
+        ({"XDG_DATA_HOME": "/x"}, "/x/lossguard"),
+        ({}, str(Path.home() / ".local/share/lossguard")),
+    ],
+)
+def test_the_default_folder(environ: dict[str, str], expected: str) -> None:
+    assert default_data_dir(environ) == Path(expected)
+
+
+def test_hosts_and_origins_are_exact(tmp_path: Path) -> None:
+    settings = Settings.from_environment({"LOSSGUARD_TOKEN": "t"}, host="Box.Example", port=99, data_dir=tmp_path)
+    assert settings.allowed_hosts == {"127.0.0.1:99", "localhost:99", "[::1]:99", "box.example:99"}
+    assert "http://localhost:99" in settings.allowed_origins
+    assert "t'" not in repr(settings), "a token does not belong in a log"
+    assert Settings(tmp_path, host="0.0.0.0").url == "http://127.0.0.1:5677"
+    assert Settings(tmp_path, host="::1").url == "http://[::1]:5677"

@@ -1,0 +1,157 @@
+"""The rules see each committed message once and in order, over restarts; alerts are stored before they are told."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lossguard.protocol.frames import Columns, Steps
+from lossguard.protocol.messages import Declaration, Event
+from lossguard_server.errors import AlertOver, UnknownAlert
+from lossguard_server.rules.alert import Alert, AlertChange
+from lossguard_server.services.judge import Judge
+from lossguard_server.store import alerts, journal
+from store_world import Store, frame, opened_store, schema
+
+
+def an_alert(alert_id: str, state: str = "firing", step: int = 0) -> Alert:
+    return Alert(alert_id, "r1", "test", "a", None, "critical", state, step, step, 1.0, None, "m", {}, None, None)  # type: ignore[arg-type]
+
+
+class Recorder:
+    """Rules that note what they are shown, and find an alert in each value above 100."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Any]] = []
+        self.open: dict[str, Alert] = {}
+
+    def declare(self, run_id: str, declaration: Declaration) -> None:
+        self.calls.append(("declare", declaration.components))
+
+    def observe(self, run_id: str, steps: Steps, names: list[str], columns: Columns) -> list[AlertChange]:
+        self.calls += [("observe", step) for step in steps.tolist()]
+        if (columns == -1.0).any():
+            raise ZeroDivisionError("a fault in the rules")
+        found = [an_alert(f"a{step}", step=step) for step in steps[(columns > 100).any(axis=0)].tolist()]
+        self.open.update({alert.id: alert for alert in found})
+        return [AlertChange(alert, "fired") for alert in found]
+
+    def flush(self, run_id: str) -> list[AlertChange]:
+        self.calls.append(("flush", None))
+        return []
+
+    def acknowledge(self, run_id: str, alert_id: str) -> AlertChange:
+        return AlertChange(an_alert(alert_id, "acknowledged"), "acknowledged")
+
+    def warm(self, run_id: str, steps: Steps, names: list[str], columns: Columns) -> None:
+        self.calls += [("warm", step) for step in steps.tolist()]
+
+    def restore(self, run_id: str, open_alerts: Sequence[Alert]) -> None:
+        self.calls.append(("restore", [alert.id for alert in open_alerts]))
+
+
+@contextmanager
+def judging(store: Store, rules: Recorder) -> Iterator[tuple[Judge, list[dict[str, Any]]]]:
+    """A judge, and what it told; everything that was asked of it is done when the block ends."""
+    told: list[dict[str, Any]] = []
+    judge = Judge(rules, store.writer, store.reading, store.clock.of_services, told.append)
+    try:
+        yield judge, told
+        done(judge)
+    finally:
+        judge.close()
+
+
+def done(judge: Judge) -> None:
+    """Wait until the judge has nothing to do; a page may put another one behind us."""
+    while judge._waiting:
+        judge._thread.submit(threading.Event).result(10)
+    judge._thread.submit(threading.Event).result(10)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with opened_store(tmp_path) as opened:
+        yield opened
+
+
+def test_messages_are_judged_in_their_order(store: Store) -> None:
+    rules, stream = Recorder(), store.stream()
+    declared = Declaration(seq=2, components=["ce"])
+    store.append(stream, schema(1, "a"), declared, frame(3, [0, 1], [1.0, 2.0]), Event(seq=4, kind="finish", step=1))
+    with judging(store, rules) as (judge, _):
+        judge.wake("r1")
+    observed = [("observe", 0), ("observe", 1)]
+    assert rules.calls == [("restore", []), ("declare", ["ce"]), *observed, ("flush", None)]
+    assert store.stream().judged_seq == 4
+
+
+def test_an_alert_is_stored_with_the_watermark_and_then_told(store: Store) -> None:
+    stream = store.stream()
+    store.append(stream, schema(1, "a"), frame(2, [0, 1], [1.0, 200.0]))
+    with judging(store, Recorder()) as (judge, told):
+        judge.wake("r1")
+    assert [alert["id"] for alert in told] == ["a1"]
+    assert [alert["id"] for alert in store.read(lambda session: alerts.newest_first(session, "r1"))] == ["a1"]
+    assert store.read(journal.unjudged) == []
+
+
+def test_after_a_restart_what_is_left_is_judged_and_nothing_twice(store: Store) -> None:
+    stream, first, second = store.stream(), Recorder(), Recorder()
+    store.append(stream, schema(1, "a"), Declaration(seq=2, components=["ce"]), frame(3, [0, 1], [1.0, 200.0]))
+    with judging(store, first) as (judge, _):
+        judge.wake("r1")
+    store.append(stream, frame(4, [2, 3], [300.0, 4.0]))  # committed, then the server was killed
+    with judging(store, second) as (judge, told):
+        judge.catch_up()
+    warmed = [("declare", ["ce"]), ("warm", 0), ("warm", 1), ("restore", ["a1"])]
+    assert second.calls == [*warmed, ("observe", 2), ("observe", 3)]
+    assert [alert["id"] for alert in told] == ["a2"]
+    third = Recorder()
+    with judging(store, third) as (judge, _):
+        judge.catch_up()
+    assert third.calls == []
+
+
+def test_a_long_backlog_lets_other_runs_through(store: Store) -> None:
+    long, short, rules = store.stream("r1"), store.stream("r2"), Recorder()
+    store.append(long, schema(1, "a"), *(frame(seq, [seq], [1.0]) for seq in range(2, 1_000)))
+    store.append(short, schema(1, "a"), frame(2, [5_000], [1.0]))
+    with judging(store, rules) as (judge, _):
+        judge.wake("r1")
+        judge.wake("r2")
+    seen = [step for kind, step in rules.calls if kind == "observe"]
+    assert seen.index(5_000) < 300
+    assert sorted(seen) == [*range(2, 1_000), 5_000]
+
+
+def test_a_fault_in_the_rules_costs_one_page(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    stream, rules = store.stream(), Recorder()
+    store.append(stream, schema(1, "a"), frame(2, [0], [-1.0]))
+    with judging(store, rules) as (judge, told):
+        judge.wake("r1")
+        done(judge)
+        store.append(stream, frame(3, [1], [200.0]))
+        judge.wake("r1")
+        done(judge)
+        assert [alert["id"] for alert in told] == ["a1"]
+    assert "judging run r1 failed" in caplog.text
+    assert [step for kind, step in rules.calls if kind == "observe"] == [0, 1]
+
+
+def test_acknowledging(store: Store) -> None:
+    store.append(store.stream(), schema(1, "a"), frame(2, [1], [200.0]))
+    with judging(store, Recorder()) as (judge, told):
+        judge.wake("r1")
+        done(judge)
+        assert judge.acknowledge("a1", "admin").result(10)["state"] == "acknowledged"
+        assert judge.acknowledge("a1", "admin").result(10)["state"] == "acknowledged"
+        assert [alert["state"] for alert in told] == ["firing", "acknowledged"]
+        with pytest.raises(UnknownAlert):
+            judge.acknowledge("none", "admin").result(10)
+        store.write(lambda session: alerts.upsert(session, an_alert("a1", "resolved").to_dict()))
+        with pytest.raises(AlertOver):
+            judge.acknowledge("a1", "admin").result(10)

@@ -1,0 +1,102 @@
+"""Points come out of the journal by name, newest attempt first, and only what is new is decoded."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlmodel import Session, text
+
+from lossguard_server.errors import JournalDamaged
+from lossguard_server.store import journal
+from lossguard_server.store.points import Points
+from store_world import Store, frame, opened_store, schema
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with opened_store(tmp_path) as opened:
+        yield opened
+
+
+def values(points: Points, name: str, run: str = "r1") -> dict[int, float]:
+    buckets = points.query(run, [name], None, None, None).series[name].to_dict()
+    return dict(zip(buckets["step"], buckets["first"], strict=True))
+
+
+def test_a_contribution_is_weight_times_raw(store: Store) -> None:
+    raw, weight = [3.0, math.inf, 0.1], [0.1, 0.0, 3.0]
+    store.append(store.stream(), schema(1, "loss/ce", "weight/ce"), frame(2, [0, 1, 2], raw, weight))
+    found = values(Points(store.reading), "contribution/ce")
+    assert found[0] == 0.1 * 3.0
+    assert math.isnan(found[1]), "0 * inf is NaN, and NaN is what must be seen"
+    assert found[2] == 3.0 * 0.1
+
+
+def test_a_look_takes_up_what_came_since_the_last(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, points = store.stream(), Points(store.reading)
+    store.append(stream, schema(1, "a"), frame(2, [0], [1.0]))
+    assert values(points, "a") == {0: 1.0}
+    read = journal.read
+    asked: list[int] = []
+    monkeypatch.setattr(journal, "read", lambda s, i, after, limit: asked.append(after) or read(s, i, after, limit))
+    store.append(stream, frame(3, [1, 2], [2.0, 3.0]))
+    assert values(points, "a") == {0: 1.0, 1: 2.0, 2: 3.0}
+    assert asked == [2], "nothing before message 3 is read again"
+
+
+def test_the_newer_point_of_a_step_wins(store: Store) -> None:
+    first, second = store.stream(attempt=0), store.stream(attempt=1)
+    store.append(first, schema(1, "a"), frame(2, [0, 1, 2, 3], [0.0, 0.1, 0.2, 0.3]))
+    store.append(second, schema(1, "b", "a"), frame(2, [2, 3], [9.0, 9.0], [1.2, 1.3]), frame(3, [3], [9.0], [1.4]))
+    assert values(Points(store.reading), "a") == {0: 0.0, 1: 0.1, 2: 1.2, 3: 1.4}
+
+
+def test_frames_of_different_series_are_kept_apart(store: Store) -> None:
+    stream = store.stream()
+    store.append(stream, schema(1, "a", "b"), frame(2, [0, 1], [1.0, 2.0]), frame(3, [1], [2.5], [7.0]))
+    points = Points(store.reading)
+    assert values(points, "a") == {0: 1.0, 1: 2.5}
+    assert values(points, "b") == {1: 7.0}
+    extents = {extent.name: (extent.first_step, extent.last_step, extent.count) for extent in points.extents("r1")}
+    assert extents == {"a": (0, 1, 2), "b": (1, 1, 1)}
+
+
+def test_a_range_and_a_width_are_kept(store: Store) -> None:
+    store.append(store.stream(), schema(1, "a"), frame(2, range(1000), [float(step) for step in range(1000)]))
+    answer = Points(store.reading).query("r1", ["a", "unknown"], 100, 299, 20)
+    buckets = answer.series["a"]
+    assert buckets.step.tolist() == list(range(100, 300, 10))
+    assert buckets.max.tolist() == [float(step + 9) for step in range(100, 300, 10)]
+    assert answer.series["unknown"].to_dict()["step"] == []
+    assert answer.last_step == 999
+
+
+def test_other_ranks_are_stored_and_not_mixed_in(store: Store) -> None:
+    store.append(store.stream(rank=0), schema(1, "a"), frame(2, [0], [1.0]))
+    store.append(store.stream(rank=1), schema(1, "a"), frame(2, [0], [2.0]))
+    assert values(Points(store.reading), "a") == {0: 1.0}
+
+
+def test_memory_is_bounded_and_the_run_in_use_stays(store: Store) -> None:
+    for run in ("r1", "r2", "r3"):
+        store.append(store.stream(run), schema(1, "a"), frame(2, [0], [1.0]))
+    points = Points(store.reading, cache_bytes=40_000)  # two runs' first buffers
+    for run in ("r1", "r2", "r3"):
+        assert values(points, "a", run) == {0: 1.0}
+    assert list(points._runs) == ["r2", "r3"]
+
+
+def test_a_damaged_journal_is_said_not_served(store: Store) -> None:
+    stream = store.stream()
+    store.append(stream, schema(1, "a"), frame(2, [0], [1.0]))
+
+    def flip(session: Session) -> None:
+        stored = session.connection().execute(text("SELECT payload FROM journal WHERE seq=2")).scalar_one()
+        bits = bytearray(stored)
+        bits[bytes(stored).index(b"values") + 10] ^= 1
+        session.connection().execute(text("UPDATE journal SET payload=:p WHERE seq=2"), {"p": bytes(bits)})
+
+    store.write(flip)
+    with pytest.raises(JournalDamaged, match="message 2"):
+        Points(store.reading).query("r1", ["a"], None, None, None)

@@ -1,0 +1,148 @@
+"""What fails inside lossguard never reaches training; what the user did wrong always does."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import lossguard as lg
+from helpers import events, points, spooled
+from lossguard import instrument, link, norms, spool
+from lossguard.run import Run
+
+
+def boom(*args: object, **kwargs: object) -> None:
+    raise RuntimeError("boom")
+
+
+def train(run: Run, net: nn.Linear, opt: torch.optim.Optimizer, steps: int) -> list[Tensor]:
+    """Parameters after each step, clipped at a norm that bites."""
+    trace: list[Tensor] = []
+    for _ in run.steps(range(steps)):
+        run.total(loss=net(torch.ones(4, 3)).square().sum()).backward()
+        run.matrix("W", net.weight @ net.weight.T)
+        run.log({"a": 1.0, "b": torch.tensor(2.0)})
+        run.clip_grad_norm_(0.5)
+        opt.step()
+        opt.zero_grad()
+        trace.append(net.weight.detach().clone())
+    run.finish(timeout_s=5)
+    return trace
+
+
+def world(**kwargs: object) -> tuple[Run, nn.Linear, torch.optim.Optimizer]:
+    torch.manual_seed(3)
+    net = nn.Linear(3, 2)
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+    return lg.init(**{"mode": "offline", "model": net, "optimizer": opt, **kwargs}), net, opt  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("holder", "name"),
+    [
+        (norms, "grad_norms"),
+        (norms, "total_norm"),
+        (norms, "group_norms"),
+        (norms, "matrix_norms"),
+        (instrument.Instrument, "add"),
+        (instrument.Instrument, "add_host"),
+        (instrument.Instrument, "add_clip"),
+        (instrument.Instrument, "close_step"),
+        (instrument.Instrument, "drain"),
+        (instrument.Instrument, "detach"),
+        (instrument, "host_copy_for"),
+        (spool.Spool, "append"),
+        (spool, "encode"),
+        (spool.os, "write"),
+        (link.LinkThread, "start"),
+        (link.LinkThread, "finish"),
+        (link.LinkThread, "_pump"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_part_that_fails_changes_no_bit_of_training(
+    holder: object, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = train(*world(mode="off"), steps=6)
+    with monkeypatch.context() as broken:
+        broken.setattr(holder, name, boom)
+        trace = train(*world(), steps=6)
+    assert all(map(torch.equal, trace, wanted))
+    assert 1 <= len(caplog.records) <= 3
+    assert "lossguard" in caplog.text
+
+
+def test_when_the_norms_fail_clipping_goes_on_and_the_part_is_switched_off_with_one_warning(
+    monkeypatch: pytest.MonkeyPatch, spool_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[int] = []
+
+    def grad_norms(*args: object, **kwargs: object) -> Tensor:
+        calls.append(1)
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(norms, "grad_norms", grad_norms)
+    train(*world(), steps=10)
+    assert len(calls) == 3
+    off = [record for record in caplog.records if "this part is now off" in record.message]
+    assert (len(off), len(caplog.records)) == (1, 2)
+    told = events(spooled(spool_folder), "error")
+    assert [event.data["message"] for event in told] == [
+        "RuntimeError('boom')", "RuntimeError('boom'); this part is now off",
+    ]  # fmt: skip
+    assert {event.data["where"] for event in told} <= {"clip_grad_norm_", "gradient norms"}
+
+
+def test_a_failure_at_the_end_does_not_keep_the_rest_from_being_delivered(
+    monkeypatch: pytest.MonkeyPatch, spool_folder: Path
+) -> None:
+    monkeypatch.setattr(instrument.Instrument, "drain", boom)
+    train(*world(), steps=3)
+    messages = spooled(spool_folder)
+    assert [event.data for event in events(messages, "finish")] == [{"state": "finished"}]
+    assert len(points(messages)["loss/total"]) == 3
+
+
+def test_a_link_that_dies_does_not_let_the_memory_grow_beyond_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link.LinkThread, "_pump", boom)
+    run = lg.init(mode="offline")
+    monkeypatch.setattr(run._telemetry, "_rows_max", 50)
+    for step in range(500):
+        run.log({"a": float(step)})
+    assert len(run._telemetry) <= 60  # type: ignore[arg-type]
+    run.finish(timeout_s=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda run: run.total(nope=torch.tensor(1.0)), lg.UnknownComponent),
+        (lambda run: run.total(loss=torch.zeros(3)), lg.NotAScalar),
+        (lambda run: run.total(), TypeError),
+    ],
+)
+@pytest.mark.parametrize("mode", ["off", "offline"])
+def test_what_the_user_did_wrong_is_raised_in_every_mode(
+    mode: str, call: Callable[[Run], object], error: type[Exception]
+) -> None:
+    run = lg.init(mode=mode)
+    with pytest.raises(error):
+        call(run)
+    run.finish()
+
+
+def test_an_error_of_the_loader_and_of_the_loop_pass_unchanged(spool_folder: Path) -> None:
+    def loader() -> Iterator[int]:
+        yield 1
+        raise OSError("disk")
+
+    def train() -> None:
+        with lg.init(mode="offline") as run:
+            for _ in run.steps(loader()):
+                run.total(loss=torch.tensor(1.0))
+
+    with pytest.raises(OSError, match="disk"):
+        train()
+    assert [event.data["state"] for event in events(spooled(spool_folder), "finish")] == ["crashed"]

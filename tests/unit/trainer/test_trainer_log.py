@@ -1,0 +1,107 @@
+"""run.log: as a tracker of its own, and within the loop."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import lossguard as lg
+from helpers import points, spooled
+
+
+def test_alone_each_call_is_a_step(spool_folder: Path) -> None:
+    run = lg.init(mode="offline")
+    for i in range(3):
+        run.log({"loss": 1.0 / (i + 1), "acc": torch.tensor(i / 4), "n": i, "np": np.float32(0.5), "flag": True})
+    run.finish()
+    found = points(spooled(spool_folder))
+    assert found == {
+        "loss": [(0, 1.0), (1, 0.5), (2, 1 / 3)],
+        "acc": [(0, 0.0), (1, 0.25), (2, 0.5)],
+        "n": [(0, 0.0), (1, 1.0), (2, 2.0)],
+        "np": [(0, 0.5), (1, 0.5), (2, 0.5)],
+        "flag": [(0, 1.0), (1, 1.0), (2, 1.0)],
+    }
+
+
+def test_a_step_that_is_given_counts(spool_folder: Path) -> None:
+    run = lg.init(mode="offline")
+    run.log({"a": 1.0}, step=100)
+    run.log({"a": 2.0})
+    run.log({"a": 3.0}, step=np.int64(7))  # type: ignore[arg-type]
+    run.log({"a": 4.0})
+    run.finish()
+    assert points(spooled(spool_folder))["a"] == [(100, 1.0), (0, 2.0), (7, 3.0), (1, 4.0)]
+
+
+@pytest.mark.parametrize("step", ["later", math.nan, [1], -5, 2**60])
+def test_a_step_that_is_none_costs_its_row_and_nothing_else(spool_folder: Path, step: object) -> None:
+    run = lg.init(mode="offline")
+    run.log({"a": 1.0})
+    run.log({"a": 2.0}, step=step)  # type: ignore[arg-type]
+    run.log({"a": 3.0}, step=5)
+    run.finish()
+    assert points(spooled(spool_folder))["a"] == [(0, 1.0), (5, 3.0)]
+
+
+def test_within_the_loop_numbers_and_tensors_go_to_the_steps_row(spool_folder: Path) -> None:
+    run = lg.init(mode="offline")
+    for step in run.steps(range(3)):
+        run.total(loss=torch.tensor(1.0))
+        run.log({"host": step + 0.5, "device": torch.tensor([step + 0.25]), "bf16": torch.tensor(1.5).bfloat16()})
+        if step == 1:
+            run.log({"val/acc": 0.75})
+    run.finish()
+    found = points(spooled(spool_folder))
+    assert found["host"] == [(0, 0.5), (1, 1.5), (2, 2.5)]
+    assert found["device"] == [(0, 0.25), (1, 1.25), (2, 2.25)]
+    assert found["bf16"] == [(0, 1.5), (1, 1.5), (2, 1.5)]
+    assert found["val/acc"] == [(1, 0.75)]
+    assert len(found["loss/total"]) == 3
+
+
+def test_a_logged_tensor_is_taken_without_its_graph(spool_folder: Path) -> None:
+    weight = torch.tensor(2.0, requires_grad=True)
+    run = lg.init(mode="offline")
+    for _ in run.steps(range(1)):
+        run.log({"w2": weight * weight})
+        assert run._instrument is not None
+        assert not any(tensor.requires_grad for tensor in run._instrument._tensors)
+    run.finish()
+    assert points(spooled(spool_folder))["w2"] == [(0, 4.0)]
+
+
+BAD = {"": 1.0, "a\nb": 1.0, "x" * 513: 1.0, "\u202eevil": 1.0, "\ud800": 1.0, 5: 1.0}
+
+
+@pytest.mark.parametrize("in_loop", [False, True])
+@pytest.mark.parametrize("as_tensor", [False, True])
+def test_bad_names_are_dropped_and_the_good_ones_stay(spool_folder: Path, in_loop: bool, as_tensor: bool) -> None:
+    run = lg.init(mode="offline")
+    for _ in run.steps(range(5)) if in_loop else range(5):
+        values = {**BAD, "good": 2.0}
+        run.log({name: torch.tensor(v) for name, v in values.items()} if as_tensor else values)  # type: ignore[arg-type,misc]
+    run.finish()
+    assert points(spooled(spool_folder))["good"] == [(step, 2.0) for step in range(5)]
+
+
+@pytest.mark.parametrize("value", [torch.zeros(2), "text", None, object(), [1.0, 2.0]])
+def test_what_is_no_number_is_said_once_and_training_goes_on(
+    spool_folder: Path, value: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = lg.init(mode="offline")
+    for _ in range(2):
+        run.log({"x": value})  # type: ignore[dict-item]
+    run.log({"good": 1.0})
+    run.finish()
+    assert "good" in points(spooled(spool_folder))
+    assert len([record for record in caplog.records if "failed inside log" in record.message]) == 1
+
+
+def test_names_made_up_at_each_step_do_not_fill_the_memory() -> None:
+    run = lg.init(mode="off")
+    for i in range(20_050):
+        run.log({f"name/{i}": 1.0})
+    assert len(run._log_names) <= 10_001

@@ -1,0 +1,147 @@
+"""A run's life: boundaries, commands, the end."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import lossguard as lg
+from helpers import events, points, spooled
+from lossguard.protocol.messages import Command
+from lossguard.run import Run
+
+
+def order(run: Run, number: int, kind: str, **args: Any) -> None:
+    """What the link does with a command."""
+    assert run._controller is not None
+    run._controller.offer(Command(id=f"c{number}", number=number, kind=kind, args=args))
+
+
+def states(folder: Path) -> list[str]:
+    return [event.data["state"] for event in events(spooled(folder), "finish")]
+
+
+def test_a_command_is_in_force_from_the_step_that_its_result_names(spool_folder: Path) -> None:
+    run = lg.init(mode="offline", losses={"a": 1.0, "b": 0.5})
+    totals = []
+    for step in run.steps(range(6)):
+        totals.append(run.total(a=torch.tensor(1.0), b=torch.tensor(1.0)).item())
+        if step == 2:
+            order(run, 1, "set_weight", component="b", value=0.25)
+        if step == 4:
+            order(run, 2, "revert", command="c1")
+    run.finish()
+    assert totals == [1.5, 1.5, 1.5, 1.25, 1.25, 1.5]
+    messages = spooled(spool_folder)
+    told = [(event.step, event.data["id"], event.data["state"]) for event in events(messages, "command")]
+    assert told == [(-1, "c1", "received"), (3, "c1", "applied"), (-1, "c2", "received"), (5, "c2", "applied")]
+    assert [value for _, value in points(messages)["weight/b"]] == [0.5, 0.5, 0.5, 0.25, 0.25, 0.5]
+    assert [value for _, value in points(messages)["loss/total"]] == totals
+    assert run.weights == {"a": 1.0, "b": 0.5}
+
+
+def test_a_stop_ends_the_loop_early_and_the_last_step_is_whole(spool_folder: Path) -> None:
+    run = lg.init(mode="offline")
+    seen = []
+    for step in run.steps(range(100)):
+        seen.append(step)
+        run.total(loss=torch.tensor(float(step)))
+        if step == 3:
+            order(run, 1, "stop")
+    assert (seen, run.state, run.boundary()) == ([0, 1, 2, 3], "stopped", False)
+    run.finish()
+    assert states(spool_folder) == ["stopped"]
+    assert points(spooled(spool_folder))["loss/total"] == [(step, float(step)) for step in range(4)]
+
+
+def test_a_pause_and_its_resume_that_came_together(spool_folder: Path) -> None:
+    run = lg.init(mode="offline")
+    for step in run.steps(range(4)):
+        run.total(loss=torch.tensor(1.0))
+        if step == 1:
+            order(run, 1, "pause")
+            order(run, 2, "resume")
+            assert run.status().state == "running"
+    run.finish()
+    applied = [event for event in events(spooled(spool_folder), "command") if event.data["state"] == "applied"]
+    assert [(event.step, event.data["new"]) for event in applied] == [(2, "paused"), (2, "running")]
+
+
+def test_the_status_says_where_the_run_is() -> None:
+    run = lg.init(mode="offline", start_step=7)
+    assert (run.status().state, run.status().step) == ("running", 7)
+    run.boundary()
+    run.boundary()
+    assert run.status().step == 8
+    assert run._controller is not None
+    run._controller.paused = True
+    assert run.status().state == "paused"
+    assert run.status().boundary_age_s >= 0
+    run.finish()
+    assert run.status().state == "finished"
+
+
+def test_a_loop_with_boundaries_by_hand_is_the_same(spool_folder: Path) -> None:
+    run = lg.init(mode="offline")
+    for step in range(3):
+        assert run.boundary()
+        run.total(loss=torch.tensor(float(step)))
+    run.finish()
+    assert points(spooled(spool_folder))["loss/total"] == [(0, 0.0), (1, 1.0), (2, 2.0)]
+
+
+def test_finish_may_be_called_twice_and_hooks_are_gone_after_it(spool_folder: Path) -> None:
+    weight = torch.nn.Parameter(torch.ones(1))
+    opt = torch.optim.SGD([weight], lr=0.1)
+    run = lg.init(mode="offline", optimizer=opt)
+    run.finish()
+    run.finish()
+    assert states(spool_folder) == ["finished"]
+    assert len(opt._optimizer_step_pre_hooks) == 0
+    run.total(loss=weight.sum())  # late calls are no errors
+    run.log({"a": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [(None, "finished"), (RuntimeError("CUDA out of memory"), "crashed"), (KeyboardInterrupt(), "stopped")],
+)
+def test_the_end_of_a_with_block_says_how_it_ended(error: BaseException | None, state: str, spool_folder: Path) -> None:
+    def train() -> None:
+        with lg.init(mode="offline") as run:
+            run.total(loss=torch.tensor(1.0))
+            if error is not None:
+                raise error
+
+    with contextlib.nullcontext() if error is None else pytest.raises(type(error)):
+        train()
+    assert states(spool_folder) == [state]
+    assert points(spooled(spool_folder))["loss/total"] == [(0, 1.0)]
+
+
+def test_an_empty_loader_is_no_step(spool_folder: Path) -> None:
+    run = lg.init(mode="offline")
+    assert list(run.steps([])) == []
+    run.finish()
+    assert points(spooled(spool_folder)) == {}
+    assert states(spool_folder) == ["finished"]
+
+
+def test_two_loops_count_on(spool_folder: Path) -> None:
+    run = lg.init(mode="offline")
+    for _ in range(2):
+        for _ in run.steps(range(2)):
+            run.total(loss=torch.tensor(1.0))
+    run.finish()
+    assert [step for step, _ in points(spooled(spool_folder))["loss/total"]] == [0, 1, 2, 3]
+
+
+def test_the_weights_can_be_asked_for_at_any_time() -> None:
+    curriculum = lg.Curriculum(lg.Stage("a", weights={"x": 1.0}), lg.Stage("b", start=1, weights={"x": 0.5}))
+    run = lg.init(mode="off", curriculum=curriculum)
+    assert run.weights == {"x": 1.0}
+    run.boundary()
+    run.boundary()
+    assert run.weights == {"x": 0.5}

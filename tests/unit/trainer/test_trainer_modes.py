@@ -1,0 +1,132 @@
+"""Mode off measures nothing, writes nothing and starts nothing; the curriculum goes on. Other modes that are said."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import lossguard as lg
+from helpers import spooled
+
+CURRICULUM = lg.Curriculum(
+    lg.Stage("a", weights={"x": 1.0}), lg.Stage("b", start=2, weights={"x": 1.0, "y": lg.ramp(0.0, 0.3, 3)})
+)
+
+
+def totals(mode: str) -> list[float]:
+    with lg.init(mode=mode, curriculum=CURRICULUM) as run:
+        return [run.total(x=torch.tensor(0.1 + i), y=torch.tensor(0.7 * i)).item() for i in run.steps(range(7))]
+
+
+@pytest.fixture
+def threads_started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    started: list[str] = []
+    real = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        started.append(thread.name)
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    return iter([started])
+
+
+def test_off_has_the_same_totals_and_leaves_no_trace(tmp_path: Path, threads_started: Iterator[list[str]]) -> None:
+    started = next(threads_started)
+    wanted = totals("offline")
+    assert started == ["lossguard-link"]
+    assert len(spooled(tmp_path / "spool")) > 0
+    before = sorted(tmp_path.rglob("*"))
+    assert totals("off") == wanted
+    assert started == ["lossguard-link"]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_off_takes_every_call(tmp_path: Path) -> None:
+    net = nn.Linear(2, 1)
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+    hooks = len(opt._optimizer_step_pre_hooks)
+    run = lg.init(mode="off", model=net, optimizer=opt, groups={"all": "*"}, contracts=[lg.at_most("x", 1)])
+    assert len(opt._optimizer_step_pre_hooks) == hooks
+    for _ in run.steps(range(2)):
+        run.total(loss=net(torch.ones(3, 2)).sum()).backward()
+        run.matrix("R", torch.eye(2))
+        run.log({"a": 1.0, "b": torch.tensor(2.0)})
+        assert run.clip_grad_norm_(1.0).item() > 1
+        opt.step()
+        opt.zero_grad()
+    assert (run.weights, run.step, run.status().state) == ({"loss": 1.0}, 1, "running")
+    run.finish()
+    run.finish()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_environment_chooses_the_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOSSGUARD_MODE", "off")
+    lg.init().finish()
+    assert list(tmp_path.iterdir()) == []
+    lg.init(mode="offline").finish()
+    assert len(spooled(tmp_path / "spool")) > 0
+
+
+def test_of_several_ranks_the_first_one_speaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    with lg.init(mode="offline", curriculum=CURRICULUM) as run:
+        assert [run.total(y=torch.tensor(1.0)).item() for _ in run.steps(range(6))][-1] == pytest.approx(0.3)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("RANK", "0")
+    lg.init(mode="offline", controls=lg.Controls()).finish()
+    declaration = spooled(tmp_path / "spool")[0]
+    assert declaration.controls.kinds == []  # type: ignore[union-attr]
+
+
+def test_a_restarted_job_is_the_same_run_in_another_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job-7")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
+    run = lg.init(mode="offline")
+    run.finish()
+    assert run.id == "job-7"
+    assert [path.name.partition(".")[0] for path in (tmp_path / "spool").iterdir()] == ["job-7-0-2"]
+
+
+@pytest.mark.parametrize("given", ["none", "", "a/b", "..", "a\nb", "x" * 600])
+def test_an_id_that_cannot_be_one_is_replaced(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", given)
+    ids = {lg.init(mode="off").id for _ in range(2)}
+    assert len(ids) == 2
+    assert all(id.isalnum() for id in ids)
+
+
+FAULTS: dict[str, tuple[dict[str, object], str]] = {
+    "mode": ({"mode": "on"}, "mode is 'on'; it must be one of online, offline, off"),
+    "project": ({"project": ""}, "lg.init got project='': it is empty"),
+    "project no text": ({"project": 5}, "lg.init got project=5: not a text"),
+    "name": ({"name": "a\x00b"}, "it contains a control or formatting character"),
+    "both plans": ({"curriculum": CURRICULUM, "losses": {"x": 1.0}}, "takes a curriculum or losses, not both"),
+    "no plan at all": ({"curriculum": [1, 2]}, "got a curriculum of type list; make one by lg.Curriculum"),
+    "weight": ({"losses": {"x": float("nan")}}, "a weight is a finite number, not nan"),
+    "bounds": ({"controls": lg.Controls(weight_bounds={"z": (0, 1)})}, "bounds 'z', which no stage declares"),
+    "group": ({"groups": {"a\tb": "*"}}, r"lg.init got a group 'a\\tb': it contains a control"),
+    "long group": ({"groups": {"g" * 510: "*"}}, "it has 520 bytes, at most 512"),
+    "url": ({"url": "localhost:5677"}, "The server's address is 'localhost:5677'"),
+    "url that does not end": ({"url": "http://[::1"}, "it must look like http://127.0.0.1:5677"),
+    **{
+        f"start_step {step!r}": ({"start_step": step}, "it is a step number from 0")
+        for step in (-1, 0.5, float("nan"), None, "7", True, 2**60)
+    },
+}
+
+
+@pytest.mark.parametrize(("arguments", "text"), FAULTS.values(), ids=FAULTS.keys())
+@pytest.mark.parametrize("mode", ["online", "off"])
+def test_what_cannot_be_meant_so_is_said_before_training(
+    mode: str, arguments: dict[str, object], text: str, tmp_path: Path
+) -> None:
+    with pytest.raises(lg.ConfigError, match=text):
+        lg.init(**{"mode": mode, **arguments})  # type: ignore[arg-type]
+    assert os.listdir(tmp_path) == []

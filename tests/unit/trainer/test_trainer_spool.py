@@ -1,0 +1,185 @@
+"""The trainer's file of what is not acknowledged: segments, and a disk that refuses."""
+
+import errno
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from helpers import spooled
+from lossguard.protocol.codec import decode_sequenced
+from lossguard.protocol.messages import Event, Frame, Hello
+from lossguard.protocol.spool_format import parse_segment
+from lossguard.spool import Spool
+
+HELLO = Hello(run="r/../1", project="p", name="n", rank=2, attempt=3)
+MODE_MASK = 0o777
+
+
+def event(seq: int) -> Event:
+    return Event(seq=seq, kind="gap", step=seq)
+
+
+def frame(seq: int) -> Frame:
+    return Frame(seq=seq, first_step=10 * seq, n=10, series=[0, 1], values=b"\0" * 160, crc=0)
+
+
+def filled(folder: Path, count: int, segment_bytes: int = 300, memory_bytes: int = 1 << 20) -> Spool:
+    spool = Spool(folder, HELLO, segment_bytes, memory_bytes)
+    for seq in range(1, count + 1):
+        spool.append(event(seq))
+    return spool
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+Write = Callable[[int, bytes], int]
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, when: Callable[[bytes], bool] = lambda data: True) -> list[int]:
+    """Make the disk full for writes of which `when` is true; returns the sizes that it refused."""
+    refused: list[int] = []
+    real: Write = os.write
+
+    def write(fd: int, data: bytes) -> int:
+        if when(data):
+            refused.append(len(data))
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(fd, data)
+
+    monkeypatch.setattr(os, "write", write)
+    return refused
+
+
+def test_what_is_appended_can_be_read_by_its_number_and_by_a_stranger(tmp_path: Path) -> None:
+    spool = filled(tmp_path, 20)
+    assert spool.last_seq == 20
+    assert [decode_sequenced(spool.read(seq)) for seq in range(1, 21)] == [event(seq) for seq in range(1, 21)]
+    assert spooled(tmp_path) == [event(seq) for seq in range(1, 21)]
+    assert all(parse_segment(path.read_bytes()).hello == HELLO for path in tmp_path.iterdir())
+    spool.close()
+    assert spooled(tmp_path) == [event(seq) for seq in range(1, 21)]
+
+
+def test_only_the_user_may_read_it_and_a_run_cannot_name_a_path(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "spool"
+    filled(folder, 1).close()
+    assert files(folder) == ["r____1-2-3.00000000000000000001.lgs"]
+    assert (folder / files(folder)[0]).stat().st_mode & MODE_MASK == 0o600
+    assert folder.stat().st_mode & MODE_MASK == 0o700
+
+
+def test_segments_roll_and_go_when_all_of_them_is_acknowledged(tmp_path: Path) -> None:
+    spool = filled(tmp_path, 12)
+    starts = [int(name.split(".")[1]) for name in files(tmp_path)]
+    assert len(starts) > 2
+    spool.acknowledged(starts[1] - 2)
+    assert len(files(tmp_path)) == len(starts)
+    spool.acknowledged(starts[1] - 1)
+    assert len(files(tmp_path)) == len(starts) - 1
+    spool.acknowledged(11)
+    assert len(files(tmp_path)) == 1
+    spool.acknowledged(12)
+    assert files(tmp_path) == []
+    spool.append(event(13))
+    assert spooled(tmp_path) == [event(13)]
+    spool.close()
+
+
+def test_a_number_that_is_forgotten_or_never_was_raises(tmp_path: Path) -> None:
+    spool = filled(tmp_path, 3)
+    spool.acknowledged(3)
+    for seq in (0, 1, 3, 4, -1):
+        with pytest.raises(KeyError):
+            spool.read(seq)
+    spool.close()
+
+
+def test_a_full_disk_moves_the_stream_to_memory_and_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = filled(tmp_path, 2)
+    with monkeypatch.context() as full:
+        refuse(full)
+        for seq in (3, 4, 5):
+            spool.append(event(seq))
+    for seq in (6, 7):
+        spool.append(event(seq))
+    assert [decode_sequenced(spool.read(seq)) for seq in range(1, 8)] == [event(seq) for seq in range(1, 8)]
+    assert [message.seq for message in spooled(tmp_path)] == [1, 2, 6, 7]
+    assert spool.points_lost == 0
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "No space left on device" in caplog.text
+    spool.acknowledged(7)
+    assert files(tmp_path) == []
+    for seq in (3, 4, 5):
+        with pytest.raises(KeyError):
+            spool.read(seq)
+    spool.close()
+
+
+def test_beyond_the_memory_bound_a_frame_becomes_a_gap_under_its_own_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = filled(tmp_path, 1, memory_bytes=600)
+    refuse(monkeypatch)
+    for seq in range(2, 8):
+        spool.append(frame(seq))
+    spool.append(event(8))  # an event is kept whatever the bound says
+    kept = [decode_sequenced(spool.read(seq)) for seq in range(1, 9)]
+    assert [message.seq for message in kept] == list(range(1, 9))
+    lost = [message for message in kept[1:7] if isinstance(message, Event)]
+    assert [message for message in kept[1:7] if isinstance(message, Frame)] == [frame(2), frame(3)]
+    assert lost == [
+        Event(seq=seq, kind="gap", step=10 * seq + 9,
+              data={"from": 10 * seq, "to": 10 * seq + 9, "reason": "the trainer's disk and memory were full"})
+        for seq in range(4, 8)
+    ]  # fmt: skip
+    assert spool.points_lost == 4 * 20
+    spool.acknowledged(7)  # the memory is free again
+    spool.append(frame(9))
+    assert decode_sequenced(spool.read(9)) == frame(9)
+    spool.close()
+
+
+def test_a_disk_with_room_for_headers_only_is_not_littered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = refuse(monkeypatch, when=lambda data: not data.startswith(b"LGSPOOL1"))
+    spool = filled(tmp_path, 50)
+    assert len(refused) == 50
+    assert (files(tmp_path), len(spool._segments)) == ([], 0)
+    assert decode_sequenced(spool.read(50)) == event(50)
+    spool.close()
+
+
+def test_a_record_that_was_written_in_part_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = filled(tmp_path, 2, segment_bytes=1 << 20)
+    real = os.write
+    with monkeypatch.context() as short:
+        short.setattr(os, "write", lambda fd, data: real(fd, data[:7]))
+        spool.append(event(3))
+    spool.append(event(4))
+    assert [decode_sequenced(spool.read(seq)) for seq in range(1, 5)] == [event(seq) for seq in range(1, 5)]
+    assert [message.seq for message in spooled(tmp_path)] == [1, 2, 4]
+    spool.close()
+
+
+def test_a_folder_that_cannot_be_made_is_no_reason_to_fail(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    spool = filled(tmp_path / "file" / "spool", 5)
+    assert [decode_sequenced(spool.read(seq)) for seq in range(1, 6)] == [event(seq) for seq in range(1, 6)]
+    assert len(caplog.records) == 1
+    spool.close()
+
+
+def test_a_stream_of_the_same_name_is_not_overwritten(tmp_path: Path) -> None:
+    filled(tmp_path, 1).close()
+    second = Spool(tmp_path, HELLO)
+    second.append(Event(seq=1, kind="finish", step=9))
+    second.append(event(2))
+    assert [message.step for message in spooled(tmp_path)] == [1, 2]
+    assert decode_sequenced(second.read(1)).kind == "finish"  # type: ignore[union-attr]
+    second.close()
