@@ -52,7 +52,8 @@ const ICONS: Readonly<Record<Health, string>> = {
   ok: "<circle cx='8' cy='8' r='6' fill='#2e9e5b'/>",
   warning: "<path d='M8 1.5 15 14H1z' fill='#d69500'/>",
   critical:
-    "<rect x='1.5' y='1.5' width='13' height='13' rx='2' fill='#d92d3a'/><path d='M8 4v5M8 11v1.6' stroke='#fff' stroke-width='2'/>",
+    "<rect x='1.5' y='1.5' width='13' height='13' rx='2' fill='#d92d3a'/>" +
+    "<path d='M8 4v5M8 11v1.6' stroke='#fff' stroke-width='2'/>",
   unknown: "<circle cx='8' cy='8' r='6' fill='#8796a8'/>",
 };
 

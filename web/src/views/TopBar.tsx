@@ -1,5 +1,6 @@
 /** The page's own line: which run, whether the server is there, the bell, the theme, the keys. */
 import type { JSX } from "preact";
+import type { Run } from "../lib/models";
 import { type Bell, type ThemeChoice, usePage } from "./context";
 import { HealthLight } from "./HealthLight";
 
@@ -26,8 +27,7 @@ export function TopBar({ onRuns, onKeys }: { onRuns: () => void; onKeys: () => v
         <span aria-hidden="true">▾</span>
       </button>
       <span class="top-run" title={run?.id ?? ""}>
-        {run !== undefined &&
-          `${run.project}/${run.name}${run.device === "" ? "" : ` · ${run.device}`}${run.attempt > 0 ? ` · attempt ${run.attempt}` : ""}`}
+        {run !== undefined && whereText(run)}
       </span>
       <span class={`link link-${link}`} data-testid="link" role="status">
         {link === "up" ? "connected" : link === "down" ? "server gone, trying again" : "connecting"}
@@ -56,6 +56,11 @@ export function TopBar({ onRuns, onKeys }: { onRuns: () => void; onKeys: () => v
       </button>
     </header>
   );
+}
+
+function whereText(run: Run): string {
+  const attempt = run.attempt > 0 ? `attempt ${run.attempt}` : "";
+  return [`${run.project}/${run.name}`, run.device, attempt].filter((part) => part !== "").join(" · ");
 }
 
 function BellIcon({ isOn }: { isOn: boolean }): JSX.Element {
