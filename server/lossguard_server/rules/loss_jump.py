@@ -66,9 +66,13 @@ def judge(window: Window, parameters: Parameters) -> list[Verdict]:
     return [Verdict(TOTAL, Severity.CRITICAL, hold, lambda: _explain(window, number, parameters))]
 
 
-def _blame(window: Window) -> Blame | None:
+def _blame(window: Window, total: float, level: float) -> Blame | None:
+    """None also where the components do not explain the rise: then the total holds something that nobody declared."""
     reference = window.reference
-    return None if reference is None else decompose(reference.step, window.step, window.changes())
+    blame = None if reference is None else decompose(reference.step, window.step, window.changes())
+    if blame is not None and isfinite(blame.delta_total) and blame.delta_total < (total - level) / 2:
+        return None
+    return blame
 
 
 def _culprit(window: Window, blame: Blame | None, parameters: Parameters) -> str | None:
@@ -81,9 +85,10 @@ def _culprit(window: Window, blame: Blame | None, parameters: Parameters) -> str
 
 
 def _explain(window: Window, number: int, parameters: Parameters) -> Finding:
-    base, blame = window.base, _blame(window)
+    base = window.base
     total = float(window.values[number])
     level = float(base.natural(base.level)[number])
+    blame = _blame(window, total, level)
     deviation = float(base.deviation[number])
     text = (
         f"log({total:.4g}) - log({level:.4g}) = {float(base.y[number] - base.level[number]):.2f}, "
@@ -93,8 +98,7 @@ def _explain(window: Window, number: int, parameters: Parameters) -> Finding:
     # the level lags behind a falling loss; where blame knows the change, "from" is said so that it adds up
     before = total - blame.delta_total if blame is not None and isfinite(blame.delta_total) else level
     message = f"The total loss went from {before:.3g} to {total:.3g} at step {window.step}."
-    if blame is not None:
-        message = f"{message} {blame.text}"
+    message = f"{message} {blame.text if blame is not None else 'The declared components do not explain it.'}"
     numbers = {"level": level, "value": total, "deviations": deviation, "factor": total / level if level else 0.0}
     return Finding(
         message, text, _culprit(window, blame, parameters), numbers, blame, _remedy(window, blame, parameters)

@@ -171,3 +171,12 @@ def test_the_leading_weight_raised_by_the_schedule_is_set_back() -> None:
     (first, *_) = judged(trace, declaration, RULE)
     assert first.alert.remedy is not None
     assert first.alert.remedy["args"] == {"component": "ce", "value": 1.0}
+
+
+def test_a_jump_that_the_components_do_not_explain_blames_none_of_them() -> None:
+    trace = summed({"ce": 1.0}, {"ce": noisy(2.0, 400)})
+    trace["loss/total"][300:] += 1000.0
+    (first, *_) = judged(trace, declared(ce=1.0), RULE)
+    assert first.alert.blame is None
+    assert "do not explain it" in first.alert.message
+    assert "went from 1.99 to" in first.alert.message
