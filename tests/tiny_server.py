@@ -10,8 +10,9 @@ import threading
 from http import HTTPStatus
 from types import TracebackType
 
-from websockets.asyncio.server import Request, Response, Server, ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from lossguard.protocol.codec import decode_to_server, encode

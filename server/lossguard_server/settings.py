@@ -25,7 +25,8 @@ class Settings:
     """How a server runs.
 
     `port` 0 takes any free port. `db_url` None stores in `data_dir`/lossguard.db. `admin_token` None takes the one
-    in `data_dir`/token, which is made at the first start.
+    in `data_dir`/token, which is made at the first start. `extra_hosts` are further names (with the port, where it is
+    not the default one of the scheme) by which browsers and trainers may call this server: its own beyond loopback.
     """
 
     data_dir: Path
@@ -33,6 +34,7 @@ class Settings:
     port: int = DEFAULT_PORT
     db_url: str | None = None
     admin_token: str | None = field(default=None, repr=False)
+    extra_hosts: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(
@@ -42,6 +44,7 @@ class Settings:
         port: int = DEFAULT_PORT,
         data_dir: Path | None = None,
         db_url: str | None = None,
+        extra_hosts: tuple[str, ...] = (),
     ) -> "Settings":
         """What was given, completed from the environment (`LOSSGUARD_TOKEN`, `LOSSGUARD_DATA`, `XDG_DATA_HOME`)."""
         return cls(
@@ -50,6 +53,7 @@ class Settings:
             port=port,
             db_url=db_url,
             admin_token=environ.get("LOSSGUARD_TOKEN") or None,
+            extra_hosts=extra_hosts,
         )
 
     @property
@@ -66,12 +70,15 @@ class Settings:
     def allowed_hosts(self) -> frozenset[str]:
         """The exact Host headers that are answered; anything else may be DNS rebinding."""
         names = {"127.0.0.1", "localhost", "[::1]"} | ({_bracketed(self.host)} - _EVERYWHERE)
-        return frozenset(f"{name}:{self.port}".lower() for name in names)
+        own = {f"{name}:{self.port}".lower() for name in names}
+        return frozenset(own | {host.lower() for host in self.extra_hosts})
 
     @property
     def allowed_origins(self) -> frozenset[str]:
         """The exact Origin headers that are answered."""
-        return frozenset(f"http://{host}" for host in self.allowed_hosts)
+        # an extra name may be that of a proxy that speaks https
+        own = {f"http://{host}" for host in self.allowed_hosts}
+        return frozenset(own | {f"https://{host.lower()}" for host in self.extra_hosts})
 
 
 def _bracketed(host: str) -> str:

@@ -27,6 +27,10 @@ def log_steps(run: Run, first: int, count: int) -> None:
         run.log({"a": float(step), f"b{step % 7}": -float(step)})
 
 
+def link_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "lossguard-link"}
+
+
 def check_whole(messages: list[Sequenced], steps: int) -> None:
     """Each message once and in order, each value of each step there, once."""
     assert [message.seq for message in messages] == list(range(1, len(messages) + 1))
@@ -53,11 +57,12 @@ def test_everything_arrives_once_and_the_spool_is_empty_after_it(tmp_path: Path)
 def test_without_a_server_training_goes_on_and_the_spool_keeps_everything(tmp_path: Path) -> None:
     with TinyServer() as server:
         url = server.url  # nobody will answer there
+    before = link_threads()
     run = lg.init(url=url)
     log_steps(run, 0, 200)
     run.finish(timeout_s=0.3)
     check_whole(spooled(tmp_path / "spool"), 200)
-    assert not any(thread.name == "lossguard-link" for thread in threading.enumerate())
+    assert link_threads() == before
 
 
 def test_a_server_that_comes_later_gets_everything(tmp_path: Path) -> None:
@@ -155,6 +160,7 @@ def test_a_server_that_never_acknowledges_gets_one_window_and_no_more(tmp_path: 
 def test_a_server_that_stops_reading_stops_nobody(tmp_path: Path) -> None:
     with TinyServer() as server:
         server.reads = False
+        before = link_threads()
         run = lg.init(url=server.url)
         soon(lambda: server.hellos, "the trainer is connected")
         wide = {f"wide/{i}": 0.5 for i in range(4000)}
@@ -165,7 +171,7 @@ def test_a_server_that_stops_reading_stops_nobody(tmp_path: Path) -> None:
         assert server.messages == []
     frames = [message for message in spooled(tmp_path / "spool") if isinstance(message, Frame)]
     assert sum(frame.n for frame in frames if len(frame.series) == 4000) == 300
-    assert not any(thread.name == "lossguard-link" for thread in threading.enumerate())
+    assert link_threads() == before
 
 
 def test_two_runs_at_once_do_not_mix() -> None:

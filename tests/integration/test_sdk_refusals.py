@@ -131,7 +131,7 @@ def test_attempts_that_bring_nothing_forward_become_rare(monkeypatch: pytest.Mon
         delays_s.append(seconds)
 
     monkeypatch.setattr(link.LinkThread, "_sleep", sleep)
-    monkeypatch.setattr(link.random, "uniform", lambda low, high: high)
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
     with TinyServer() as server:
         server.garbage, server.acknowledges, server.claims = b"\xc1", False, 0
         run = lg.init(url=server.url)

@@ -86,7 +86,7 @@ to_trainer: dict[str, st.SearchStrategy[ToTrainer]] = {
 def same(a: object, b: object) -> bool:
     """Equal to the last bit: NaN is NaN, 0.0 is not -0.0, 1 is not 1.0."""
     if isinstance(a, msgspec.Struct) and type(a) is type(b):
-        return same(msgspec.structs.asdict(a), msgspec.structs.asdict(b))  # type: ignore[arg-type]
+        return same(msgspec.structs.asdict(a), msgspec.structs.asdict(b))
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, list | tuple) and type(a) is type(b):

@@ -1,6 +1,6 @@
 """Who may do what.
 
-Rules of this file: a token is 256 random bits, kept only as its SHA-256; a comparison takes equal time whatever matches.
+Rules of this file: a token is 256 random bits, kept only as its SHA-256; comparing takes equal time whatever matches.
 A scope is granted by a token that has it or one that implies it; there is no other road.
 """
 

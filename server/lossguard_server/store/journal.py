@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Table, insert, update
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from ..errors import OutOfOrder
@@ -20,7 +21,8 @@ PAGE_BYTES = 8 << 20
 _FETCH_ROWS = 256
 _journal: Table = JournalRow.__table__  # type: ignore[attr-defined]
 # columns, not rows as objects: pages of the journal are the one place where that costs
-_entries = select(JournalRow.seq, JournalRow.kind, JournalRow.payload, JournalRow.first_step, JournalRow.last_step)
+_c = _journal.c
+_entries = select_columns(_c.seq, _c.kind, _c.payload, _c.first_step, _c.last_step)
 
 
 @dataclass(frozen=True)
@@ -120,14 +122,14 @@ def unjudged(session: Session) -> list[StreamHead]:
 def read(session: Session, stream_id: int, after_seq: int, limit: int) -> list[Entry]:
     """The next messages after `after_seq`, in order: at most `limit`, and not many more than PAGE_BYTES."""
     statement = (
-        _entries.where(JournalRow.stream_id == stream_id, JournalRow.seq > after_seq)
-        .order_by(col(JournalRow.seq))
+        _entries.where(_c.stream_id == stream_id, _c.seq > after_seq)
+        .order_by(_c.seq)
         .limit(limit)
         .execution_options(yield_per=_FETCH_ROWS)
     )
     found: list[Entry] = []
     size_bytes = 0
-    with session.exec(statement) as rows:
+    with session.connection().execute(statement) as rows:
         for row in rows:
             found.append(Entry(*row))
             size_bytes += len(found[-1].payload)
@@ -138,24 +140,20 @@ def read(session: Session, stream_id: int, after_seq: int, limit: int) -> list[E
 
 def read_tail(session: Session, stream_id: int, up_to_seq: int, frames: int, steps: int = 1 << 53) -> list[Entry]:
     """The last frames at or before `up_to_seq`, in order: at most `frames`, within the last `steps` steps."""
-    is_before = (JournalRow.stream_id == stream_id, JournalRow.seq <= up_to_seq, JournalRow.kind == FRAME)
-    newest_first = col(JournalRow.seq).desc()
-    last_step = session.exec(select(JournalRow.last_step).where(*is_before).order_by(newest_first).limit(1)).first()
+    is_before = (_c.stream_id == stream_id, _c.seq <= up_to_seq, _c.kind == FRAME)
+    newest = select_columns(_c.last_step).where(*is_before).order_by(_c.seq.desc()).limit(1)
+    last_step = session.connection().execute(newest).scalar()
     if last_step is None:
         return []
-    statement = (
-        _entries.where(*is_before, col(JournalRow.last_step) > last_step - steps).order_by(newest_first).limit(frames)
-    )
-    return [Entry(*row) for row in session.exec(statement)][::-1]
+    statement = _entries.where(*is_before, _c.last_step > last_step - steps).order_by(_c.seq.desc()).limit(frames)
+    return [Entry(*row) for row in session.connection().execute(statement)][::-1]
 
 
 def read_definitions(session: Session, stream_id: int) -> list[Entry]:
     """The stream's declarations and schemas, in order."""
     # `kind != frame` is the partial index's own condition, without which SQLite would walk every frame
-    statement = _entries.where(
-        JournalRow.stream_id == stream_id, JournalRow.kind != FRAME, JournalRow.kind != EVENT
-    ).order_by(col(JournalRow.seq))
-    return [Entry(*row) for row in session.exec(statement)]
+    statement = _entries.where(_c.stream_id == stream_id, _c.kind != FRAME, _c.kind != EVENT).order_by(_c.seq)
+    return [Entry(*row) for row in session.connection().execute(statement)]
 
 
 def _head(row: StreamRow) -> StreamHead:

@@ -37,12 +37,15 @@ def serve(
     port: Annotated[int, typer.Option(help="The port; 0 takes any free one.")] = DEFAULT_PORT,
     data: Data = None,
     db: Annotated[str | None, typer.Option(help="A database URL; SQLite in the data folder without it.")] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A further name[:port] by which this server may be called.")
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = False,
 ) -> None:
     """Start the server; it prints the page's address with the token."""
     from ..app import serve as run_server
 
-    settings = Settings.from_environment(os.environ, host, port, data, db)
+    settings = Settings.from_environment(os.environ, host, port, data, db, tuple(allow_host or ()))
 
     def ready(url: str) -> None:
         print(f"lossguard serves {url}", flush=True)

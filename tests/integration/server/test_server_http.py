@@ -35,8 +35,10 @@ async def test_a_run_and_what_it_is_made_of(tmp_path: Path) -> None:
         assert (run["step"], run["stage"]) == (5, {"index": 1, "name": "b", "start": 4})
         assert run["config"] == {"lr": "Infinity", "name": "NaN"}
         ce, aux = run["components"]
-        assert ce == {"name": "ce", "raw": 1.0, "weight": 1.0, "scheduled_weight": 1.0, "contribution": 1.0, "share": 0.5,
-                      "bounds": [0.0, 2.0]}  # fmt: skip
+        assert ce == {
+            "name": "ce", "raw": 1.0, "weight": 1.0, "scheduled_weight": 1.0, "contribution": 1.0, "share": 0.5,
+            "bounds": [0.0, 2.0],
+        }  # fmt: skip
         assert aux["scheduled_weight"] == pytest.approx(0.1)
         stages = await inside.items("/api/runs/r1/stages")
         assert stages[1] == {

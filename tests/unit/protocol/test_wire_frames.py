@@ -38,7 +38,8 @@ def test_consecutive_steps_are_not_sent() -> None:
     assert (frame_of([7, 8, 9]).steps, frame_of([7, 8, 10]).steps) == (b"", packed(7, 8, 10))
     assert frame_of([7, 9, 9 + 1]).steps == packed(7, 9, 10)
     steps, _ = unpack_frame(frame_of([7, 8, 9]))
-    assert (steps.tolist(), steps.dtype) == ([7, 8, 9], np.int64)
+    assert steps.tolist() == [7, 8, 9]
+    assert steps.dtype == np.int64
 
 
 def test_columns_come_back_in_their_order() -> None:

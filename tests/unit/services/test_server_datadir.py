@@ -68,3 +68,10 @@ def test_hosts_and_origins_are_exact(tmp_path: Path) -> None:
     assert "t'" not in repr(settings), "a token does not belong in a log"
     assert Settings(tmp_path, host="0.0.0.0").url == "http://127.0.0.1:5677"
     assert Settings(tmp_path, host="::1").url == "http://[::1]:5677"
+
+
+def test_further_names_are_allowed_exactly_as_given(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, port=99, extra_hosts=("Box.example:8443",))
+    assert "box.example:8443" in settings.allowed_hosts
+    assert {"http://box.example:8443", "https://box.example:8443"} <= settings.allowed_origins
+    assert "https://127.0.0.1:99" not in settings.allowed_origins

@@ -76,7 +76,9 @@ def test_what_came_is_what_is_read(store: Store) -> None:
 
 def test_a_page_is_bounded_in_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = store.stream()
-    store.append(stream, schema(1, "a"), *(frame(seq, range(seq * 100, seq * 100 + 100), [1.0] * 100) for seq in range(2, 12)))
+    store.append(
+        stream, schema(1, "a"), *(frame(seq, range(seq * 100, seq * 100 + 100), [1.0] * 100) for seq in range(2, 12))
+    )
     monkeypatch.setattr(journal, "PAGE_BYTES", 3_000)
     pages = []
     while page := store.read(lambda session: journal.read(session, stream.id, sum(map(len, pages)), 100)):

@@ -1,5 +1,6 @@
 """What fails inside lossguard never reaches training; what the user did wrong always does."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def world(**kwargs: object) -> tuple[Run, nn.Linear, torch.optim.Optimizer]:
         (instrument, "host_copy_for"),
         (spool.Spool, "append"),
         (spool, "encode"),
-        (spool.os, "write"),
+        (os, "write"),
         (link.LinkThread, "start"),
         (link.LinkThread, "finish"),
         (link.LinkThread, "_pump"),

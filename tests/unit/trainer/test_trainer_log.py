@@ -14,7 +14,8 @@ from helpers import points, spooled
 def test_alone_each_call_is_a_step(spool_folder: Path) -> None:
     run = lg.init(mode="offline")
     for i in range(3):
-        run.log({"loss": 1.0 / (i + 1), "acc": torch.tensor(i / 4), "n": i, "np": np.float32(0.5), "flag": True})
+        run.log({"loss": 1.0 / (i + 1), "acc": torch.tensor(i / 4), "n": i, "np": np.float64(0.5), "flag": True})
+        run.log({"np32": np.float32(0.25)}, step=i)  # type: ignore[dict-item]
     run.finish()
     found = points(spooled(spool_folder))
     assert found == {
@@ -23,6 +24,7 @@ def test_alone_each_call_is_a_step(spool_folder: Path) -> None:
         "n": [(0, 0.0), (1, 1.0), (2, 2.0)],
         "np": [(0, 0.5), (1, 0.5), (2, 0.5)],
         "flag": [(0, 1.0), (1, 1.0), (2, 1.0)],
+        "np32": [(0, 0.25), (1, 0.25), (2, 0.25)],
     }
 
 
