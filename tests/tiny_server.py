@@ -45,7 +45,7 @@ class TinyServer:
         self._sockets: set[ServerConnection] = set()
         self.ended = asyncio.Event()
         self._started = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="tiny-server")
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="tiny-server", daemon=True)
 
     @property
     def url(self) -> str:

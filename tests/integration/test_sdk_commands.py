@@ -64,7 +64,7 @@ def test_a_paused_trainer_beats_and_goes_on_when_it_is_told() -> None:
             soon(lambda: any(beat.state == "paused" for beat in server.beats), "the trainer says that it is paused")
             server.send(Command(id="r", number=2, kind="resume"))
 
-        operator = threading.Thread(target=operate)
+        operator = threading.Thread(target=operate, daemon=True)
         operator.start()
         assert run.boundary()
         operator.join(20)

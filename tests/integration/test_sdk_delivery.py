@@ -83,7 +83,7 @@ def test_a_server_that_comes_while_the_run_ends_gets_everything() -> None:
         port = early.port
     run = lg.init(url=f"http://127.0.0.1:{port}")
     log_steps(run, 0, 100)
-    ending = threading.Thread(target=run.finish)
+    ending = threading.Thread(target=run.finish, daemon=True)
     ending.start()
     with TinyServer(port) as server:
         ending.join(20)

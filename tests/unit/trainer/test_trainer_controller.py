@@ -187,7 +187,7 @@ def test_a_command_from_another_thread_wakes_a_paused_trainer(kind: str, goes_on
 
     world.controller._wake.wait = wait  # type: ignore[method-assign]
     answers: list[bool] = []
-    training = threading.Thread(target=lambda: answers.append(world.controller.apply(3)))
+    training = threading.Thread(target=lambda: answers.append(world.controller.apply(3)), daemon=True)
     training.start()
     assert paused.wait(20)
     world.offer("w", kind)

@@ -96,6 +96,23 @@ def test_when_the_norms_fail_clipping_goes_on_and_the_part_is_switched_off_with_
     assert {event.data["where"] for event in told} <= {"clip_grad_norm_", "gradient norms"}
 
 
+@pytest.mark.parametrize("bad", [torch.zeros(2, 3), torch.zeros(2), torch.zeros(2, 2, dtype=torch.int64), None])
+def test_a_bad_matrix_and_a_bad_number_do_not_switch_off_the_losses(
+    bad: Tensor | None, spool_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = lg.init(mode="offline")
+    for step in run.steps(range(10)):
+        run.total(loss=torch.tensor(float(step)))
+        run.matrix("M", bad)  # type: ignore[arg-type]
+        run.log({"x": bad})  # type: ignore[dict-item]
+        run.log({"good": torch.tensor(1.0)})
+    run.finish()
+    found = points(spooled(spool_folder))
+    assert found["loss/total"] == [(step, float(step)) for step in range(10)]
+    assert len(found["good"]) == 10
+    assert len(caplog.records) == 4  # the first and the third of each
+
+
 def test_a_failure_at_the_end_does_not_keep_the_rest_from_being_delivered(
     monkeypatch: pytest.MonkeyPatch, spool_folder: Path
 ) -> None:

@@ -84,7 +84,7 @@ def test_slots_are_used_again_and_what_was_handed_over_does_not_change() -> None
     world = World(slots=2)
     rows: list[np.typing.NDArray[np.float64]] = []
     for step in range(20):
-        world.ring.push(torch.tensor([float(step), -0.0]), rows.append)
+        world.ring.push(torch.tensor([float(step), -0.0], dtype=torch.float64), rows.append)
     world.ring.harvest(wait=True)
     assert (len(world.pinned), len(world.events)) == (2, 2)
     assert [row.tolist() for row in rows] == [[float(step), -0.0] for step in range(20)]
