@@ -20,5 +20,8 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    outcome = app(standalone_mode=False)
-    return outcome if isinstance(outcome, int) else 0
+    try:
+        app(prog_name="lossguard")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0

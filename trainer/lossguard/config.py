@@ -6,6 +6,7 @@ Rules of this file: pure; secrets are left out by the name they go under; whatev
 import argparse
 import dataclasses
 import itertools
+import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from types import SimpleNamespace
@@ -15,7 +16,10 @@ TEXT_MAX = 2_000  # characters of one value: a config is shown, not stored for r
 CONFIG_TEXT_MAX = 100_000  # characters in all: a declaration beyond the message limit would block its stream for ever
 ITEMS_MAX = 1_000
 DEPTH_MAX = 6
-_SECRET_WORDS = ("token", "secret", "password", "passwd", "api_key", "apikey", "credential")
+# the last word of a name: "hf_token" is one, "max_tokens" and "tokenizer" are none
+_SECRET = re.compile(
+    r"(?:^|[^a-z0-9])(?:token|secret|password|passwd|pwd|api_?key|access_?key|private_?key|credentials?)$"
+)
 
 
 def plain_config(config: object) -> dict[str, Any]:
@@ -80,4 +84,4 @@ def _plain(value: object, depth: int) -> Any:
 
 
 def _is_secret(key: str) -> bool:
-    return any(word in key.lower() for word in _SECRET_WORDS)
+    return _SECRET.search(key.lower()) is not None

@@ -4,7 +4,8 @@ Rules of this file:
 - The server is treated as hostile: a command is a known kind with checked arguments within the script's own bounds, or
   it is rejected with a reason that reaches the page.
 - `offer` runs in the link thread and only queues; `apply` runs in the training thread, at a boundary, in number order.
-- A command is applied at most once: numbers at or below the last one seen are ignored.
+- A command is applied at most once: an id that was seen is ignored. (Not its number: a server that was restored from
+  a backup counts again from an older one.)
 """
 
 import math
@@ -66,15 +67,22 @@ class Controller:
     """Holds the commands between their arrival and their boundary."""
 
     def __init__(
-        self, schedule: Schedule, spec: ControlsSpec, pause_max_s: float, report: Report, clock: Callable[[], float]
+        self,
+        schedule: Schedule,
+        spec: ControlsSpec,
+        pause_max_s: float,
+        report: Report,
+        clock: Callable[[], float],
+        tell: Callable[[int, str], None] = lambda step, text: None,
     ) -> None:
         self.paused = False
         self.stopping = False
         self._schedule, self._spec, self._report = schedule, spec, report
-        self._pause_max_s, self._clock = pause_max_s, clock
+        self._pause_max_s, self._clock, self._tell = pause_max_s, clock, tell
         self._queue: deque[Command] = deque()
         self._wake = threading.Event()
-        self._last_number = 0
+        self._seen: set[str] = set()
+        self._paused_at_s = 0.0
         self._before: dict[str, tuple[str, float | None, float | None]] = {}
         self._kinds: dict[str, Callable[[Command, int], dict[str, Any]]] = {
             "pause": self._pause,
@@ -86,9 +94,9 @@ class Controller:
 
     def offer(self, command: Command) -> None:
         """Queue a command; a repeat is dropped. Called by the link thread."""
-        if command.number <= self._last_number:
+        if command.id in self._seen:
             return
-        self._last_number = command.number
+        self._seen.add(command.id)
         self._report(command, -1, {"state": "received"})
         self._queue.append(command)
         self._wake.set()
@@ -96,13 +104,13 @@ class Controller:
     def apply(self, step: int) -> bool:
         """Apply what has arrived at the boundary before `step`; stay while paused. False when the run must stop."""
         self._apply_queued(step)
-        paused_since_s = self._clock()
         while self.paused and not self.stopping:
             self._wake.wait(_WAKE_S)
             self._wake.clear()
             self._apply_queued(step)
-            if self._clock() - paused_since_s > self._pause_max_s:
+            if self.paused and self._clock() - self._paused_at_s > self._pause_max_s:
                 self.paused = False
+                self._tell(step, f"the pause ended by itself after {self._pause_max_s:g} s, as the script asks for")
         return not self.stopping
 
     def _apply_queued(self, step: int) -> None:
@@ -122,6 +130,7 @@ class Controller:
 
     def _pause(self, command: Command, step: int) -> dict[str, Any]:
         was, self.paused = self.paused, True
+        self._paused_at_s = self._clock()
         return {"old": "paused" if was else "running", "new": "paused"}
 
     def _resume(self, command: Command, step: int) -> dict[str, Any]:

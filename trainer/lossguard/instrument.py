@@ -21,6 +21,8 @@ from .shield import Shield
 
 Emit = Callable[[int, tuple[str, ...], npt.NDArray[np.float64]], None]
 
+PENDING_MAX = 4_096  # values of one step: far more, and the loop has no step boundaries
+
 
 class Instrument:
     """What is measured of one training loop."""
@@ -40,7 +42,7 @@ class Instrument:
         self._group_of = group_of
         self._group_index: dict[tuple[int, ...], Tensor] = {}
         self._optimizers = list(optimizers)
-        self._host: HostCopy | None = None
+        self._hosts: dict[torch.device, HostCopy] = {}
         self._names: list[str] = []
         self._tensors: list[Tensor] = []
         self._host_values: dict[str, float] = {}
@@ -59,6 +61,9 @@ class Instrument:
 
     def add(self, name: str, value: Tensor) -> None:
         """A 0-d tensor of this step, on any device; it is read later."""
+        if len(self._tensors) >= PENDING_MAX:
+            self._names, self._tensors = [], []
+            raise RuntimeError("no step has ended for a long time: loop over run.steps(...), or call run.boundary()")
         self._names.append(name)
         self._tensors.append(value.detach())
 
@@ -123,27 +128,37 @@ class Instrument:
         host_names, host_values = tuple(self._host_values), list(self._host_values.values())
         series, tensors = self._unique(host_names)
         self._names, self._tensors, self._host_values, self._norms_taken = [], [], {}, False
-        all_names = host_names + series
+        if series:
+            self._send(step, host_names + series, host_values, tensors)
+        else:
+            self._emit(step, host_names, np.array(host_values))
+        self._harvest()
 
-        def arrived(values: npt.NDArray[np.float64]) -> None:
-            self._emit(step, all_names, np.concatenate([host_values, values]))
+    def log(self, step: int, values: Mapping[str, Tensor], with_step: bool) -> None:
+        """0-d tensors that the user logs: with the step that is being made, or as a row of their own at `step`."""
+        if with_step:
+            for name, value in values.items():
+                self.add(name, value)
+        else:
+            self._send(step, tuple(values), [], list(values.values()))
+            self._harvest()
 
-        if not series:
-            arrived(np.empty(0))
-            return
+    def _send(self, step: int, series: tuple[str, ...], host_values: list[float], tensors: list[Tensor]) -> None:
         device = next((t.device for t in tensors if t.device.type != "cpu"), tensors[0].device)
-        if self._host is None:
-            self._host = host_copy_for(device)
+        if device not in self._hosts:
+            self._hosts[device] = host_copy_for(device)
         wide = torch.float32 if device.type == "mps" else torch.float64
         with torch.no_grad():
             vector = torch.cat([t.reshape(-1).to(device=device, dtype=wide, non_blocking=True) for t in tensors])
-        self._host.push(vector, arrived)
-        self._host.harvest()
+        self._hosts[device].push(vector, lambda values: self._emit(step, series, np.concatenate([host_values, values])))
+
+    def _harvest(self, wait: bool = False) -> None:
+        for host in self._hosts.values():
+            host.harvest(wait)
 
     def drain(self) -> None:
         """Wait for every step still on its way."""
-        if self._host is not None:
-            self._host.harvest(wait=True)
+        self._harvest(wait=True)
 
     def detach(self) -> None:
         """Take the hooks off."""

@@ -3,13 +3,16 @@
 Rules of this file:
 - Training never waits for anything here. The server may be absent, come later, go away, refuse.
 - What is sent is read from the spool, so memory stays bounded and a kill loses at most PUMP_S of steps.
+- The global random state belongs to the training: back-off and pings draw from this thread's own.
 - One asyncio loop in one daemon thread, started at init (Python 3.12 forbids new threads at shutdown).
 - This is one of the four roofs: whatever else fails here is logged once, and the pump goes on.
 """
 
 import asyncio
 import contextlib
+import json
 import logging
+import os
 import random
 import threading
 from collections.abc import Callable
@@ -25,7 +28,7 @@ from .encoder import Encoder
 from .environment import Endpoint
 from .protocol.codec import decode_to_trainer, encode
 from .protocol.errors import ProtocolError, RemoteProtocolError
-from .protocol.messages import MAX_MESSAGE_BYTES, SUBPROTOCOL, Command, Heartbeat, Hello, Welcome
+from .protocol.messages import MAX_MESSAGE_BYTES, SUBPROTOCOL, Command, Event, Heartbeat, Hello, Welcome
 from .protocol.session import State, TrainerSession
 from .spool import Spool
 
@@ -35,6 +38,7 @@ PUMP_S = 0.05  # polling faster than 10 ms costs the training thread the GIL; 50
 HEARTBEAT_S = 1.0
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.2, 10.0
 OPEN_TIMEOUT_S = 5.0
+PING_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,9 @@ class LinkThread:
         self._session = TrainerSession()
         self._finishing = threading.Event()
         self._drained = False
+        self._was_welcome = False
         self._warned: set[str] = set()
+        self._random = random.Random()
         self._thread = threading.Thread(target=self._run, name="lossguard-link", daemon=True)
 
     def start(self) -> None:
@@ -134,14 +140,15 @@ class LinkThread:
             try:
                 await self._converse()
             except (OSError, WebSocketException, ProtocolError, ValueError, EOFError) as error:
-                if self._is_final(error):
-                    return
+                self._explain(error)
+                if self._finishing.is_set() and (not self._was_welcome or isinstance(error, InvalidStatus)):
+                    return  # nobody has ever answered, or the door is shut: waiting would only delay the end
             finally:
                 self._session.disconnect()
             # only a connection that brought something forward is worth a quick next one
             is_fruitful = self._session.acked_seq > acked_seq
             delay_s = BACKOFF_FIRST_S if is_fruitful else min(2 * delay_s, BACKOFF_MAX_S)
-            await self._sleep(random.uniform(delay_s / 2, delay_s))
+            await self._sleep(self._random.uniform(delay_s / 2, delay_s))
 
     async def _sleep(self, seconds: float) -> None:
         # a finish that is waiting for the server gets a try at once, then goes on trying until its deadline
@@ -164,8 +171,7 @@ class LinkThread:
             max_size=MAX_MESSAGE_BYTES,
             open_timeout=OPEN_TIMEOUT_S,
             close_timeout=1.0,
-            ping_interval=10.0,
-            ping_timeout=10.0,
+            ping_interval=None,  # websockets draws its pings from the global random state
             proxy=None,
             user_agent_header=None,
         ) as socket:
@@ -188,13 +194,15 @@ class LinkThread:
                 # believed, it would make us forget what was never delivered
                 raise RemoteProtocolError(f"It claims to hold {message.last_seq} messages of a stream that has fewer.")
             command = self._session.receive(message)
+            self._was_welcome = True
             if command is not None:
                 self._on_command(command)
             self._spool.acknowledged(self._session.acked_seq)
             self._wake.set()
 
     async def _write(self, socket: ClientConnection, reading: "asyncio.Task[None]") -> None:
-        beat_due_s = 0.0
+        beat_due_s = ping_due_s = 0.0
+        pong: asyncio.Future[float] | None = None
         loop = asyncio.get_running_loop()
         while not reading.done() and not self._delivered() and self._session.state is not State.CLOSED:
             self._wake.clear()
@@ -204,6 +212,11 @@ class LinkThread:
             if self._session.state is State.STREAMING and loop.time() >= beat_due_s:
                 await socket.send(encode(self._heartbeat()))
                 beat_due_s = loop.time() + HEARTBEAT_S
+            if loop.time() >= ping_due_s:
+                if pong is not None and not pong.done():
+                    raise TimeoutError("the server does not answer pings")
+                pong = asyncio.ensure_future(await socket.ping(os.urandom(4)))
+                ping_due_s = loop.time() + PING_S
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), HEARTBEAT_S / 4)
         if reading.done() and not reading.cancelled() and (error := reading.exception()) is not None:
@@ -212,8 +225,11 @@ class LinkThread:
     def _kept(self, seq: int) -> bytes:
         try:
             return self._spool.read(seq)
-        except KeyError:  # the server was set back to an older state
-            raise RemoteProtocolError(f"It asks again for message {seq}, which it had acknowledged.") from None
+        except KeyError:
+            reason = "the server was set back to an older state, and asks for what it had acknowledged"
+            self._warn(reason, "what is gone is recorded as gaps", kind="set back")
+            step = max(self._status().step, 0)
+            return encode(Event(seq=seq, kind="gap", step=step, data={"from": step, "to": step, "reason": reason}))
 
     def _heartbeat(self) -> Heartbeat:
         status = self._status()
@@ -228,16 +244,28 @@ class LinkThread:
     def _delivered(self) -> bool:
         return self._drained and self._session.acked_seq >= self._spool.last_seq
 
-    def _is_final(self, error: Exception) -> bool:
-        if isinstance(error, InvalidStatus) and error.response.status_code in (401, 403):
-            self._warn("the server refuses this trainer's token", "set LOSSGUARD_TOKEN to one with the scope 'ingest'")
-            return True
-        if not isinstance(error, OSError | ConnectionClosed):
+    def _explain(self, error: Exception) -> None:
+        if isinstance(error, InvalidStatus):
+            message, hint = _said(error)
+            self._warn(f"the server refuses this trainer: {message}", hint)
+        elif not isinstance(error, OSError | ConnectionClosed):
             self._warn(str(error), "it keeps trying", kind=type(error).__name__)
-        return False
 
     def _warn(self, what: str, hint: str, kind: str = "") -> None:
         # by kind, because the text of garbage differs each time
         if (kind or what) not in self._warned:
             self._warned.add(kind or what)
             log.warning("lossguard: %s (%s). Data is kept in %s.", what, hint, self._spool.folder)
+
+
+def _said(error: InvalidStatus) -> tuple[str, str]:
+    """The message and the hint of a refused handshake: the server's own, else by its status."""
+    status = error.response.status_code
+    try:
+        answer = json.loads(error.response.body or b"")
+        return str(answer["message"])[:500], str(answer.get("hint") or "it tries again now and then")[:500]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return (
+            f"HTTP {status}",
+            "set LOSSGUARD_TOKEN to a token with the scope 'ingest'" if status == 401 else "see its log",
+        )

@@ -5,6 +5,7 @@ lossguard is swallowed by the shield. Mode off is the same object with null part
 training depends on it, and nothing is measured or sent.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
     from .instrument import Instrument
     from .weights import DeviceWeights
+
+log = logging.getLogger("lossguard")
+
+NAMES_COMPLAINED_MAX = 1_000
 
 T = TypeVar("T")
 
@@ -72,6 +77,9 @@ class Run:
         self._stage_index = -1
         self._data_wait_s = 0.0
         self._command_shield = Shield(shield.report)
+        # what a user logs or watches may be wrong each time; it must not switch off the losses
+        self._log_shield, self._matrix_shield = Shield(shield.report), Shield(shield.report)
+        self._left_out: set[str] = set()
         self._first_step = self._logged_step = first_step
 
     def assemble(self, instrument: "Instrument | None", controller: Controller | None, link: Link) -> None:
@@ -118,8 +126,8 @@ class Run:
 
     def matrix(self, name: str, tensor: "Tensor") -> None:
         """Watch a matrix [N,N] or [B,N,N], real or complex: records fro, spec (upper bound), trace and defect."""
-        if self._measuring is not None:
-            with self._shield("matrix"):
+        if self._measuring is not None and not self._matrix_shield.broken:
+            with self._matrix_shield("matrix"):
                 self._measuring.add_matrix(name, tensor)
 
     def clip_grad_norm_(self, max_norm: float, parameters: "Iterable[Tensor] | None" = None) -> "Tensor":
@@ -149,18 +157,19 @@ class Run:
     def log(self, values: "Mapping[str, float | Tensor]", step: int | None = None) -> None:
         """Record named numbers at the current step (or at `step`). Tensors of one element are read without waiting.
 
-        In a loop without `steps` and `boundary`, each call is a step of its own, as with the usual trackers.
+        What is no number (a text, an image) is left out, with one warning a name. In a loop without `steps` and
+        `boundary`, each call is a step of its own, as with the usual trackers.
         """
-        with self._shield("log"):
+        with self._log_shield("log"):
             alone = self.step < self._first_step
-            numbers = {k: float(v) for k, v in values.items() if alone or isinstance(v, int | float)}
-            if self._measuring is not None and len(numbers) < len(values):
-                for name in values.keys() - numbers.keys():
-                    if not names.fault_in(name):
-                        self._measuring.add(name, _one_number(name, values[name]))
             at = int(step) if step is not None else self._logged_step if alone else self.step
             if alone and step is None:
                 self._logged_step += 1
+            numbers = {name: value for name, value in values.items() if isinstance(value, float)}
+            if len(numbers) < len(values):
+                tensors = self._sort_out(values, numbers)
+                if tensors and self._measuring is not None:
+                    self._measuring.log(at, tensors, with_step=not alone and at == self.step)
             if numbers:
                 self._telemetry.add_row(Row(at, *self._checked(numbers), self._clock()))
 
@@ -192,7 +201,9 @@ class Run:
                 self._instrument.detach()
         with self._shield("the last delivery"):  # of its own: what is spooled goes out whatever failed above
             self.state = state or ("finished" if self.state == "running" else self.state)
-            self._telemetry.add_note(Note("finish", max(self.step, 0), self._clock(), {"state": self.state}))
+            # a run that was stopped stands before a step that it never made
+            last = self.step - 1 if self.state == "stopped" else self.step
+            self._telemetry.add_note(Note("finish", max(last, 0), self._clock(), {"state": self.state}))
             link.finish(timeout_s)
 
     def __enter__(self) -> "Run":
@@ -239,6 +250,23 @@ class Run:
             note = Note("stage", self.step, self._clock(), {"index": index, "name": self.stage})
             self._telemetry.add_note(note)
 
+    def _sort_out(self, values: "Mapping[str, Any]", numbers: dict[str, float]) -> "dict[str, Tensor]":
+        """Completes `numbers`, returns the tensors, and says once a name what is neither."""
+        tensors: dict[str, Tensor] = {}
+        for name, value in values.items():
+            if isinstance(value, float):
+                continue
+            try:
+                if isinstance(value, int):
+                    numbers[name] = float(value)
+                elif names.fault_in(name) is None:
+                    tensors[name] = _one_number(value)
+            except (TypeError, ValueError, RuntimeError, OverflowError):
+                if name not in self._left_out and len(self._left_out) < NAMES_COMPLAINED_MAX:
+                    self._left_out.add(name)
+                    log.warning("lossguard: run.log leaves out %r: a %s is not one number.", name, type(value).__name__)
+        return tensors
+
     def _checked(self, numbers: Mapping[str, float]) -> tuple[tuple[str, ...], list[float]]:
         given = tuple(numbers)
         good = self._log_names.get(given)
@@ -249,10 +277,10 @@ class Run:
         return good, [numbers[name] for name in good]
 
 
-def _one_number(name: str, value: Any) -> "Tensor":
+def _one_number(value: Any) -> "Tensor":
     import torch
 
     tensor = torch.as_tensor(value)
     if tensor.numel() != 1:
-        raise TypeError(f"run.log got {name!r} with shape {list(tensor.shape)}; log one number a name")
-    return tensor.reshape(())
+        raise ValueError(f"it has the shape {list(tensor.shape)}")
+    return tensor.detach().reshape(())

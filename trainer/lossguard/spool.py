@@ -10,21 +10,26 @@ Rules of this file:
 - How the bytes lie is in protocol/spool_format.py.
 """
 
+import contextlib
 import logging
 import os
 import re
+import time
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .protocol.codec import encode
-from .protocol.messages import Event, Frame, Hello, Sequenced
+from .protocol.messages import Declaration, Event, Frame, Hello, Schema, Sequenced
 from .protocol.spool_format import HEAD, MAGIC, SUFFIX, pack_record
 
 log = logging.getLogger("lossguard")
 
 SEGMENT_BYTES = 8 << 20
 MEMORY_BYTES = 16 << 20
+STEMS_MAX = 10
+DISK_REST_S = 5.0  # how long a disk that refused is left alone
 
 
 @dataclass
@@ -39,12 +44,33 @@ class _Segment:
     def last_seq(self) -> int:
         return self.first_seq + len(self.offsets) - 1
 
+    def payload(self, at: int) -> bytes:
+        """The payload of the record that begins at byte `at`."""
+        fd = self.fd if self.fd >= 0 else os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            length, _, _ = HEAD.unpack(os.pread(fd, HEAD.size, at))
+            return os.pread(fd, length, at + HEAD.size)
+        finally:
+            if fd != self.fd:
+                os.close(fd)
+
+    def shut(self) -> None:
+        """Let the file go, and the lock on it."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
 
 class Spool:
     """Holds the encoded messages last_acked + 1 .. last_seq of one stream."""
 
     def __init__(
-        self, folder: Path, hello: Hello, segment_bytes: int = SEGMENT_BYTES, memory_bytes: int = MEMORY_BYTES
+        self,
+        folder: Path,
+        hello: Hello,
+        segment_bytes: int = SEGMENT_BYTES,
+        memory_bytes: int = MEMORY_BYTES,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder = folder
         self.last_seq = 0
@@ -54,18 +80,15 @@ class Spool:
         self._segment_bytes, self._memory_room = segment_bytes, memory_bytes
         self._segments: list[_Segment] = []
         self._memory: dict[int, bytes] = {}
-        self._disk_refused = False
+        self._keepsakes: dict[int, bytes] = {}  # declarations and schemas: without them nothing later can be read
+        self._clock, self._disk_again_s = clock, 0.0
 
     def append(self, message: Sequenced) -> None:
         """Keep `message`, whose seq is last_seq + 1. Never raises for the disk's sake."""
         payload = encode(message)
-        try:
-            self._write(message.seq, payload)
-            self._disk_refused = False
-        except OSError as error:
-            if not self._disk_refused:
-                log.warning("lossguard cannot write its spool in %s (%s); it keeps data in memory", self.folder, error)
-            self._disk_refused = True
+        if isinstance(message, Declaration | Schema):
+            self._keepsakes[message.seq] = payload
+        if self._clock() < self._disk_again_s or not self._is_written(message.seq, payload):
             self._remember(message, payload)
         self.last_seq = message.seq
 
@@ -76,9 +99,8 @@ class Spool:
         for segment in self._segments:
             if segment.first_seq <= seq <= segment.last_seq:
                 at = segment.offsets[seq - segment.first_seq]
-                length, _, _ = HEAD.unpack(os.pread(segment.fd, HEAD.size, at))
-                return os.pread(segment.fd, length, at + HEAD.size)
-        raise KeyError(seq)
+                return segment.payload(at)
+        return self._keepsakes[seq]
 
     def acknowledged(self, seq: int) -> None:
         """Everything up to `seq` may be forgotten."""
@@ -90,17 +112,29 @@ class Spool:
     def close(self) -> None:
         """Let the files go; what is not acknowledged stays on disk."""
         for segment in self._segments:
-            os.close(segment.fd)
+            segment.shut()
         self._segments.clear()
 
     def _drop(self, segment: _Segment) -> None:
         self._segments.remove(segment)
-        os.close(segment.fd)
+        segment.shut()
         segment.path.unlink(missing_ok=True)
 
     def _may_drop(self, segment: _Segment, seq: int) -> bool:
         # the segment being written goes only when the whole stream is acknowledged
         return segment is not self._segments[-1] or seq >= self.last_seq
+
+    def _is_written(self, seq: int, payload: bytes) -> bool:
+        try:
+            self._write(seq, payload)
+        except OSError as error:
+            if self._disk_again_s == 0.0:
+                log.warning("lossguard cannot write its spool in %s (%s); it keeps data in memory", self.folder, error)
+            # not at once again: a full disk takes the odd small record, and each would make a file of its own
+            self._disk_again_s = self._clock() + DISK_REST_S
+            return False
+        self._disk_again_s = 0.0
+        return True
 
     def _write(self, seq: int, payload: bytes) -> None:
         segment = self._segments[-1] if self._segments else None
@@ -122,18 +156,29 @@ class Spool:
 
     def _open_segment(self, first_seq: int) -> _Segment:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self.folder / f"{self._stem}.{first_seq:020d}{SUFFIX}"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        path, fd = self._new_file(first_seq)
         head = MAGIC + pack_record(0, self._hello)
         try:
+            _lock(fd)
             if os.write(fd, head) != len(head):
                 raise OSError("the disk took only a part of a header")
         except OSError:
             os.close(fd)
             path.unlink(missing_ok=True)
             raise
+        if self._segments:
+            self._segments[-1].shut()  # one open file, however much is spooled
         self._segments.append(_Segment(path, first_seq, fd, len(head)))
         return self._segments[-1]
+
+    def _new_file(self, first_seq: int) -> tuple[Path, int]:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        for _ in range(STEMS_MAX):
+            path = self.folder / f"{self._stem}.{first_seq:020d}{SUFFIX}"
+            with contextlib.suppress(FileExistsError):
+                return path, os.open(path, flags, 0o600)
+            self._stem += "+"  # somebody else's stream lies under this name; it is not ours to touch
+        raise FileExistsError(f"{path} and its like exist already")
 
     def _remember(self, message: Sequenced, payload: bytes) -> None:
         if isinstance(message, Frame) and len(payload) > self._memory_room:
@@ -143,3 +188,12 @@ class Spool:
             payload = encode(Event(seq=message.seq, kind="gap", step=last, time_s=message.time_s, data=data))
         self._memory[message.seq] = payload
         self._memory_room -= len(payload)
+
+
+def _lock(fd: int) -> None:
+    """Says that this segment's trainer lives; `lossguard sync` leaves locked ones alone."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system
+        return
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,12 +5,14 @@ be made for another reason is left out, with a warning, and training goes on.
 """
 
 import atexit
+import hashlib
 import logging
 import os
 import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import environment
@@ -76,7 +78,8 @@ def init(
     shield = Shield(
         lambda where, message: buffer.add_note(Note("error", max(run.step, 0), time.time(), _error(where, message)))
     )
-    run = _make_run(schedule, model, optimizers, buffer if chosen != "off" else NullTelemetry(), shield, start_step)
+    telemetry = buffer if chosen != "off" else NullTelemetry()
+    run = _make_run(_run_id(project, name or "run"), schedule, model, optimizers, telemetry, shield, start_step)
     if chosen == "off" or _rank() > 0:
         run.assemble(None, None, NullLink())
         return run
@@ -86,7 +89,7 @@ def init(
     find = (lambda: environment.endpoint(url, token, os.environ)) if chosen == "online" else None
     with shield("init"):
         instrument = _instrument(buffer, model, optimizers, groups, shield)
-        controller = Controller(schedule, spec, allowed.pause_max_s, _reporter(buffer), time.monotonic)
+        controller = Controller(schedule, spec, allowed.pause_max_s, _reporter(buffer), time.monotonic, _teller(buffer))
         hello, encoder = _hello(run.id, project, name or "run"), Encoder()
         spool = Spool(environment.spool_folder(dir, os.environ), hello)
         spool.append(encoder.declare(_declaration(schedule, spec, instrument, contracts, config, model)))
@@ -106,6 +109,7 @@ def _curriculum(curriculum: Curriculum | None, losses: Mapping[str, float] | Non
 
 
 def _make_run(
+    run_id: str,
     schedule: Schedule,
     model: "torch.nn.Module | None",
     optimizers: "list[torch.optim.Optimizer]",
@@ -123,7 +127,7 @@ def _make_run(
         else [p for opt in optimizers for group in opt.param_groups for p in group["params"]]
     )
     weights = DeviceWeights(schedule.curriculum.components, schedule.weights_at(start_step))
-    return Run(_run_id(), schedule, weights, parameters, telemetry, shield, int(start_step))
+    return Run(run_id, schedule, weights, parameters, telemetry, shield, int(start_step))
 
 
 def _instrument(
@@ -156,6 +160,10 @@ def _reporter(buffer: SampleBuffer) -> Callable[[Command, int, dict[str, Any]], 
         buffer.add_note(Note("command", step, time.time(), data))
 
     return report
+
+
+def _teller(buffer: SampleBuffer) -> Callable[[int, str], None]:
+    return lambda step, text: buffer.add_note(Note("error", step, time.time(), _error("pause", text)))
 
 
 def _declaration(
@@ -217,11 +225,22 @@ def _error(where: str, message: str) -> dict[str, str]:
     return {"where": where, "message": message[:ERROR_TEXT_MAX]}
 
 
-def _run_id() -> str:
+def _run_id(project: str, name: str) -> str:
+    """A fresh id; under torchrun one that the restarts of a job share, and no other job and no other run of it."""
     elastic = os.environ.get("TORCHELASTIC_RUN_ID", "none")
-    # a run's id is part of an address: the server takes none with a slash
-    usable = fault_in(elastic) is None and "/" not in elastic and elastic not in ("none", ".", "..")
-    return elastic if usable else uuid.uuid4().hex[:12]
+    if elastic == "none":
+        return uuid.uuid4().hex[:12]
+    # the same --rdzv-id is often used again: the agent, the workers' parent, is what tells one job from the next
+    parts = [elastic, str(os.getppid()), _started_at(os.getppid()), project, name]
+    return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:12]
+
+
+def _started_at(pid: int) -> str:
+    """When a process began, in the kernel's ticks; empty where it does not say."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
 
 
 def _rank() -> int:

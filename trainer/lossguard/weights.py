@@ -12,6 +12,8 @@ from torch import Tensor
 
 from .errors import NotAScalar, UnknownComponent
 
+_HALF = (torch.float16, torch.bfloat16)
+
 
 class DeviceWeights:
     """One 0-d weight a component, as views of one vector on the losses' device and in their dtype."""
@@ -39,11 +41,18 @@ class DeviceWeights:
         """The weighted sum, 0-d, with its graph. Raises UnknownComponent, NotAScalar, TypeError."""
         total: Tensor | None = None
         for name, loss in losses.items():
-            term = self._weight(name, loss) * loss.reshape(())
+            # a loss that is switched off is often written as 0.0
+            term = self._weighted(name, loss if isinstance(loss, Tensor) else torch.as_tensor(loss))
             total = term if total is None else total + term
         if total is None:
             raise TypeError("run.total takes at least one component, e.g. run.total(ce=loss).")
         return total
+
+    def _weighted(self, name: str, loss: Tensor) -> Tensor:
+        if loss.dtype in _HALF:
+            # as torch multiplies by a Python float: in float32, then rounded; a half-precision weight would be another
+            return (self._weight(name, loss.float()) * loss.reshape(()).float()).to(loss.dtype)
+        return self._weight(name, loss) * loss.reshape(())
 
     def _weight(self, name: str, loss: Tensor) -> Tensor:
         if name not in self._index:
@@ -68,5 +77,5 @@ class DeviceWeights:
         # device: a default device that the user set must not apply to it
         pinned = vector.device.type == "cuda"
         host = torch.tensor(self._values, dtype=vector.dtype, device="cpu", pin_memory=pinned)
-        with torch.no_grad():
-            vector.copy_(host, non_blocking=True)
+        # through .data: a backward that comes after the boundary must not fail because the weight was replaced
+        vector.data.copy_(host, non_blocking=True)

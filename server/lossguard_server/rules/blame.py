@@ -124,4 +124,6 @@ def _float(amount: Fraction) -> float:
 def _sentence(delta: float, top: Part) -> str:
     way = "rose" if delta > 0 else "fell"
     cause = "its loss moved" if top.cause == "loss" else "its weight changed"
-    return f"The total {way} by {abs(delta):.3g}: {top.percent} % of that is {top.component}, because {cause}."
+    # where other parts pulled the other way, one part is more than the whole
+    share = f"{top.percent} % of that" if top.percent <= 100 else "all of that"
+    return f"The total {way} by {abs(delta):.3g}: {share} is {top.component}, because {cause}."

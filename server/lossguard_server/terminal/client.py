@@ -59,6 +59,13 @@ class Client:
                 return str(found[0])
         raise Refused(f"There is no run {wanted!r} on {self.url}.", "`lossguard runs` lists them.")
 
+    def run_of_command(self, command: str) -> str:
+        """The id of the run that `command` was given to. Raises Refused."""
+        for run in self.get("/api/runs")["items"]:
+            if any(item["id"] == command for item in self.get(f"/api/runs/{run['id']}/commands")["items"]):
+                return str(run["id"])
+        raise Refused(f"There is no command {command!r} on {self.url}.", "The page's list of commands shows the ids.")
+
     def close(self) -> None:
         """Let the connection go."""
         self._http.close()

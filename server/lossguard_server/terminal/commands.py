@@ -19,7 +19,12 @@ from rich.table import Table
 from ..settings import DEFAULT_HOST, DEFAULT_PORT, Settings, default_data_dir
 from .client import Client, Refused, own_client
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="The live health monitor for PyTorch training.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # a traceback with local values would show tokens
+    help="The live health monitor for PyTorch training.",
+)
 tokens = typer.Typer(no_args_is_help=True, help="Access tokens: make, list and revoke.")
 app.add_typer(tokens, name="token")
 
@@ -126,9 +131,15 @@ def weight(
 
 
 @app.command()
-def revert(command: Annotated[str, typer.Argument(help="A command's id.")], run: RunName, data: Data = None) -> None:
+def revert(
+    command: Annotated[str, typer.Argument(help="The id of a weight command.")],
+    reason: Why = "",
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
     """Put back what a weight command replaced."""
-    _command(run, "revert", {"command": command}, "", False, data)
+    run = _ask(data, lambda client: client.run_of_command(command))
+    _command(run, "revert", {"command": command}, reason, as_json, data)
 
 
 @app.command()

@@ -115,7 +115,7 @@ class Demo:
                 self._console.print(said, soft_wrap=True)
         if time.monotonic() < line_due_s or run["step"] is None:
             return line_due_s
-        self._console.print(escape(_line(run)), highlight=False)
+        self._console.print(escape(_line(run)), highlight=False, soft_wrap=True)
         return time.monotonic() + LINE_EVERY_S
 
     def _tail(self, name: str) -> str:

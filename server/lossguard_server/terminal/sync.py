@@ -29,14 +29,19 @@ Segment = tuple[Path, SegmentContent]
 def deliver_spools(folder: Path, url: str, token: str) -> Iterator[str]:
     """Send every stream in `folder` to the server; yields a line a stream. Raises Refused when it cannot begin."""
     segments: list[Segment] = []
+    living = {_stem(path) for path in folder.glob(f"*{SUFFIX}") if _is_written_to(path)}
+    for stem in sorted(living):
+        yield f"{stem}: left alone, its trainer is alive and delivers by itself"
     for path in sorted(folder.glob(f"*{SUFFIX}")):
+        if _stem(path) in living:
+            continue
         try:
             segments.append((path, parse_segment(path.read_bytes())))
         except (BadMessage, OSError) as error:
             yield f"{path.name}: skipped. {error}"
-    if not segments:
+    if not segments and not living:
         yield f"Nothing to deliver in {folder}."
-    for stem, group in groupby(segments, key=lambda segment: segment[0].name.partition(".")[0]):
+    for stem, group in groupby(segments, key=lambda segment: _stem(segment[0])):
         yield f"{stem}: {_deliver(list(group), url, token)}"
 
 
@@ -82,3 +87,22 @@ def _connect(url: str, token: str) -> ClientConnection:
         max_size=MAX_MESSAGE_BYTES,
         proxy=None,
     )
+
+
+def _stem(path: Path) -> str:
+    """What the segments of one stream have in common."""
+    return path.name.partition(".")[0]
+
+
+def _is_written_to(path: Path) -> bool:
+    """True when a trainer holds the segment: it locks the one that it writes."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

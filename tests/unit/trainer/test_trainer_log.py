@@ -99,7 +99,7 @@ def test_what_is_no_number_is_said_once_and_training_goes_on(
     run.log({"good": 1.0})
     run.finish()
     assert "good" in points(spooled(spool_folder))
-    assert len([record for record in caplog.records if "failed inside log" in record.message]) == 1
+    assert len([record for record in caplog.records if "leaves out 'x'" in record.message]) == 1
 
 
 def test_names_made_up_at_each_step_do_not_fill_the_memory() -> None:
@@ -107,3 +107,33 @@ def test_names_made_up_at_each_step_do_not_fill_the_memory() -> None:
     for i in range(20_050):
         run.log({f"name/{i}": 1.0})
     assert len(run._log_names) <= 10_001
+
+
+def test_what_is_no_number_takes_nothing_else_with_it(spool_folder: Path) -> None:
+    run = lg.init(mode="offline", losses={"a": 1.0})
+    for _ in run.steps(range(30)):
+        run.total(a=torch.tensor(1.0))
+        run.log({"note": "hello", "image": torch.zeros(3, 8, 8), "huge": 10**400, "good": 2.0})  # type: ignore[dict-item]
+    run.finish()
+    found = points(spooled(spool_folder))
+    assert len(found["loss/a"]) == len(found["good"]) == 30
+    assert not {"note", "image", "huge"} & set(found)
+
+
+def test_a_tensor_logged_at_a_step_is_stored_at_that_step(spool_folder: Path) -> None:
+    run = lg.init(mode="offline", losses={"a": 1.0})
+    for _ in run.steps(range(3)):
+        run.total(a=torch.tensor(1.0))
+        run.log({"x": torch.tensor(5.0), "y": 6.0}, step=100 + run.step)
+    run.finish()
+    found = points(spooled(spool_folder))
+    assert found["x"] == [(100, 5.0), (101, 5.0), (102, 5.0)]
+    assert found["y"] == [(100, 6.0), (101, 6.0), (102, 6.0)]
+
+
+def test_a_loop_without_boundaries_is_told_so_and_does_not_fill_the_memory(caplog: pytest.LogCaptureFixture) -> None:
+    run = lg.init(mode="offline", losses={"a": 1.0})
+    for _ in range(5_000):
+        run.total(a=torch.tensor(1.0))
+    run.finish()
+    assert "run.boundary()" in caplog.text

@@ -10,9 +10,9 @@ import pytest
 
 from helpers import spooled
 from lossguard.protocol.codec import decode_sequenced
-from lossguard.protocol.messages import Event, Frame, Hello
+from lossguard.protocol.messages import Event, Frame, Hello, Schema, SeriesSpec
 from lossguard.protocol.spool_format import parse_segment
-from lossguard.spool import Spool
+from lossguard.spool import DISK_REST_S, Spool
 
 HELLO = Hello(run="r/../1", project="p", name="n", rank=2, attempt=3)
 MODE_MASK = 0o777
@@ -26,8 +26,14 @@ def frame(seq: int) -> Frame:
     return Frame(seq=seq, first_step=10 * seq, n=10, series=[0, 1], values=b"\0" * 160, crc=0)
 
 
-def filled(folder: Path, count: int, segment_bytes: int = 300, memory_bytes: int = 1 << 20) -> Spool:
-    spool = Spool(folder, HELLO, segment_bytes, memory_bytes)
+def filled(
+    folder: Path,
+    count: int,
+    segment_bytes: int = 300,
+    memory_bytes: int = 1 << 20,
+    clock: Callable[[], float] | None = None,
+) -> Spool:
+    spool = Spool(folder, HELLO, segment_bytes, memory_bytes, clock or (lambda: 0.0))
     for seq in range(1, count + 1):
         spool.append(event(seq))
     return spool
@@ -102,11 +108,14 @@ def test_a_number_that_is_forgotten_or_never_was_raises(tmp_path: Path) -> None:
 def test_a_full_disk_moves_the_stream_to_memory_and_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    spool = filled(tmp_path, 2)
+    now_s = [0.0]
+    spool = filled(tmp_path, 2, clock=lambda: now_s[0])
     with monkeypatch.context() as full:
         refuse(full)
-        for seq in (3, 4, 5):
-            spool.append(event(seq))
+        spool.append(event(3))
+        spool.append(event(4))
+    spool.append(event(5))  # the disk would take it, but is left alone for a while
+    now_s[0] += DISK_REST_S
     for seq in (6, 7):
         spool.append(event(seq))
     assert [decode_sequenced(spool.read(seq)) for seq in range(1, 8)] == [event(seq) for seq in range(1, 8)]
@@ -149,18 +158,20 @@ def test_beyond_the_memory_bound_a_frame_becomes_a_gap_under_its_own_number(
 def test_a_disk_with_room_for_headers_only_is_not_littered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused = refuse(monkeypatch, when=lambda data: not data.startswith(b"LGSPOOL1"))
     spool = filled(tmp_path, 50)
-    assert len(refused) == 50
+    assert len(refused) == 1  # the disk is left alone for a while
     assert (files(tmp_path), len(spool._segments)) == ([], 0)
     assert decode_sequenced(spool.read(50)) == event(50)
     spool.close()
 
 
 def test_a_record_that_was_written_in_part_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spool = filled(tmp_path, 2, segment_bytes=1 << 20)
+    now_s = [0.0]
+    spool = filled(tmp_path, 2, segment_bytes=1 << 20, clock=lambda: now_s[0])
     real = os.write
     with monkeypatch.context() as short:
         short.setattr(os, "write", lambda fd, data: real(fd, data[:7]))
         spool.append(event(3))
+    now_s[0] += DISK_REST_S
     spool.append(event(4))
     assert [decode_sequenced(spool.read(seq)) for seq in range(1, 5)] == [event(seq) for seq in range(1, 5)]
     assert [message.seq for message in spooled(tmp_path)] == [1, 2, 4]
@@ -180,6 +191,25 @@ def test_a_stream_of_the_same_name_is_not_overwritten(tmp_path: Path) -> None:
     second = Spool(tmp_path, HELLO)
     second.append(Event(seq=1, kind="finish", step=9))
     second.append(event(2))
-    assert spooled(tmp_path) == [event(1), event(2)]
+    assert sorted(path.name.partition(".")[0] for path in tmp_path.iterdir()) == ["r____1-2-3", "r____1-2-3+"]
     assert decode_sequenced(second.read(1)).kind == "finish"  # type: ignore[union-attr]
     second.close()
+
+
+def test_one_file_is_open_however_many_segments_there_are(tmp_path: Path) -> None:
+    spool = filled(tmp_path, 40)
+    assert len(files(tmp_path)) > 5
+    assert sum(segment.fd >= 0 for segment in spool._segments) == 1
+    assert [decode_sequenced(spool.read(seq)) for seq in range(1, 41)] == [event(seq) for seq in range(1, 41)]
+    spool.close()
+
+
+def test_declarations_and_schemas_can_be_read_for_ever(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, HELLO)
+    schema = Schema(seq=1, series=[SeriesSpec(0, "a")])
+    spool.append(schema)
+    spool.append(event(2))
+    spool.acknowledged(2)
+    assert decode_sequenced(spool.read(1)) == schema
+    with pytest.raises(KeyError):
+        spool.read(2)

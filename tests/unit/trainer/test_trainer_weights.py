@@ -115,3 +115,34 @@ def test_a_loss_that_is_not_one_number_is_refused(shape: tuple[int, ...]) -> Non
 def test_no_component_at_all_is_refused() -> None:
     with pytest.raises(TypeError, match="takes at least one component"):
         DeviceWeights(["ce"], {"ce": 1.0}).total({})
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_weighed_as_by_a_python_float(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weights = {"a": 0.3, "b": 1.7e-5}
+    device = DeviceWeights(list(weights), weights)
+    for _ in range(200):
+        given = torch.rand(2, generator=generator).mul(100).to(dtype)
+        ours, theirs = given.clone().requires_grad_(), given.clone().requires_grad_()
+        total = device.total({"a": ours[0], "b": ours[1]})
+        expected = 0.3 * theirs[0] + 1.7e-5 * theirs[1]
+        assert (total.dtype, total.item().hex()) == (dtype, expected.item().hex())
+        total.backward()
+        expected.backward()
+        assert ours.grad is not None
+        assert theirs.grad is not None
+        assert ours.grad.tolist() == theirs.grad.tolist()
+
+
+def test_a_weight_changed_before_a_late_backward_does_not_raise() -> None:
+    device = DeviceWeights(["a"], {"a": 1.0})
+    loss = torch.tensor(2.0, requires_grad=True)
+    total = device.total({"a": loss})
+    device.update({"a": 0.5})
+    total.backward()
+
+
+def test_a_loss_that_is_switched_off_may_be_a_python_number() -> None:
+    device = DeviceWeights(["a", "b"], {"a": 1.0, "b": 2.0})
+    assert device.total({"a": torch.tensor(3.0), "b": 0.0}).item() == 3.0  # type: ignore[dict-item]
