@@ -28,7 +28,7 @@ export interface Listeners {
   readonly onReset: () => void;
   readonly onCursor: (step: number | null) => void;
   readonly onMark: (mark: Mark) => void;
-  readonly onDrawn: (lastStep: number | null) => void;
+  readonly onDrawn: (lastStep: number | null, nonFinite: number) => void;
 }
 
 /** How many pixels wide the plot of a host `hostWidth` wide is: how many columns are worth folding to. */
@@ -170,7 +170,7 @@ export class LiveChart {
     paintBandNames(pane, picture.overlay.bands, picture.theme);
     paintNonFinite(pane, picture.frame.nonFinite, picture.theme);
     this.placeGlyphs(u, picture);
-    this.listeners.onDrawn(picture.lastStep);
+    this.listeners.onDrawn(picture.lastStep, picture.frame.nonFinite.length);
   }
 
   /** One button a mark, or one for several that are too near to be pressed apart. */

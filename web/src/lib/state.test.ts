@@ -125,10 +125,18 @@ describe("notices", () => {
     const before = after(...SHOWN);
     const told = reduce(before, {
       type: "alert",
-      alert: alertOf({ id: "a", run: "r", severity: "critical", state: "firing", message: "it jumped" }),
+      alert: alertOf({
+        id: "a",
+        run: "r",
+        rule: "loss_jump",
+        component: "ce",
+        severity: "critical",
+        state: "firing",
+        message: "it jumped",
+      }),
     });
     const next = reduce(told, run("r", { project: "p", name: "n", alerts: { critical: 1 } }));
-    expect(noticesBetween(told, next)).toEqual([{ run: "r", title: "p/n: critical", body: "it jumped" }]);
+    expect(noticesBetween(told, next)).toEqual([{ run: "r", title: "p/n: loss jump, ce", body: "it jumped" }]);
     expect(noticesBetween(next, reduce(next, run("r", { alerts: { critical: 1 } })))).toEqual([]);
   });
 
@@ -166,6 +174,6 @@ describe("the data's age", () => {
     expect(word("running", 8)).toEqual({ text: "8.0 s", tone: "warning" });
     expect(word("paused", 8)).toEqual({ text: "paused", tone: "calm" });
     expect(word("running", 8, "down")).toEqual({ text: "server gone", tone: "critical" });
-    expect(word("lost", 80).tone).toBe("critical");
+    expect(word("lost", 80)).toEqual({ text: "lost, 1 m 20 s", tone: "critical" });
   });
 });

@@ -4,7 +4,7 @@
  * Rules of this file: one pure reducer; points are not in here (series.ts holds them, they come too often); an item is
  * replaced by id, so a message that comes twice, or by socket and by HTTP, changes nothing.
  */
-import { duration } from "./format";
+import { duration, words } from "./format";
 import type { Alert, AlertState, Command, Health, Run, RunEvent, SeriesInfo, StageMark } from "./models";
 
 /** `connecting` until the first success, then `up` or `down`. */
@@ -222,6 +222,19 @@ export function canControl(state: State): boolean {
   return state.scopes.includes("control") || state.scopes.includes("admin");
 }
 
+export function isOver(run: Run): boolean {
+  return run.state === "finished" || run.state === "stopped" || run.state === "crashed";
+}
+
+/** Why no command can be given to a run now, in one sentence; null when one can. */
+export function whyNoControl(state: State, run: Run): string | null {
+  if (!canControl(state)) return "View only: this token has no control scope.";
+  if (isOver(run)) return `The run is over (${run.state}); it takes no more commands.`;
+  if (state.link !== "up") return "The server is gone; nothing can be sent until it is back.";
+  if (!run.connected) return "The trainer is not connected; it takes no commands until it is back.";
+  return null;
+}
+
 export function criticalCount(state: State): number {
   return Object.values(state.runs).reduce((sum, run) => sum + run.critical, 0);
 }
@@ -250,11 +263,15 @@ export function noticesBetween(before: State, after: State): Notice[] {
     const newest = firing.sort((a, b) => b.step - a.step)[0];
     notices.push({
       run: run.id,
-      title: `${run.project}/${run.name}: critical`,
+      title: `${run.project}/${run.name}: ${newest === undefined ? "critical" : ruleText(newest)}`,
       body: newest?.message ?? `at step ${run.step ?? 0}`,
     });
   }
   return notices;
+}
+
+function ruleText(alert: Alert): string {
+  return alert.component === null ? words(alert.rule) : `${words(alert.rule)}, ${alert.component}`;
 }
 
 /** Seconds since the newest data, as the page's clock goes on. */
@@ -277,6 +294,6 @@ export function ageWord(link: Link, run: Run, ageS: number | null): AgeWord {
     return { text: run.state, tone: "calm" };
   if (run.state === "crashed") return { text: "crashed", tone: "critical" };
   const age = duration(ageS);
-  if (run.state === "lost") return { text: age, tone: "critical" };
+  if (run.state === "lost") return { text: `lost, ${age}`, tone: "critical" };
   return { text: age, tone: ageS !== null && ageS > LATE_S ? "warning" : "plain" };
 }

@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { short, step, words } from "../lib/format";
 import type { Alert, Command, Remedy, Run } from "../lib/models";
-import { answerTo, canControl, isOpen, isPending } from "../lib/state";
+import { answerTo, canControl, isOpen, isPending, whyNoControl } from "../lib/state";
 import { setWeightText } from "../lib/weights";
 import { BlameBar } from "./BlameBar";
 import { CommandLife } from "./CommandLife";
@@ -74,6 +74,7 @@ function Deeds({ alert, run, answer }: { alert: Alert; run: Run; answer: Command
   const fault = useSignal<string | null>(null);
   const isSending = useSignal(false);
   if (!canControl(page.state.value)) return null;
+  const refusal = whyNoControl(page.state.value, run);
   const isAnswered = answer !== null && (isPending(answer) || answer.state === "applied");
   const act = async (work: Promise<string | null>): Promise<void> => {
     isSending.value = true;
@@ -87,7 +88,7 @@ function Deeds({ alert, run, answer }: { alert: Alert; run: Run; answer: Command
         <RemedyButton
           remedy={alert.remedy}
           run={run}
-          isDisabled={isSending.value}
+          isDisabled={isSending.value || refusal !== null}
           onPress={() => void act(page.actions.command(alert.remedy?.kind ?? "", alert.remedy?.args ?? {}, alert.id))}
         />
       )}
@@ -96,12 +97,13 @@ function Deeds({ alert, run, answer }: { alert: Alert; run: Run; answer: Command
           type="button"
           class="button"
           data-testid="alert-ack"
-          disabled={isSending.value}
+          disabled={isSending.value || page.state.value.link !== "up"}
           onClick={() => void act(page.actions.acknowledge(alert.id))}
         >
           Acknowledge
         </button>
       )}
+      {canRemedy && refusal !== null && <p class="quiet">{refusal}</p>}
       {fault.value !== null && <p class="fault">{fault.value}</p>}
     </footer>
   );

@@ -84,7 +84,10 @@ function drawInto(
     onReset: () => page.actions.setRange({ kind: "all" }),
     onCursor: (step) => (page.cursor.value = step),
     onMark: (mark) => page.actions.showCard(mark.id),
-    onDrawn: (lastStep) => (host.dataset["lastStep"] = lastStep === null ? "" : String(lastStep)),
+    onDrawn: (lastStep, nonFinite) => {
+      host.dataset["lastStep"] = lastStep === null ? "" : String(lastStep);
+      host.dataset["nonfinite"] = String(nonFinite);
+    },
   });
   const stop = page.loop.add(host, () => {
     const { spec, choices } = current();

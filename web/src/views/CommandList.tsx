@@ -4,13 +4,13 @@ import type { JSX } from "preact";
 import { commandText } from "../charts/spec";
 import { short, step } from "../lib/format";
 import type { Command } from "../lib/models";
-import { canControl, commandsOf } from "../lib/state";
+import { commandsOf } from "../lib/state";
 import { resultOf } from "./CommandLife";
 import { usePage } from "./context";
 
 const SHOWN = 20;
 
-export function CommandList(): JSX.Element {
+export function CommandList({ isAllowed }: { isAllowed: boolean }): JSX.Element {
   const page = usePage();
   const commands = commandsOf(page.state.value.detail);
   return (
@@ -23,7 +23,7 @@ export function CommandList(): JSX.Element {
             key={command.id}
             command={command}
             isShown={page.shownCard.value === command.id}
-            isAllowed={canControl(page.state.value)}
+            isAllowed={isAllowed}
           />
         ))}
       </ul>

@@ -1,15 +1,15 @@
 /** The weights of the run, and what was done to it. */
 import type { JSX } from "preact";
 import type { Run } from "../lib/models";
-import { canControl } from "../lib/state";
+import { whyNoControl } from "../lib/state";
 import { CommandList } from "./CommandList";
 import { usePage } from "./context";
 import { WeightControl } from "./WeightControl";
 
 export function ControlRail({ run }: { run: Run }): JSX.Element {
   const page = usePage();
-  const isAlive = run.state !== "finished" && run.state !== "stopped" && run.state !== "crashed";
-  const isAllowed = canControl(page.state.value) && run.controls.includes("set_weight") && isAlive;
+  const canCommand = whyNoControl(page.state.value, run) === null;
+  const isAllowed = canCommand && run.controls.includes("set_weight");
   return (
     <div class="rail-lower" id="control">
       <section class="panel" aria-label="Weights">
@@ -27,7 +27,7 @@ export function ControlRail({ run }: { run: Run }): JSX.Element {
           />
         ))}
       </section>
-      <CommandList />
+      <CommandList isAllowed={canCommand && run.controls.includes("revert")} />
     </div>
   );
 }

@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import type { Run } from "../lib/models";
-import { canControl, commandsOf, isPending } from "../lib/state";
+import { commandsOf, isPending, whyNoControl } from "../lib/state";
 import { CommandLife } from "./CommandLife";
 import { usePage } from "./context";
 
@@ -13,12 +13,11 @@ export function RunControls({ run }: { run: Run }): JSX.Element {
   const page = usePage();
   const state = page.state.value;
   const fault = useSignal<string | null>(null);
-  const isAllowed = canControl(state);
-  const isAlive = run.state === "running" || run.state === "paused" || run.state === "waiting" || run.state === "lost";
+  const refusal = whyNoControl(state, run);
   const underWay = commandsOf(state.detail).find(
     (command) => command.kind !== "set_weight" && command.kind !== "revert" && isPending(command),
   );
-  const can = (kind: string): boolean => isAllowed && isAlive && run.controls.includes(kind);
+  const can = (kind: string): boolean => refusal === null && run.controls.includes(kind);
   const send = async (kind: string): Promise<void> => {
     fault.value = await page.actions.command(kind, {});
   };
@@ -45,8 +44,11 @@ export function RunControls({ run }: { run: Run }): JSX.Element {
         </button>
         <StopButton isDisabled={!can("stop")} onStop={() => void send("stop")} />
       </div>
-      {!isAllowed && <p class="view-only">View only: this token has no control scope.</p>}
-      {isAllowed && !isAlive && <p class="quiet">The run is over ({run.state}); it takes no more commands.</p>}
+      {refusal !== null && (
+        <p class="view-only" data-testid="no-control">
+          {refusal}
+        </p>
+      )}
       {underWay !== undefined && <CommandLife command={underWay} />}
       {fault.value !== null && <p class="fault">{fault.value}</p>}
     </section>

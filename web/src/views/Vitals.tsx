@@ -2,7 +2,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { ABSENT, live, rate, step } from "../lib/format";
 import type { Run } from "../lib/models";
-import { ageAt, ageWord } from "../lib/state";
+import { ageAt, ageWord, isOver } from "../lib/state";
 import { usePage } from "./context";
 import { HealthLight } from "./HealthLight";
 
@@ -18,9 +18,11 @@ export function Vitals({ run }: { run: Run }): JSX.Element {
   const now = total !== undefined && total.lastStep() >= (run.step ?? -1);
   const at = Math.max(run.step ?? -1, total?.lastStep() ?? -1);
   const gradNorm = buffers.get("grad_norm/total")?.latest() ?? run.gradNorm;
+  const isCut = run.state === "lost" || run.state === "crashed";
+  const isStill = isCut || isOver(run) || page.state.value.link === "down";
   return (
-    <section class="vitals" aria-label="Vital signs">
-      <Vital name="State" testid="vital-state">
+    <section class={isStill ? "vitals vitals-still" : "vitals"} aria-label="Vital signs" data-still={isStill}>
+      <Vital name="State" testid="vital-state" tone={isCut ? "critical" : "plain"}>
         <HealthLight health={run.health} /> {run.state}
       </Vital>
       <Vital name="Step" testid="vital-step">
@@ -36,7 +38,7 @@ export function Vitals({ run }: { run: Run }): JSX.Element {
         <Number value={gradNorm} />
       </Vital>
       <Vital name="Steps/s" testid="vital-rate">
-        {rate(run.stepsPerS)}
+        {isStill ? ABSENT : rate(run.stepsPerS)}
       </Vital>
       <DataAge run={run} />
       <Vital name="Alerts" testid="vital-alerts">

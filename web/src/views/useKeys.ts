@@ -6,7 +6,7 @@
  */
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { canControl } from "../lib/state";
+import { whyNoControl } from "../lib/state";
 import { type Page, usePage } from "./context";
 import { FILTER_ID } from "./RunList";
 
@@ -74,7 +74,8 @@ function pauseOrResume(page: Page, isConfirmed: boolean, say: (text: string | nu
   const run = state.selected === null ? undefined : state.runs[state.selected];
   const kind = run?.state === "running" ? "pause" : run?.state === "paused" ? "resume" : null;
   if (run === undefined || kind === null) return;
-  if (!canControl(state)) say("View only: this token cannot pause.");
+  const refusal = whyNoControl(state, run);
+  if (refusal !== null) say(refusal);
   else if (!isConfirmed) say(`Press space again to ${kind} ${run.name}.`);
   else {
     say(null);

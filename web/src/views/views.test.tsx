@@ -11,12 +11,14 @@ import { type Action, INITIAL, type State, reduce } from "../lib/state";
 import { AlertCard } from "./AlertCard";
 import { type Actions, type Page, PageContext } from "./context";
 import { RunControls } from "./RunControls";
+import { Vitals } from "./Vitals";
 import { WeightControl } from "./WeightControl";
 
 const NASTY = "<img src=x onerror=alert(1)>";
 const RUN = runOf({
   id: "r",
   state: "running",
+  connected: true,
   total: 9.2,
   controls: ["pause", "resume", "stop", "set_weight"],
   components: [
@@ -107,6 +109,7 @@ async function dispatch(...actions: Action[]): Promise<void> {
 beforeEach(() => {
   root = document.body.appendChild(document.createElement("div"));
   const begun: Action[] = [
+    { type: "link", link: "up" },
     { type: "access", scopes: ["control"] },
     { type: "run", run: RUN, atMs: 0 },
     { type: "select", run: "r" },
@@ -223,5 +226,35 @@ describe("run control", () => {
     await show(<RunControls run={RUN} />);
     expect(root.textContent).toContain("View only");
     for (const kind of ["pause", "resume", "stop"]) expect(isDisabled(`btn-${kind}`)).toBe(true);
+  });
+
+  it.each([
+    ["The server is gone", { type: "link", link: "down" }],
+    ["The trainer is not connected", { type: "run", run: { ...RUN, connected: false }, atMs: 0 }],
+    ["The run is over (stopped)", { type: "run", run: { ...RUN, state: "stopped" }, atMs: 0 }],
+  ] as const)("is off, with a word why: %s", async (why, cause) => {
+    await dispatch(cause);
+    await show(<RunControls run={state.value.runs["r"] ?? RUN} />);
+    expect(root.textContent).toContain(why);
+    for (const kind of ["pause", "resume", "stop"]) expect(isDisabled(`btn-${kind}`)).toBe(true);
+  });
+});
+
+describe("vital signs", () => {
+  const said = (testid: string): string => find(testid)?.textContent.trim() ?? "";
+
+  it.each(["lost", "finished", "stopped", "crashed"] as const)("of a run that is %s look so", async (over) => {
+    const run = { ...RUN, state: over, stepsPerS: 12 };
+    await dispatch({ type: "link", link: "up" }, { type: "run", run, atMs: 0 });
+    await show(<Vitals run={run} />);
+    expect(said("vital-state")).toContain(over);
+    expect(said("vital-age")).toContain(over);
+    expect(said("vital-rate")).toBe("–");
+    expect(root.querySelector(".vitals-still")).not.toBeNull();
+  });
+
+  it("of a run that goes on do not", async () => {
+    await show(<Vitals run={{ ...RUN, stepsPerS: 12 }} />);
+    expect([said("vital-rate"), root.querySelector(".vitals-still")]).toEqual(["12.0", null]);
   });
 });
