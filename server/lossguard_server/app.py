@@ -32,6 +32,7 @@ from .edges.pages import Pages
 from .edges.trainer_socket import TrainerSocket
 from .errors import ServerError, StorageError
 from .listener import Server, listening_socket
+from .services.abandoned import Abandoned
 from .services.broadcast import Broadcast
 from .services.clock import Clock
 from .services.commands import Commands
@@ -86,11 +87,12 @@ class Assembly:
             settings.admin_token or datadir.admin_token(settings.data_dir), writer, reading, clock, new_id
         )
         self._tickets = Tickets(clock.monotonic_s)
-        registry = Registry(reading, clock)
+        registry = Registry(reading)
         hub = Hub(clock.monotonic_s, lambda delay_s, call: asyncio.get_running_loop().call_later(delay_s, call))
         self._judge = Judge(rules, writer, reading, clock, self._publish_alert)
         self._broadcast = Broadcast(hub, registry, clock, self._judge.wake, self._judge.settle)
         commands = Commands(writer, reading, clock, new_id, self._broadcast.command)
+        self._abandoned = Abandoned(writer, reading, registry, clock, self._broadcast.command)
         ingest = Ingest(writer, reading, registry, clock, self._broadcast)
         self._trainers = TrainerSocket(ingest, commands, self._stopping)
         self._browsers = BrowserSocket(hub, registry, self._broadcast, self._stopping)
@@ -105,6 +107,7 @@ class Assembly:
                 judge=self._judge,
                 keyring=self._keyring,
                 tickets=self._tickets,
+                trouble=lambda: writer.trouble,
             )
         )
 
@@ -172,6 +175,7 @@ class Assembly:
         while True:
             await asyncio.sleep(TICK_S)
             self._broadcast.tick()
+            await self._abandoned.tick()
 
     def _tracked(self, handler: Callable[[WebSocket], Awaitable[None]]) -> Callable[[WebSocket], Awaitable[None]]:
         async def handle(socket: WebSocket) -> None:

@@ -11,11 +11,16 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from .errors import PortTaken
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent  # it has no public name
 
 PEER_SILENT_MS = 5_000
 SEND_BUFFER_BYTES = 128 << 10
@@ -45,6 +50,15 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
+class Sockets(WebSocketsSansIOProtocol):
+    """uvicorn's websockets, which know that a handshake answered over HTTP is over; uvicorn 0.54 logs an error."""
+
+    async def send(self, message: "ASGISendEvent") -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
+
+
 class Server(uvicorn.Server):
     """uvicorn, which says when it is ready, drains our sockets before it cuts them, and ends with exit code 0."""
 
@@ -53,7 +67,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                ws="websockets-sansio",
+                ws=Sockets,
                 ws_per_message_deflate=False,  # 2.1 MB of traffic took 1,159 MB with it
                 ws_max_size=MAX_MESSAGE_BYTES,
                 ws_ping_interval=PING_S,

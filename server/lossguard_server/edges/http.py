@@ -28,7 +28,7 @@ from ..store import alerts, audit, commands, events
 from ..store.points import Points
 from ..store.tokens import StoredToken
 from . import models
-from .answers import Json, items, json_map
+from .answers import Json, items, items_bytes, json_map
 from .gate import PRINCIPAL
 
 MAX_WIDTH = 100_000
@@ -54,6 +54,7 @@ class Services:
     judge: Judge
     keyring: Keyring
     tickets: Tickets
+    trouble: Callable[[], str | None]  # why data is refused at present
 
 
 class Api:
@@ -63,8 +64,10 @@ class Api:
         self._of = services
 
     async def healthz(self) -> Response:
-        """The server lives; no token needed."""
-        return Json({"status": "ok", "version": self._of.version, "protocol": PROTOCOL_VERSION})
+        """The server lives, and whether it can store data; no token needed."""
+        reason = self._of.trouble()
+        status = {"status": "ok"} if reason is None else {"status": "degraded", "reason": reason}
+        return Json({**status, "version": self._of.version, "protocol": PROTOCOL_VERSION})
 
     async def me(self, request: Request) -> Response:
         """What the token allows."""
@@ -85,18 +88,20 @@ class Api:
     async def series(self, run: str) -> Response:
         """Every series of a run that has a point."""
         found = await self._of.registry.find(run)
-        extents = await asyncio.to_thread(self._of.points.extents, run)
-        return items(
-            [
+        declaration = found.declaration
+
+        def ask() -> bytes:  # there may be 100,000
+            return items_bytes(
                 {
                     **extent.__dict__,
                     "kind": series_names.kind_of(extent.name),
                     "unit": series_names.unit_of(extent.name),
-                    "contract": contract_view(found.declaration, extent.name),
+                    "contract": contract_view(declaration, extent.name),
                 }
-                for extent in extents
-            ]
-        )
+                for extent in self._of.points.extents(run)
+            )
+
+        return Response(await asyncio.to_thread(ask), media_type=Json.media_type)
 
     async def points(
         self,

@@ -53,9 +53,10 @@ class Refused(BaseModel):
 
 
 class Health(BaseModel):
-    """The server lives."""
+    """The server lives. `degraded`, with a reason: it shows what it has and cannot store more."""
 
-    status: Literal["ok"]
+    status: Literal["ok", "degraded"]
+    reason: str | None = None
     version: str
     protocol: str
 

@@ -31,7 +31,7 @@ FOR_EVER = "public, max-age=31536000, immutable"  # the build puts a hash of the
 ASK_AGAIN = "no-cache"
 
 NOT_BUILT = """<!doctype html><meta charset="utf-8"><title>lossguard</title>
-<p>The page is not built: run <code>make web</code> in the source folder, or install the wheel, which carries it.</p>
+<p>The page is not built: run <code>make page</code> in the source folder, or install the wheel, which carries it.</p>
 """
 
 

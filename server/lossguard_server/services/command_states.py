@@ -16,7 +16,7 @@ REPORTED = (RECEIVED, APPLIED, REJECTED)  # what a trainer may say of a command
 _TABLE = frozenset(
     {
         (QUEUED, SENT),  # it goes out on the trainer's socket
-        (QUEUED, EXPIRED),  # the run ended first
+        (QUEUED, EXPIRED),  # the run or its attempt ended first, or the run is lost
         (QUEUED, SUPERSEDED),  # a newer one of the same meaning, before it went out
         (QUEUED, CANCELLED),  # its operator took it back
         (SENT, RECEIVED),

@@ -4,7 +4,7 @@ Rules of this file:
 - A command is stored and audited before it is sent, and every change of its state is one compare-and-swap with its
   audit row in the same transaction.
 - Delivery is in the order of numbers, by one courier a connection; what is not final is offered again to the next
-  connection, and the trainer drops numbers that it has seen.
+  connection, and the trainer drops ids that it has seen. What was meant for an attempt ends with it.
 - What a trainer reports of a command that it cannot concern, or too late, changes nothing.
 """
 
@@ -144,9 +144,9 @@ def settle(session: Session, run_id: str, event: Event, wall_s: float) -> list[S
     return [] if moved is None else [moved]
 
 
-def expire_open(session: Session, run_id: str, wall_s: float) -> list[StoredCommand]:
-    """The run is over: nobody will carry out what is open."""
-    outcome = Outcome(refusal="The run ended first.")
+def expire_open(session: Session, run_id: str, why: str, wall_s: float) -> list[StoredCommand]:
+    """Nobody will carry out what is open: the run, or the attempt that it was meant for, is over."""
+    outcome = Outcome(refusal=why)
     moved = [
         _move(session, command, states.EXPIRED, "server", wall_s, outcome)
         for command in commands.in_states(session, run_id, states.OPEN)

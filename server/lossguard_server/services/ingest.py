@@ -69,7 +69,11 @@ class Ingest:
         self._replace(key)
         wall_s = self._clock.wall_s()
         wanted = StoredRun(key.run, hello.project, hello.name, wall_s, wall_s, hello.world_size, key.attempt, None)
-        stored, head = await asyncio.wrap_future(self._writer.submit(lambda session: _open(session, wanted, key)))
+        stored, head, expired = await asyncio.wrap_future(
+            self._writer.submit(lambda session: _open(session, wanted, key))
+        )
+        for command in expired:
+            self._audience.command(command.to_dict())
         state = StreamState(key, head.id)
         state.restore(await asyncio.to_thread(self._schemas, head.id))
         run = await self._registry.opened(stored, key.rank)
@@ -160,8 +164,15 @@ def finish_state(event: Event) -> str:
     return state if state in ("finished", "stopped", "crashed") else "finished"
 
 
-def _open(session: Session, wanted: StoredRun, key: StreamKey) -> tuple[StoredRun, StreamHead]:
-    return runs.open_run(session, wanted), journal.open_stream(session, key)
+def _open(session: Session, wanted: StoredRun, key: StreamKey) -> tuple[StoredRun, StreamHead, list[StoredCommand]]:
+    """The run, the stream, and the commands of an older attempt, which a newer one must not obey."""
+    before = runs.get(session, key.run)
+    stored = runs.open_run(session, wanted)
+    is_newer = before is not None and stored.attempt > before.attempt
+    expired = (
+        expire_open(session, key.run, "A newer attempt of the run began first.", wanted.seen_s) if is_newer else []
+    )
+    return stored, journal.open_stream(session, key), expired
 
 
 def _store(
@@ -179,9 +190,15 @@ def _store(
         if event.kind == "command" and key.rank == VIEW_RANK:
             changed += settle(session, key.run, event, wall_s)
         if event.kind == "finish" and key.rank == VIEW_RANK:
-            runs.finish(session, key.run, key.attempt, finish_state(event))
-            changed += expire_open(session, key.run, wall_s)
+            changed += _finish(session, key, finish_state(event), wall_s)
     return changed
+
+
+def _finish(session: Session, key: StreamKey, state: str, wall_s: float) -> list[StoredCommand]:
+    """The commands that end with the run; none when it was an older attempt that ended."""
+    if not runs.finish(session, key.run, key.attempt, state):
+        return []
+    return expire_open(session, key.run, "The run ended first.", wall_s)
 
 
 def _stored_event(event: Event) -> StoredEvent:

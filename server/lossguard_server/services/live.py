@@ -14,6 +14,8 @@ from ..store.rows import Rows
 from ..store.runs import StoredRun
 
 RATE_WINDOW_S = 10.0
+MIN_WINDOW_S = 2.0  # below it the beat of the commits is louder than the trainer
+STAY_S = 2.0
 
 
 @dataclass
@@ -28,7 +30,7 @@ class LiveRun:
     connections: dict[int, int] = field(default_factory=dict)  # rank -> open connections
     heartbeat: Heartbeat | None = None
     data_at_s: float | None = None  # the last frame
-    sign_at_s: float | None = None  # the last frame, event, heartbeat or connection
+    sign_at_s: float | None = None  # the last commit or heartbeat; a connection alone is none
     alerts: dict[str, tuple[str, str]] = field(default_factory=dict)  # open alerts: id -> (severity, state)
     rate: "Rate" = field(default_factory=lambda: Rate())
 
@@ -41,14 +43,13 @@ class LiveRun:
         """True while the trainer that obeys commands (rank 0) is connected."""
         return self.connections.get(0, 0) > 0
 
-    def opened(self, stored: StoredRun, rank: int, now_s: float) -> None:
-        """A connection of one rank was made."""
+    def opened(self, stored: StoredRun, rank: int) -> None:
+        """A connection of one rank was made. It is no sign of life: nothing may ever come through it."""
         if stored.attempt > self.stored.attempt:
-            self.heartbeat = None
+            self.heartbeat = self.sign_at_s = None  # `stored.seen_s` is when it began
             self.rate = Rate()
         self.stored = stored
         self.connections[rank] = self.connections.get(rank, 0) + 1
-        self.sign_at_s = now_s
 
     def closed(self, rank: int) -> None:
         """A connection of one rank is gone."""
@@ -65,7 +66,9 @@ class LiveRun:
         """A sign of life."""
         self.heartbeat = heartbeat
         self.sign_at_s = now_s
-        self.rate.sample(now_s, max(heartbeat.step, self.step if self.step is not None else 0))
+        # its step is ahead of what is committed, and no measure beside it; that it rests is one
+        if heartbeat.state == "paused":
+            self.rate.rest(now_s)
 
     def saw(self, now_s: float, wall_s: float) -> None:
         """Something of it was committed."""
@@ -86,26 +89,46 @@ class LiveRun:
 
 
 @dataclass
-class Rate:
-    """Steps a second over the last RATE_WINDOW_S."""
+class _Stay:
+    """Where the trainer was: `moved` steps since the first sample, as of `at_s`."""
 
-    samples: deque[tuple[float, int]] = field(default_factory=deque)
+    began_s: float
+    at_s: float
+    moved: int
+
+
+@dataclass
+class Rate:
+    """Steps a second over the last RATE_WINDOW_S.
+
+    Samples within STAY_S of each other count as one, the last: what a trainer sends at once after an outage is no
+    progress of that moment. So the first rate comes about 2 * STAY_S after the first sample.
+    """
+
+    samples: deque[_Stay] = field(default_factory=deque)
+    step: int | None = None
 
     def sample(self, now_s: float, step: int) -> None:
-        """The trainer was at `step`. A step that goes back (a rewind) starts afresh."""
-        if self.samples and step < self.samples[-1][1]:
-            self.samples.clear()
-        # one sample per 50 ms is plenty, and bounds the window's length
-        if len(self.samples) > 1 and now_s - self.samples[-2][0] < 0.05:
-            self.samples.pop()
-        self.samples.append((now_s, step))
-        while now_s - self.samples[0][0] > RATE_WINDOW_S and len(self.samples) > 2:
+        """The trainer had committed up to `step`. A step that goes back (a rewind) is no progress, and no loss."""
+        moved = self.samples[-1].moved if self.samples else 0
+        if self.step is not None:
+            moved += max(0, step - self.step)
+        self.step = step
+        if self.samples and now_s - self.samples[-1].began_s < STAY_S:
+            self.samples[-1].at_s, self.samples[-1].moved = now_s, moved
+            return
+        self.samples.append(_Stay(now_s, now_s, moved))
+        while len(self.samples) > 2 and now_s - self.samples[1].at_s >= RATE_WINDOW_S:
             self.samples.popleft()
 
+    def rest(self, now_s: float) -> None:
+        """The trainer is where it was."""
+        if self.step is not None:
+            self.sample(now_s, self.step)
+
     def steps_per_s(self, now_s: float) -> float | None:
-        """None until two samples are apart in time."""
+        """None until two samples are MIN_WINDOW_S apart."""
         if len(self.samples) < 2:
             return None
-        (first_s, first_step), (_, last_step) = self.samples[0], self.samples[-1]
-        elapsed_s = now_s - first_s
-        return (last_step - first_step) / elapsed_s if elapsed_s > 0 else None
+        elapsed_s = now_s - self.samples[0].at_s
+        return (self.samples[-1].moved - self.samples[0].moved) / elapsed_s if elapsed_s >= MIN_WINDOW_S else None

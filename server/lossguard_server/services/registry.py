@@ -11,7 +11,6 @@ from ..errors import UnknownRun
 from ..store import runs
 from ..store.columns import Reading
 from ..store.runs import StoredRun
-from .clock import Clock
 from .live import LiveRun
 from .restore import load_run
 
@@ -19,8 +18,8 @@ from .restore import load_run
 class Registry:
     """Finds runs by id."""
 
-    def __init__(self, reading: Reading, clock: Clock) -> None:
-        self._reading, self._clock = reading, clock
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
         self._runs: dict[str, LiveRun] = {}
 
     def loaded(self) -> Iterable[LiveRun]:
@@ -48,7 +47,7 @@ class Registry:
     async def opened(self, stored: StoredRun, rank: int) -> LiveRun:
         """A connection of the run's `rank` was made."""
         run = await self.find(stored.id)
-        run.opened(stored, rank, self._clock.monotonic_s())
+        run.opened(stored, rank)
         return run
 
     def _load(self, run_id: str) -> LiveRun | None:

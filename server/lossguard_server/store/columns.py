@@ -29,7 +29,7 @@ from .rows import Layouts, Rows, joined
 
 PAGE_MESSAGES = 2_000
 VIEW_RANK = 0
-_FIRST_CAPACITY = 1_024
+_INDEX_BYTES = 250  # of a name in an index: itself, a dictionary's entry, a list, a tuple
 
 _Kind = TypeVar("_Kind", np.int64, np.float64)
 Reading = Callable[[], AbstractContextManager[Session]]
@@ -37,7 +37,10 @@ Reading = Callable[[], AbstractContextManager[Session]]
 
 @dataclass
 class _Table:
-    """Rows of one combination of series, in order of arrival; buffers grow by doubling."""
+    """Rows of one combination of series, in order of arrival; buffers grow by doubling.
+
+    They begin as small as the first rows: there may be 100,000 names of three points each.
+    """
 
     names: tuple[str, ...]
     steps: Steps
@@ -45,8 +48,12 @@ class _Table:
     count: int = 0
 
     @classmethod
-    def empty(cls, names: tuple[str, ...]) -> "_Table":
-        return cls(names, np.empty(_FIRST_CAPACITY, np.int64), np.empty((len(names), _FIRST_CAPACITY), np.float64))
+    def of(cls, rows: Rows) -> "_Table":
+        return cls(rows.names, rows.steps.astype(np.int64), rows.columns.astype(np.float64), len(rows.steps))
+
+    @property
+    def size_bytes(self) -> int:
+        return self.steps.nbytes + self.values.nbytes + _INDEX_BYTES * len(self.names)
 
     def append(self, rows: Rows) -> None:
         end = self.count + len(rows.steps)
@@ -66,9 +73,18 @@ class _Stream:
     names: dict[int, str] = field(default_factory=dict)
     seq: int = 0
     tables: dict[tuple[str, ...], _Table] = field(default_factory=dict)
+    index: dict[str, list[tuple[_Table, int]]] = field(default_factory=dict)  # name -> where its columns are
 
     def __post_init__(self) -> None:
         self.layouts = Layouts(self.names)
+
+    def append(self, rows: Rows) -> None:
+        if (table := self.tables.get(rows.names)) is not None:
+            table.append(rows)
+            return
+        self.tables[rows.names] = table = _Table.of(rows)
+        for column, name in enumerate(rows.names):
+            self.index.setdefault(name, []).append((table, column))
 
 
 class RunColumns:
@@ -79,12 +95,7 @@ class RunColumns:
         self._lock = threading.Lock()
         self._streams: dict[int, _Stream] = {}  # by stream id; ids grow with attempts
         self._order: list[int] = []
-
-    @property
-    def size_bytes(self) -> int:
-        """What the buffers take."""
-        tables = [table for stream in self._streams.values() for table in stream.tables.values()]
-        return sum(table.steps.nbytes + table.values.nbytes for table in tables)
+        self.size_bytes = 0  # of buffers and names after the last look; read without the lock, which a look may hold
 
     def refresh(self, reading: Reading) -> None:
         """Decode what the journal has gained. Raises JournalDamaged, StorageError."""
@@ -94,19 +105,21 @@ class RunColumns:
             self._order = [head.id for head in heads]
             for head in heads:
                 self._follow(head, reading)
+            tables = [table for stream in self._streams.values() for table in stream.tables.values()]
+            self.size_bytes = sum(table.size_bytes for table in tables)
 
     def names(self) -> list[str]:
         """Every series that has a point."""
         with self._lock:
-            return list(dict.fromkeys(name for table in self._tables() for name in table.names))
+            return list(dict.fromkeys(name for stream in self._in_order() for name in stream.index))
 
     def series(self, name: str) -> tuple[Steps, Columns]:
         """(steps [n] int64, strictly increasing; values [n] float64) of one series; empty when it has no point."""
         with self._lock:
             parts = [
-                (table.steps[: table.count], table.values[table.names.index(name), : table.count])
-                for table in self._tables()
-                if name in table.names
+                (table.steps[: table.count], table.values[column, : table.count])
+                for stream in self._in_order()
+                for table, column in stream.index.get(name, ())
             ]
         if not parts:
             return np.empty(0, np.int64), np.empty(0, np.float64)
@@ -118,11 +131,11 @@ class RunColumns:
     def last_step(self) -> int:
         """The last step of any series, -1 when there is none."""
         with self._lock:
-            return max((int(table.steps[: table.count].max()) for table in self._tables()), default=-1)
+            tables = [table for stream in self._in_order() for table in stream.tables.values()]
+            return max((int(table.steps[: table.count].max()) for table in tables), default=-1)
 
-    def _tables(self) -> list[_Table]:
-        streams = [self._streams[number] for number in self._order if number in self._streams]
-        return [table for stream in streams for table in stream.tables.values()]
+    def _in_order(self) -> list[_Stream]:
+        return [self._streams[number] for number in self._order if number in self._streams]
 
     def _follow(self, head: StreamHead, reading: Reading) -> None:
         stream = self._streams.setdefault(head.id, _Stream())
@@ -132,9 +145,7 @@ class RunColumns:
             if not page:
                 raise JournalDamaged(f"Message {stream.seq + 1} of stream {head.id} is missing.")
             for rows in joined(decode_rows(page, stream.names, stream.layouts)):
-                if rows.names not in stream.tables:
-                    stream.tables[rows.names] = _Table.empty(rows.names)
-                stream.tables[rows.names].append(rows)
+                stream.append(rows)
             stream.seq = page[-1].seq
 
 

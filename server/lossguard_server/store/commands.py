@@ -122,6 +122,11 @@ def newest_first(session: Session, run_id: str) -> list[StoredCommand]:
     return [_stored(row) for row in rows]
 
 
+def runs_with(session: Session, states: Collection[str]) -> list[str]:
+    """The runs that have a command in any of `states`."""
+    return list(session.exec(select(CommandRow.run_id).where(col(CommandRow.state).in_(states)).distinct()))
+
+
 def in_states(session: Session, run_id: str, states: Collection[str], after_number: int = 0) -> list[StoredCommand]:
     """The run's commands in any of `states` and beyond `after_number`, in order of their numbers."""
     rows = session.exec(

@@ -29,7 +29,7 @@ def open_run(session: Session, run: StoredRun) -> StoredRun:
         row = RunRow(**run.__dict__)
         session.add(row)
     elif run.attempt > row.attempt:
-        row.attempt, row.world_size, row.finish = run.attempt, run.world_size, None
+        row.attempt, row.world_size, row.finish, row.seen_s = run.attempt, run.world_size, None, run.seen_s
     session.flush()
     return _stored(row)
 
@@ -39,9 +39,13 @@ def seen(session: Session, run_id: str, at_s: float) -> None:
     session.execute(update(RunRow).where(col(RunRow.id) == run_id).values(seen_s=at_s))
 
 
-def finish(session: Session, run_id: str, attempt: int, state: str) -> None:
-    """The attempt ended as `state`; nothing happens when a newer one runs."""
-    session.execute(update(RunRow).where(col(RunRow.id) == run_id, col(RunRow.attempt) == attempt).values(finish=state))
+def finish(session: Session, run_id: str, attempt: int, state: str) -> bool:
+    """The attempt ended as `state`; nothing happens, and False comes back, when a newer one runs."""
+    ended = session.connection().execute(
+        update(RunRow).where(col(RunRow.id) == run_id, col(RunRow.attempt) == attempt).values(finish=state)
+    )
+    session.expire_all()  # the update went past the session's identity map
+    return ended.rowcount == 1
 
 
 def get(session: Session, run_id: str) -> StoredRun | None:

@@ -7,6 +7,8 @@ Rules of this file:
 - An operation is a callable of a session. It may run twice (a batch that fails is rolled back and each of its
   operations is tried alone), so it must touch nothing but the session.
 - A result is handed out only after its commit returned.
+- A full disk is logged once an episode, which ends with the next commit that wrote something; of a trainer's data,
+  when it was such that was refused (small bookkeeping still finds room in old pages).
 - After an I/O error nothing is written any more: a failed fsync must not be retried (the pages are marked clean).
 """
 
@@ -50,8 +52,15 @@ class Writer:
         self._lock = threading.Lock()
         self._closed = False
         self._broken: StorageError | None = None
+        self._is_full = False  # these two are written by the thread alone
+        self._refused_data = False
         self._thread = threading.Thread(target=self._run, name="lossguard-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why data is refused at present, None while it is not. Any thread may ask."""
+        return DiskFull().message if self._is_full else None
 
     def submit(self, operation: Operation[T], size_bytes: int = 0) -> "Future[T]":
         """The operation's result, once it is on disk. The future raises ServerError or what the operation raised."""
@@ -114,15 +123,20 @@ class Writer:
             return self._broken
         try:
             with Session(self._engine) as session:
+                before = _changes(session) if self._is_full else 0
                 results = [self._apply(session, waiting) for waiting in batch]
+                has_written = self._is_full and _changes(session) > before
                 session.commit()
         except ServerError as error:
             return error
         except DBAPIError as error:
-            return self._typed(error)
+            return self._typed(error, _has_data(batch))
         except Exception as error:  # a fault in an operation must not end the thread that everybody depends on
             log.exception("a write operation failed")
             return error
+        if has_written and (_has_data(batch) or not self._refused_data):
+            self._is_full = self._refused_data = False
+            log.warning("the disk has room again; data is stored")
         for waiting, result in zip(batch, results, strict=True):
             waiting.future.set_result(result)
         return None
@@ -133,9 +147,13 @@ class Writer:
         session.flush()
         return result
 
-    def _typed(self, error: DBAPIError) -> StorageError:
+    def _typed(self, error: DBAPIError, is_data: bool) -> StorageError:
         code = cast(int, getattr(error.orig, "sqlite_errorcode", 0)) & 0xFF
         if code == SQLITE_FULL:
+            self._refused_data |= is_data
+            if not self._is_full:
+                self._is_full = True
+                log.error("%s %s", DiskFull().message, DiskFull.hint)
             return DiskFull()
         log.error("a write failed: %s", error.orig)
         failure = StorageError(f"{error.orig}.")
@@ -154,3 +172,12 @@ class Writer:
             log.warning("the last checkpoint failed: %s", error)
         finally:
             connection.close()
+
+
+def _has_data(batch: list[_Waiting[Any]]) -> bool:
+    return any(waiting.size_bytes > 0 for waiting in batch)
+
+
+def _changes(session: Session) -> int:
+    """Rows that this connection has changed in its life: a commit that changed none is no proof of room."""
+    return int(session.connection().exec_driver_sql("SELECT total_changes()").scalar_one())

@@ -169,3 +169,28 @@ async def test_a_trainer_that_is_away_gets_no_command(tmp_path: Path) -> None:
             await asyncio.sleep(0)
         refused = await give(inside, "pause", "k1")
         assert (refused.status_code, refused.json()["error"]) == (409, "run_not_connected")
+
+
+async def test_a_newer_attempt_does_not_obey_what_was_meant_for_an_older_one(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as inside:
+        older = await connected(inside)
+        await give(inside, "pause", "k1")
+        await older.expect(Command)
+        viewer = await inside.watch("r1")
+        await viewer.expect("run")
+        older.disconnect()
+        newer = inside.trainer(attempt=1)
+        await newer.connect()
+        assert (await viewer.expect("command"))["command"]["state"] == "expired"
+        newer.declare(components=["ce"], controls=CONTROLS)
+        await newer.deliver()
+        later = (await give(inside, "set_weight", "k2", component="ce", value=0.5)).json()
+        assert (await newer.expect(Command)).id == later["id"], "the older one is not offered"
+        await older.connect()
+        older.event("finish", 9, state="crashed")
+        await older.deliver()
+        found = {each["id"]: each for each in await inside.items("/api/runs/r1/commands")}
+        assert found.pop(later["id"])["state"] == "sent", "the end of an older attempt expires nothing of a newer one"
+        [stale] = found.values()
+        assert (stale["state"], stale["refusal"]) == ("expired", "A newer attempt of the run began first.")
+        assert "command expired" in {each["what"] for each in await inside.items("/api/runs/r1/audit")}

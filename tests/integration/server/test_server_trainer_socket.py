@@ -1,6 +1,7 @@
 """A trainer's stream over a real socket: what is acknowledged is stored, once and in order, whatever the wire does."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -168,11 +169,18 @@ async def test_a_message_that_is_too_large_ends_the_connection(tmp_path: Path) -
      (None, "http://evil.example", None, 403), (None, None, "evil.example", 403)],
 )  # fmt: skip
 async def test_who_may_not_is_refused_before_the_handshake(
-    tmp_path: Path, token: str | None, origin: str | None, host: str | None, status: int
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    token: str | None,
+    origin: str | None,
+    host: str | None,
+    status: int,
 ) -> None:
     async with running_server(tmp_path) as inside:
         shown = await inside.token("view") if token == "view" else token
         port = int(inside.url.rpartition(":")[2])
+        monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)
         with pytest.raises(InvalidStatus) as refused:
             await connect(
                 f"ws://{host or '127.0.0.1'}:{port}/ws/trainer",
@@ -184,6 +192,7 @@ async def test_who_may_not_is_refused_before_the_handshake(
             )
         assert refused.value.response.status_code == status
         assert b'"hint"' in (refused.value.response.body or b"")
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [], "it is no fault of ours"
 
 
 async def test_a_trainer_that_leaves_at_once_is_not_counted(tmp_path: Path) -> None:
@@ -217,11 +226,14 @@ async def test_a_full_disk_refuses_for_now_and_loses_nothing(tmp_path: Path) -> 
         acked = trainer.session.acked_seq
         assert stored_messages(tmp_path, "r1") == trainer.messages[:acked]
         assert (await inside.get("/api/runs/r1"))["step"] is not None, "viewers are still served"
+        assert (await inside.get("/healthz"))["status"] == "degraded"
+        assert "disk is full" in (await inside.get("/healthz"))["reason"]
         limit_pages(inside, 1_000_000)
         trainer.disconnect()
         await trainer.connect()
         await trainer.deliver()
         assert stored_messages(tmp_path, "r1") == trainer.messages
+        assert (await inside.get("/healthz"))["status"] == "ok"
 
 
 def limit_pages(inside: Inside, more: int) -> None:

@@ -37,7 +37,7 @@ async def test_no_name_leads_out_of_the_folder(built: Pages, name: str) -> None:
 async def test_a_page_that_is_not_built_says_what_to_do(tmp_path: Path) -> None:
     answer = await Pages(tmp_path / "none").index()
     assert answer.status_code == 503
-    assert b"make web" in answer.body
+    assert b"make page" in answer.body
     with pytest.raises(NotThere):
         await Pages(tmp_path / "none").asset("a.js")
 

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from lossguard.protocol.messages import Heartbeat
 from lossguard_server.services.broadcast import Broadcast
 from lossguard_server.services.hub import Hub
 from lossguard_server.services.live import LiveRun
@@ -23,7 +24,7 @@ class World:
     def __init__(self, store: Store) -> None:
         self.clock = store.clock
         hub = Hub(self.clock.of_services.monotonic_s, lambda delay_s, call: None)
-        registry = Registry(store.reading, self.clock.of_services)
+        registry = Registry(store.reading)
         self.settled: list[str] = []
         self.broadcast = Broadcast(hub, registry, self.clock.of_services, lambda run_id: None, self.settled.append)
         store.stream("r1")
@@ -48,7 +49,8 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def test_a_run_that_moves_is_told_once_a_second_and_one_that_rests_is_not(world: World) -> None:
-    world.run.opened(world.run.stored, 0, world.clock.now_s)
+    world.run.opened(world.run.stored, 0)
+    world.run.beat(Heartbeat(state="running", step=0), world.clock.now_s)
     for _ in range(3):
         world.turn(1.0)
         assert world.told() == ["waiting"]
@@ -58,7 +60,8 @@ def test_a_run_that_moves_is_told_once_a_second_and_one_that_rests_is_not(world:
 
 
 def test_a_lost_run_is_told_though_nothing_came(world: World) -> None:
-    world.run.opened(world.run.stored, 0, world.clock.now_s)
+    world.run.opened(world.run.stored, 0)
+    world.run.beat(Heartbeat(state="running", step=0), world.clock.now_s)
     world.broadcast.run(world.run)
     world.run.closed(0)
     assert world.told() == ["waiting"]

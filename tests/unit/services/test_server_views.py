@@ -55,6 +55,19 @@ def test_the_state_follows_the_signs_of_life() -> None:
     assert state_of(run, 99.0, 199.0) == "stopped"
 
 
+def test_a_connection_alone_is_no_sign_of_life() -> None:
+    run = observed([1.0, 1.0])
+    for second in range(60, 100):  # a trainer whose every batch the disk refuses comes again and again
+        run.opened(STORED, 0)
+        run.closed(0)
+        assert state_of(run, second + 1.0, second + 101.0) == "lost"
+    run.saw(101.0, 201.0)
+    assert state_of(run, 102.0, 202.0) == "running"
+    run.opened(replace(STORED, attempt=1, seen_s=300.0), 0)
+    assert state_of(run, 205.0, 305.0) == "running", "an attempt begins once"
+    assert state_of(run, 211.0, 311.0) == "lost"
+
+
 def test_the_end_of_an_older_attempt_ends_nothing() -> None:
     run = LiveRun(replace(STORED, attempt=1))
     run.finished(attempt=0, state="crashed")
@@ -81,14 +94,63 @@ def test_health_is_the_worst_open_alert() -> None:
     assert run_view(run, 51.0, 151.0)["health"] == "ok"
 
 
+def commit(run: LiveRun, now_s: float, step: int) -> None:
+    run.observe(Rows(np.array([step]), ("loss/total",), np.array([[1.0]])), now_s)
+
+
 def test_the_rate_is_of_the_last_seconds() -> None:
     rate = Rate()
     assert rate.steps_per_s(0.0) is None
     for tenth in range(200):
         rate.sample(tenth / 10, tenth * 3)
     assert rate.steps_per_s(19.9) == pytest.approx(30.0)
-    assert len(rate.samples) < 120
-    rate.sample(25.0, 597)
-    assert rate.steps_per_s(30.0) == pytest.approx((597 - rate.samples[0][1]) / (30.0 - rate.samples[0][0]))
-    rate.sample(26.0, 10)
-    assert rate.steps_per_s(27.0) is None, "a rewind starts afresh"
+    assert len(rate.samples) < 10
+
+
+def test_a_heartbeat_that_is_ahead_of_the_frames_does_not_disturb_the_rate() -> None:
+    run = LiveRun(STORED)
+    for tenth in range(300):
+        commit(run, tenth / 10, tenth * 3)
+        if tenth % 10 == 0:
+            run.beat(Heartbeat(state="running", step=tenth * 3 + 20), tenth / 10)
+        if tenth > 50:
+            assert run.rate.steps_per_s(tenth / 10) == pytest.approx(30.0, rel=0.02)
+
+
+def test_a_burst_after_an_outage_is_no_progress_of_that_moment() -> None:
+    run = LiveRun(STORED)
+    for second in range(20):
+        commit(run, float(second), second * 10)
+    for tenth in range(10):  # a minute's steps, and a rewind, within a second
+        commit(run, 80.0 + tenth / 10, 190 + (tenth + 1) * 4_271)
+    for second in range(82, 120):
+        commit(run, float(second), 42_900 + second * 10)
+        assert (run.rate.steps_per_s(float(second)) or 0) < 42_710 / 60 + 20
+    assert run.rate.steps_per_s(119.0) == pytest.approx(10.0, rel=0.05)
+
+
+def test_a_burst_at_the_first_connection_is_no_rate() -> None:
+    run = LiveRun(STORED)
+    commit(run, 0.0, 0)
+    for second in range(30):
+        commit(run, second + 0.1, 42_710 + second * 10)
+        assert (run.rate.steps_per_s(second + 0.2) or 0) < 15
+    assert run.rate.steps_per_s(29.2) == pytest.approx(10.0, rel=0.05)
+
+
+def test_a_run_that_is_paused_makes_no_steps() -> None:
+    run = LiveRun(STORED)
+    for second in range(20):
+        commit(run, float(second), second * 10)
+    for second in range(20, 35):
+        run.beat(Heartbeat(state="paused", step=999), float(second))
+    assert run.rate.steps_per_s(35.0) == 0.0
+
+
+def test_a_rewind_within_an_attempt_keeps_the_rate_and_a_new_attempt_does_not() -> None:
+    run = LiveRun(STORED)
+    for second in range(20):
+        commit(run, float(second), second * 10 if second < 15 else (second - 10) * 10)
+    assert run.rate.steps_per_s(19.0) == pytest.approx(10.0, rel=0.15)
+    run.opened(replace(STORED, attempt=1), 0)
+    assert run.rate.steps_per_s(20.0) is None

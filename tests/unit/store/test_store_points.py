@@ -1,12 +1,16 @@
 """Points come out of the journal by name, newest attempt first, and only what is new is decoded."""
 
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlmodel import Session, text
 
+from lossguard.protocol.frames import pack_frame
+from lossguard.protocol.messages import Schema, SeriesSpec
 from lossguard_server.errors import JournalDamaged
 from lossguard_server.store import journal
 from lossguard_server.store.points import Points
@@ -81,10 +85,27 @@ def test_other_ranks_are_stored_and_not_mixed_in(store: Store) -> None:
 def test_memory_is_bounded_and_the_run_in_use_stays(store: Store) -> None:
     for run in ("r1", "r2", "r3"):
         store.append(store.stream(run), schema(1, "a"), frame(2, [0], [1.0]))
-    points = Points(store.reading, cache_bytes=40_000)  # two runs' first buffers
+    points = Points(store.reading, cache_bytes=600)  # two runs of one point and one name
     for run in ("r1", "r2", "r3"):
         assert values(points, "a", run) == {0: 1.0}
     assert list(points._runs) == ["r2", "r3"]
+
+
+def test_a_hundred_thousand_series_of_few_points_are_read_in_little_memory(store: Store) -> None:
+    stream = store.stream()
+    for block in range(20):  # 1,000 names each
+        names = [SeriesSpec(block * 1_000 + index, f"s/{block}/{index}") for index in range(1_000)]
+        ids = [each.id for each in names]
+        points_of = pack_frame(2 * block + 2, np.arange(3), ids, np.full((1_000, 3), float(block)))
+        store.append(stream, Schema(seq=2 * block + 1, series=names), points_of)
+    points = Points(store.reading)
+    began_s = time.process_time()
+    extents = points.extents("r1")
+    assert time.process_time() - began_s < 2.0, "20,000 look-ups, none of which may walk through all names"
+    assert len(extents) == 20_000
+    assert {(extent.first_step, extent.last_step, extent.count) for extent in extents} == {(0, 2, 3)}
+    assert values(points, "s/19/999") == {0: 19.0, 1: 19.0, 2: 19.0}
+    assert points._runs["r1"].size_bytes < 8_000_000, "400 bytes a series; 1,024 rows each would be 160 MB"
 
 
 def test_a_damaged_journal_is_said_not_served(store: Store) -> None:

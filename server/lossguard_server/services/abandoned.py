@@ -1,0 +1,72 @@
+"""Commands of runs that do not come back.
+
+Rules of this file: a run counts as lost from when this process first saw it so, not from its last sign of life: after a
+restart of the server its trainers get the time to find it again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from sqlmodel import Session
+
+from ..errors import ServerError
+from ..store import commands
+from ..store.columns import Reading
+from ..store.commands import StoredCommand
+from ..store.writer import Writer
+from . import command_states as states
+from .clock import Clock
+from .commands import expire_open
+from .registry import Registry
+from .views import state_of
+
+EXPIRE_AFTER_S = 300.0
+WHY = "The run was lost for 5 minutes."
+
+log = logging.getLogger(__name__)
+
+
+class Abandoned:
+    """Expires what is open of lost runs. Owned by the event loop's thread."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        reading: Reading,
+        registry: Registry,
+        clock: Clock,
+        publish: Callable[[dict[str, Any]], None],
+    ) -> None:
+        """`publish` is told every command that expired."""
+        self._writer, self._reading, self._registry = writer, reading, registry
+        self._clock, self._publish = clock, publish
+        self._lost_since_s: dict[str, float] = {}  # runs with an open command: since when they are seen as lost
+
+    async def tick(self) -> None:
+        """Once a second."""
+        try:
+            await self._look()
+        except ServerError as error:  # a full disk, say: the next look finds the same
+            log.warning("open commands of lost runs were not looked at: %s", error)
+
+    async def _look(self) -> None:
+        waiting = await asyncio.to_thread(self._waiting)
+        now_s, wall_s = self._clock.monotonic_s(), self._clock.wall_s()
+        lost = [id_ for id_ in waiting if state_of(await self._registry.find(id_), now_s, wall_s) == "lost"]
+        self._lost_since_s = {run_id: self._lost_since_s.get(run_id, now_s) for run_id in lost}
+        for run_id, since_s in self._lost_since_s.items():
+            if now_s - since_s >= EXPIRE_AFTER_S:
+                await self._expire(run_id, wall_s)
+
+    async def _expire(self, run_id: str, wall_s: float) -> None:
+        def store(session: Session) -> list[StoredCommand]:
+            return expire_open(session, run_id, WHY, wall_s)
+
+        for command in await asyncio.wrap_future(self._writer.submit(store)):
+            self._publish(command.to_dict())
+
+    def _waiting(self) -> list[str]:
+        with self._reading() as session:
+            return commands.runs_with(session, states.OPEN)
