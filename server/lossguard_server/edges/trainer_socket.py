@@ -94,7 +94,8 @@ class _Connection:
         reading = asyncio.create_task(self._read(stream))
         committing = asyncio.create_task(self._commit(stream))
         others: list[Coroutine[Any, Any, object]] = [stream.replaced.wait(), self._stopping.wait()]
-        if stream.state.key.rank == VIEW_RANK:
+        # an older attempt may still bring its data; commands are for the newest
+        if stream.state.key.rank == VIEW_RANK and stream.state.key.attempt == stream.run.stored.attempt:
             others.append(self._commands.deliver(stream.run.id, self._send))
         waiting = [asyncio.create_task(other) for other in others]
         await asyncio.wait([reading, committing, *waiting], return_when=asyncio.FIRST_COMPLETED)
