@@ -40,7 +40,11 @@ export function AlertCard({ alert, run }: { alert: Alert; run: Run }): JSX.Eleme
       </p>
       <p class="alert-message">{alert.message}</p>
       {alert.blame !== null && (
-        <BlameBar blame={alert.blame} components={run.components.map((component) => component.name)} />
+        <BlameBar
+          blame={alert.blame}
+          components={run.components.map((component) => component.name)}
+          said={alert.message}
+        />
       )}
       {answer !== null && <CommandLife command={answer} />}
       <Deeds alert={alert} run={run} answer={answer} />

@@ -6,13 +6,20 @@ import { look } from "../lib/palette";
 import type { Blame } from "../lib/models";
 import { usePage } from "./context";
 
-export function BlameBar({ blame, components }: { blame: Blame; components: readonly string[] }): JSX.Element {
+interface Props {
+  blame: Blame;
+  components: readonly string[];
+  /** What the card says already; the blame's sentence is not said twice. */
+  said: string;
+}
+
+export function BlameBar({ blame, components, said }: Props): JSX.Element {
   const theme = usePage().theme.value;
   const shares = sharesOf(blame.parts);
   const colour = (component: string): string => colourOf(theme, look(Math.max(0, components.indexOf(component))));
   return (
     <div class="blame" data-testid="blame">
-      <p class="blame-text">{blame.text}</p>
+      {!said.includes(blame.text) && <p class="blame-text">{blame.text}</p>}
       {shares.length > 0 && (
         <svg
           class="blame-bar"
