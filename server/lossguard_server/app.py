@@ -151,11 +151,12 @@ class Assembly:
         self._loop = asyncio.get_running_loop()
         await self._leave_note()
         self._judge.catch_up()
-        ticking = asyncio.create_task(self._tick())
+        ticking = [asyncio.create_task(self._tick()), asyncio.create_task(self._tidy())]
         try:
             yield
         finally:
-            ticking.cancel()
+            for task in ticking:
+                task.cancel()
             await self.drain()
             # each waits for its thread, which may be waiting for the disk
             await asyncio.to_thread(self._judge.close)
@@ -175,6 +176,11 @@ class Assembly:
         while True:
             await asyncio.sleep(TICK_S)
             self._broadcast.tick()
+
+    async def _tidy(self) -> None:
+        # a task of its own: it waits for the database, and the page's clock must not
+        while True:
+            await asyncio.sleep(TICK_S)
             await self._abandoned.tick()
 
     def _tracked(self, handler: Callable[[WebSocket], Awaitable[None]]) -> Callable[[WebSocket], Awaitable[None]]:

@@ -197,3 +197,18 @@ def test_a_nack_outside_the_window_costs_a_connection_and_nothing_else() -> None
         log_steps(run, 20, 20)
         run.finish()
         check_whole(server.messages, 40)
+
+
+def test_two_runs_that_took_one_identity_both_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restart that did not raise TORCHELASTIC_RESTART_COUNT: the second process is a new attempt, nothing is lost."""
+    monkeypatch.setattr("lossguard.start._run_id", lambda *names: "same")
+    with TinyServer() as server:
+        for value in (1.0, 2.0):
+            run = lg.init(url=server.url)
+            for _ in range(30):
+                run.log({"a": value})
+            run.finish()
+        assert [hello.attempt for hello in server.hellos] == [0, 0, 1]
+        assert [[value for _, value in points(stream)["a"]] for stream in server.journal.values()] == [
+            [1.0] * 30, [2.0] * 30,
+        ]  # fmt: skip

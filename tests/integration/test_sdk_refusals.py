@@ -159,7 +159,8 @@ def test_a_welcome_beyond_what_there_is_does_not_make_the_trainer_forget(
         server.claims = None
         run.finish()
         assert points(server.messages)["a"] == [(0, 1.0)]
-    assert "It claims to hold 1000000 messages of a stream that has fewer" in warnings_in(caplog)[0]
+    assert "It claims 1000000 messages of a stream that sent 0" in warnings_in(caplog)[0]
+    assert [hello.attempt for hello in server.hellos][-1] > 0, "what another process began is not continued"
 
 
 def test_what_a_server_lost_when_it_was_set_back_becomes_gaps_and_the_stream_goes_on(

@@ -15,10 +15,11 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
@@ -28,7 +29,7 @@ from .encoder import Encoder
 from .environment import Endpoint
 from .protocol.codec import decode_to_trainer, encode
 from .protocol.errors import ProtocolError, RemoteProtocolError
-from .protocol.messages import MAX_MESSAGE_BYTES, SUBPROTOCOL, Command, Event, Heartbeat, Hello, Welcome
+from .protocol.messages import MAX_MESSAGE_BYTES, SUBPROTOCOL, Command, Event, Heartbeat, Hello, Schema, Welcome
 from .protocol.session import State, TrainerSession
 from .spool import Spool
 
@@ -83,6 +84,8 @@ class LinkThread:
         self._finishing = threading.Event()
         self._drained = False
         self._was_welcome = False
+        self._sent_seq = 0
+        self._forgotten_seq = self._gap_told_to = 0
         self._warned: set[str] = set()
         self._random = random.Random()
         self._thread = threading.Thread(target=self._run, name="lossguard-link", daemon=True)
@@ -141,7 +144,8 @@ class LinkThread:
                 await self._converse()
             except (OSError, WebSocketException, ProtocolError, ValueError, EOFError) as error:
                 self._explain(error)
-                if self._finishing.is_set() and (not self._was_welcome or isinstance(error, InvalidStatus)):
+                nobody = isinstance(error, OSError) and not self._was_welcome
+                if self._finishing.is_set() and (nobody or isinstance(error, InvalidStatus)):
                     return  # nobody has ever answered, or the door is shut: waiting would only delay the end
             finally:
                 self._session.disconnect()
@@ -190,13 +194,18 @@ class LinkThread:
             if isinstance(data, str):
                 continue
             message = decode_to_trainer(data)
-            if isinstance(message, Welcome) and message.last_seq > self._spool.last_seq:
+            if isinstance(message, Welcome) and message.last_seq > self._sent_seq:
                 # believed, it would make us forget what was never delivered
-                raise RemoteProtocolError(f"It claims to hold {message.last_seq} messages of a stream that has fewer.")
+                if self._sent_seq == 0:  # another process had this stream before us: ours is a new attempt
+                    self._hello = msgspec.structs.replace(self._hello, attempt=self._hello.attempt + 1)
+                raise RemoteProtocolError(
+                    f"It claims {message.last_seq} messages of a stream that sent {self._sent_seq}."
+                )
             command = self._session.receive(message)
             self._was_welcome = True
             if command is not None:
                 self._on_command(command)
+            self._forgotten_seq = max(self._forgotten_seq, self._session.acked_seq)
             self._spool.acknowledged(self._session.acked_seq)
             self._wake.set()
 
@@ -207,10 +216,11 @@ class LinkThread:
         while not reading.done() and not self._delivered() and self._session.state is not State.CLOSED:
             self._wake.clear()
             while (seq := self._session.next_to_send(self._spool.last_seq)) is not None:
-                await socket.send(self._kept(seq))
+                await _within_ping_time(socket.send(self._kept(seq)))
                 self._session.sent(seq)
+                self._sent_seq = max(self._sent_seq, seq)
             if self._session.state is State.STREAMING and loop.time() >= beat_due_s:
-                await socket.send(encode(self._heartbeat()))
+                await _within_ping_time(socket.send(encode(self._heartbeat())))
                 beat_due_s = loop.time() + HEARTBEAT_S
             if loop.time() >= ping_due_s:
                 if pong is not None and not pong.done():
@@ -228,8 +238,11 @@ class LinkThread:
         except KeyError:
             reason = "the server was set back to an older state, and asks for what it had acknowledged"
             self._warn(reason, "what is gone is recorded as gaps", kind="set back")
-            step = max(self._status().step, 0)
-            return encode(Event(seq=seq, kind="gap", step=step, data={"from": step, "to": step, "reason": reason}))
+            if seq <= self._gap_told_to:
+                return encode(Schema(seq=seq, series=[]))  # its number must be filled; the gap is told once
+            first, last = self._spool.steps_between(seq, self._forgotten_seq)
+            self._gap_told_to = self._forgotten_seq
+            return encode(Event(seq=seq, kind="gap", step=last, data={"from": first, "to": last, "reason": reason}))
 
     def _heartbeat(self) -> Heartbeat:
         status = self._status()
@@ -256,6 +269,12 @@ class LinkThread:
         if (kind or what) not in self._warned:
             self._warned.add(kind or what)
             log.warning("lossguard: %s (%s). Data is kept in %s.", what, hint, self._spool.folder)
+
+
+async def _within_ping_time(sending: Awaitable[None]) -> None:
+    """A peer that takes nothing for so long is gone: TimeoutError."""
+    async with asyncio.timeout(PING_S):
+        await sending
 
 
 def _said(error: InvalidStatus) -> tuple[str, str]:

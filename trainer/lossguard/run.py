@@ -111,7 +111,7 @@ class Run:
         Multiplies and adds in the order given, so it equals `w1 * a + w2 * b` written by hand, bit for bit. A component
         of weight 0 is still evaluated. Raises UnknownComponent or NotAScalar.
         """
-        given = {**(losses or {}), **components}
+        given = self._device_weights.as_tensors({**(losses or {}), **components})
         if self.step < self._first_step:
             self.boundary()
         total = self._device_weights.total(given)
@@ -200,9 +200,9 @@ class Run:
                 self._instrument.drain()
                 self._instrument.detach()
         with self._shield("the last delivery"):  # of its own: what is spooled goes out whatever failed above
-            self.state = state or ("finished" if self.state == "running" else self.state)
-            # a run that was stopped stands before a step that it never made
+            # a run that a command stopped stands before a step that it never made
             last = self.step - 1 if self.state == "stopped" else self.step
+            self.state = state or ("finished" if self.state == "running" else self.state)
             self._telemetry.add_note(Note("finish", max(last, 0), self._clock(), {"state": self.state}))
             link.finish(timeout_s)
 

@@ -29,6 +29,7 @@ log = logging.getLogger("lossguard")
 SEGMENT_BYTES = 8 << 20
 MEMORY_BYTES = 16 << 20
 STEMS_MAX = 10
+MARK_EVERY = 32  # messages between two marks of the step that they reach: 8 bytes for each 32 messages
 DISK_REST_S = 5.0  # how long a disk that refused is left alone
 
 
@@ -81,6 +82,7 @@ class Spool:
         self._segments: list[_Segment] = []
         self._memory: dict[int, bytes] = {}
         self._keepsakes: dict[int, bytes] = {}  # declarations and schemas: without them nothing later can be read
+        self._marks, self._last_step = array("q"), 0
         self._clock, self._disk_again_s = clock, 0.0
 
     def append(self, message: Sequenced) -> None:
@@ -88,6 +90,10 @@ class Spool:
         payload = encode(message)
         if isinstance(message, Declaration | Schema):
             self._keepsakes[message.seq] = payload
+        if isinstance(message, Frame):
+            self._last_step = message.first_step + message.n - 1
+        if message.seq % MARK_EVERY == 0:
+            self._marks.append(self._last_step)
         if self._clock() < self._disk_again_s or not self._is_written(message.seq, payload):
             self._remember(message, payload)
         self.last_seq = message.seq
@@ -101,6 +107,12 @@ class Spool:
                 at = segment.offsets[seq - segment.first_seq]
                 return segment.payload(at)
         return self._keepsakes[seq]
+
+    def steps_between(self, first_seq: int, last_seq: int) -> tuple[int, int]:
+        """The steps that these messages may hold, to within MARK_EVERY messages on both sides."""
+        before, after = first_seq // MARK_EVERY - 1, -(-last_seq // MARK_EVERY) - 1
+        first = self._marks[before] if 0 <= before < len(self._marks) else 0
+        return first, self._marks[after] if 0 <= after < len(self._marks) else self._last_step
 
     def acknowledged(self, seq: int) -> None:
         """Everything up to `seq` may be forgotten."""
@@ -153,6 +165,9 @@ class Spool:
             raise
         segment.offsets.append(segment.size)
         segment.size += written
+        if len(self._segments) > 1:
+            # one open file, however much is spooled; only now, for its lock says that the stream lives
+            self._segments[-2].shut()
 
     def _open_segment(self, first_seq: int) -> _Segment:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -166,8 +181,6 @@ class Spool:
             os.close(fd)
             path.unlink(missing_ok=True)
             raise
-        if self._segments:
-            self._segments[-1].shut()  # one open file, however much is spooled
         self._segments.append(_Segment(path, first_seq, fd, len(head)))
         return self._segments[-1]
 

@@ -6,6 +6,7 @@ be made for another reason is left out, with a warning, and training goes on.
 
 import atexit
 import hashlib
+import itertools
 import logging
 import os
 import sys
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("lossguard")
 
 ERROR_TEXT_MAX = 2_000
+_inits = itertools.count()  # the one thing here that belongs to the process and to no run
 NONFINITE_NAMES_MAX = 1_000  # at 512 bytes each, half the message limit
 
 
@@ -79,7 +81,9 @@ def init(
         lambda where, message: buffer.add_note(Note("error", max(run.step, 0), time.time(), _error(where, message)))
     )
     telemetry = buffer if chosen != "off" else NullTelemetry()
-    run = _make_run(_run_id(project, name or "run"), schedule, model, optimizers, telemetry, shield, start_step)
+    run = _make_run(
+        _run_id(project, name or "run", next(_inits)), schedule, model, optimizers, telemetry, shield, start_step
+    )
     if chosen == "off" or _rank() > 0:
         run.assemble(None, None, NullLink())
         return run
@@ -225,13 +229,16 @@ def _error(where: str, message: str) -> dict[str, str]:
     return {"where": where, "message": message[:ERROR_TEXT_MAX]}
 
 
-def _run_id(project: str, name: str) -> str:
-    """A fresh id; under torchrun one that the restarts of a job share, and no other job and no other run of it."""
+def _run_id(project: str, name: str, number: int) -> str:
+    """A fresh id; under torchrun one that the restarts of a job share, and no other job and no other run of it.
+
+    `number` counts the runs of this process: a restarted process makes them in the same order.
+    """
     elastic = os.environ.get("TORCHELASTIC_RUN_ID", "none")
     if elastic == "none":
         return uuid.uuid4().hex[:12]
     # the same --rdzv-id is often used again: the agent, the workers' parent, is what tells one job from the next
-    parts = [elastic, str(os.getppid()), _started_at(os.getppid()), project, name]
+    parts = [elastic, str(os.getppid()), _started_at(os.getppid()), project, name, str(number)]
     return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:12]
 
 

@@ -41,12 +41,16 @@ class DeviceWeights:
         """The weighted sum, 0-d, with its graph. Raises UnknownComponent, NotAScalar, TypeError."""
         total: Tensor | None = None
         for name, loss in losses.items():
-            # a loss that is switched off is often written as 0.0
-            term = self._weighted(name, loss if isinstance(loss, Tensor) else torch.as_tensor(loss))
+            term = self._weighted(name, loss)
             total = term if total is None else total + term
         if total is None:
             raise TypeError("run.total takes at least one component, e.g. run.total(ce=loss).")
         return total
+
+    @staticmethod
+    def as_tensors(losses: Mapping[str, Tensor | float]) -> dict[str, Tensor]:
+        """The losses as tensors: one that is switched off is often written as 0.0."""
+        return {name: loss if isinstance(loss, Tensor) else torch.as_tensor(loss) for name, loss in losses.items()}
 
     def _weighted(self, name: str, loss: Tensor) -> Tensor:
         if loss.dtype in _HALF:

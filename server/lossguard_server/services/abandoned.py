@@ -42,23 +42,34 @@ class Abandoned:
         """`publish` is told every command that expired."""
         self._writer, self._reading, self._registry = writer, reading, registry
         self._clock, self._publish = clock, publish
+        self._said = ""
         self._lost_since_s: dict[str, float] = {}  # runs with an open command: since when they are seen as lost
 
     async def tick(self) -> None:
         """Once a second."""
         try:
             await self._look()
-        except ServerError as error:  # a full disk, say: the next look finds the same
-            log.warning("open commands of lost runs were not looked at: %s", error)
+            self._said = ""
+        except ServerError as error:  # a full disk, say: the next look finds the same, and says it once
+            if str(error) != self._said:
+                log.warning("open commands of lost runs were not looked at: %s", error)
+            self._said = str(error)
 
     async def _look(self) -> None:
         waiting = await asyncio.to_thread(self._waiting)
         now_s, wall_s = self._clock.monotonic_s(), self._clock.wall_s()
-        lost = [id_ for id_ in waiting if state_of(await self._registry.find(id_), now_s, wall_s) == "lost"]
+        lost = [run_id for run_id in waiting if await self._is_lost(run_id, now_s, wall_s)]
         self._lost_since_s = {run_id: self._lost_since_s.get(run_id, now_s) for run_id in lost}
         for run_id, since_s in self._lost_since_s.items():
             if now_s - since_s >= EXPIRE_AFTER_S:
                 await self._expire(run_id, wall_s)
+
+    async def _is_lost(self, run_id: str, now_s: float, wall_s: float) -> bool:
+        try:
+            return state_of(await self._registry.find(run_id), now_s, wall_s) == "lost"
+        except ServerError as error:  # one run that cannot be read must not keep the others waiting
+            log.debug("run %s was not looked at: %s", run_id, error)
+            return False
 
     async def _expire(self, run_id: str, wall_s: float) -> None:
         def store(session: Session) -> list[StoredCommand]:

@@ -145,3 +145,19 @@ def test_the_weights_can_be_asked_for_at_any_time() -> None:
     run.boundary()
     run.boundary()
     assert run.weights == {"x": 0.5}
+
+
+def interrupted() -> None:
+    with lg.init(mode="offline", losses={"a": 1.0}) as run:
+        for step in run.steps(range(10)):
+            run.total(a=torch.tensor(1.0))
+            if step == 5:
+                raise KeyboardInterrupt
+
+
+def test_an_interrupt_ends_at_the_step_that_was_made(spool_folder: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    messages = spooled(spool_folder)
+    assert points(messages)["loss/a"][-1][0] == 5
+    assert [(event.step, event.data["state"]) for event in events(messages, "finish")] == [(5, "stopped")]

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 
 import lossguard as lg
 from helpers import spooled
+from lossguard import start
 
 CURRICULUM = lg.Curriculum(
     lg.Stage("a", weights={"x": 1.0}), lg.Stage("b", start=2, weights={"x": 1.0, "y": lg.ramp(0.0, 0.3, 3)})
@@ -88,8 +90,10 @@ def test_of_several_ranks_the_first_one_speaks(tmp_path: Path, monkeypatch: pyte
 def test_a_restarted_job_is_the_same_run_in_another_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job-7")
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
+    monkeypatch.setattr(start, "_inits", count())
     run = lg.init(mode="offline")
     run.finish()
+    monkeypatch.setattr(start, "_inits", count())  # another process
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "3")
     again = lg.init(mode="offline")
     again.finish()
@@ -103,9 +107,13 @@ def test_another_job_of_the_same_name_and_another_run_of_a_job_are_runs_of_their
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job-7")
-    here, other = lg.init(mode="off", name="a").id, lg.init(mode="off", name="b").id
+    monkeypatch.setattr(start, "_inits", count())
+    one, another = lg.init(mode="off").id, lg.init(mode="off").id  # two folds of one script
+    monkeypatch.setattr(start, "_inits", count())
+    assert lg.init(mode="off").id == one, "a restarted process makes its runs in the same order"
+    monkeypatch.setattr(start, "_inits", count())
     monkeypatch.setattr("os.getppid", lambda: 1)  # started by another agent
-    assert len({here, other, lg.init(mode="off", name="a").id}) == 3
+    assert len({one, another, lg.init(mode="off").id}) == 3
 
 
 @pytest.mark.parametrize("given", ["none", "", "a/b", "..", "a\nb", "x" * 600])

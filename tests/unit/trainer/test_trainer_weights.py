@@ -1,12 +1,14 @@
 """The weighted sum: the bits of one written by hand, in memory that never moves."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 import lossguard as lg
+from helpers import points, spooled
 from lossguard.weights import DeviceWeights
 
 VALUES = {"ce": 1.0, "aux": 0.1, "reg": 1e-7}
@@ -143,6 +145,10 @@ def test_a_weight_changed_before_a_late_backward_does_not_raise() -> None:
     total.backward()
 
 
-def test_a_loss_that_is_switched_off_may_be_a_python_number() -> None:
-    device = DeviceWeights(["a", "b"], {"a": 1.0, "b": 2.0})
-    assert device.total({"a": torch.tensor(3.0), "b": 0.0}).item() == 3.0  # type: ignore[dict-item]
+def test_a_loss_that_is_switched_off_may_be_a_python_number(spool_folder: Path) -> None:
+    run = lg.init(mode="offline", losses={"a": 1.0, "b": 2.0})
+    for _ in run.steps(range(10)):
+        assert run.total(a=torch.tensor(3.0), b=0.0).item() == 3.0  # type: ignore[arg-type]
+    run.finish()
+    found = points(spooled(spool_folder))
+    assert len(found["loss/b"]) == len(found["loss/total"]) == 10
