@@ -85,7 +85,8 @@ class LinkThread:
         self._drained = False
         self._was_welcome = False
         self._sent_seq = 0
-        self._forgotten_seq = self._gap_told_to = 0
+        self._forgotten_seq = 0
+        self._gap: range = range(0)  # missing messages that this connection's gap event, under the first, stands for
         self._warned: set[str] = set()
         self._random = random.Random()
         self._thread = threading.Thread(target=self._run, name="lossguard-link", daemon=True)
@@ -179,6 +180,7 @@ class LinkThread:
             proxy=None,
             user_agent_header=None,
         ) as socket:
+            self._gap = range(0)  # told again on each connection: the one before may not have been committed
             await socket.send(encode(self._session.connect(self._hello)))
             reading = asyncio.create_task(self._read(socket))
             try:
@@ -238,10 +240,10 @@ class LinkThread:
         except KeyError:
             reason = "the server was set back to an older state, and asks for what it had acknowledged"
             self._warn(reason, "what is gone is recorded as gaps", kind="set back")
-            if seq <= self._gap_told_to:
+            if seq in self._gap[1:]:
                 return encode(Schema(seq=seq, series=[]))  # its number must be filled; the gap is told once
             first, last = self._spool.steps_between(seq, self._forgotten_seq)
-            self._gap_told_to = self._forgotten_seq
+            self._gap = range(seq, self._forgotten_seq + 1)
             return encode(Event(seq=seq, kind="gap", step=last, data={"from": first, "to": last, "reason": reason}))
 
     def _heartbeat(self) -> Heartbeat:
