@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-PROTOCOL_VERSION = "1.0"
+PROTOCOL_VERSION = "1.1"
 SUBPROTOCOL = "lossguard.1"
 MAX_MESSAGE_BYTES = 1 << 20
 
@@ -35,10 +35,14 @@ class StageSpec(msgspec.Struct, frozen=True):
 
 
 class ControlsSpec(msgspec.Struct, frozen=True):
-    """What the training script lets an operator do: kinds of command, and bounds (low, high) per component."""
+    """What the training script lets an operator do: kinds of command, and bounds (low, high) per component.
+
+    `detail_on_alert`: when an alert fires, the server itself sends `instrument` for so many steps; 0: never.
+    """
 
     kinds: list[str] = []
     weight_bounds: dict[str, tuple[float, float]] = {}
+    detail_on_alert: int = 0  # since 1.1
 
 
 class ContractSpec(msgspec.Struct, frozen=True):
@@ -47,6 +51,14 @@ class ContractSpec(msgspec.Struct, frozen=True):
     series: str
     low: float | None = None
     high: float | None = None
+
+
+class GuardSpec(msgspec.Struct, frozen=True):
+    """The guard: a mode for each optimizer (GUARD_MODES), what a trip leads to, why a mode is not the asked one."""
+
+    modes: list[str] = []
+    on_trip: str = "skip"
+    notes: list[str] = []
 
 
 class SeriesSpec(msgspec.Struct, frozen=True):
@@ -84,6 +96,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, tag="declaration"):
     contracts: list[ContractSpec] = []
     config: dict[str, Any] = {}
     device: str = ""
+    guard: GuardSpec = GuardSpec()  # since 1.1
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True, tag="schema"):
@@ -129,6 +142,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
     boundary_age_s: float = 0.0
     points_queued: int = 0
     points_dropped: int = 0
+    snapshot_step: int = -1  # since 1.1: the newest healthy snapshot that a rollback would go back to; -1: none
+    detail_until: int = -1  # since 1.1: full detail is recorded up to this step; -1: it is not
 
 
 # -- server to trainer ----------------------------------------------------------------------------------------------
@@ -177,6 +192,12 @@ Sequenced = Declaration | Schema | Frame | Event
 ToServer = Hello | Declaration | Schema | Frame | Event | Heartbeat
 ToTrainer = Welcome | Ack | Nack | Refusal | Command
 
-EVENT_KINDS = ("stage", "command", "nonfinite", "gap", "error", "finish")
+EVENT_KINDS = (
+    "stage", "command", "nonfinite", "gap", "error", "finish",
+    "trip", "origin", "rollback", "detail", "freeze_frame",  # since 1.1
+)  # fmt: skip
 RUN_STATES = ("running", "paused", "finished", "stopped", "crashed")
-COMMAND_KINDS = ("pause", "resume", "stop", "set_weight", "revert")
+COMMAND_KINDS = ("pause", "resume", "stop", "set_weight", "revert", "instrument", "rollback")
+GUARD_MODES = ("device", "trip", "observe", "off")
+ON_TRIP = ("skip", "pause", "raise")
+DETAIL_STEPS_MAX = 100_000  # of one `instrument` command: full detail is for a while

@@ -9,20 +9,27 @@ import unicodedata
 MAX_NAME_BYTES = 512
 TOTAL = "loss/total"
 GRAD_NORM_TOTAL = "grad_norm/total"
+SKIPPED = "skipped"
+LOSS_SCALE = "loss_scale"
 
 _KIND_BY_PREFIX = {
     "loss": "loss",
     "weight": "weight",
     "contribution": "contribution",
     "grad_norm": "grad_norm",
+    "param_grad_norm": "param_grad_norm",
     "grad_share": "grad_share",
     "grad_cos": "grad_cos",
     "matrix": "matrix",
+    "activation": "activation",
     "count": "count",
     "memory": "memory",
+    "system": "system",
 }
 _KIND_BY_NAME = {"step_time_s": "time", "data_wait_s": "time", "lr": "lr", "clip_coef": "clip", "skipped": "count"}
 _UNIT_BY_KIND = {"time": "s", "memory": "GiB"}
+# a name carries its unit at its end, as everywhere in lossguard
+_UNIT_BY_ENDING = {"_s": "s", "_gib": "GiB", "_percent": "%", "_w": "W", "_celsius": "°C"}
 
 
 def loss(component: str) -> str:
@@ -41,6 +48,34 @@ def grad_norm(group: str) -> str:
     return f"grad_norm/{group}"
 
 
+def param_grad_norm(parameter: str) -> str:
+    return f"param_grad_norm/{parameter}"
+
+
+def grad_share(component: str) -> str:
+    return f"grad_share/{component}"
+
+
+def grad_cos(a: str, b: str) -> str:
+    return f"grad_cos/{a}|{b}"
+
+
+def activation(module: str, statistic: str) -> str:
+    return f"activation/{module}/{statistic}"
+
+
+def count(name: str) -> str:
+    return f"count/{name}"
+
+
+def system(name: str) -> str:
+    return f"system/{name}"
+
+
+def memory(device: str, what: str) -> str:
+    return f"memory/{device}/{what}"
+
+
 def matrix(name: str, norm: str) -> str:
     return f"matrix/{name}/{norm}"
 
@@ -55,7 +90,12 @@ def kind_of(name: str) -> str:
 
 def unit_of(name: str) -> str:
     """The unit of a series, empty when it has none."""
-    return _UNIT_BY_KIND.get(kind_of(name), "")
+    kind = kind_of(name)
+    if kind in _UNIT_BY_KIND:
+        return _UNIT_BY_KIND[kind]
+    if kind not in ("system", "scalar"):
+        return ""
+    return next((unit for ending, unit in _UNIT_BY_ENDING.items() if name.endswith(ending)), "")
 
 
 def fault_in(name: object) -> str | None:
