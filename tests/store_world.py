@@ -10,9 +10,10 @@ from sqlmodel import Session
 
 from lossguard.protocol.codec import encode
 from lossguard.protocol.frames import Columns, pack_frame
-from lossguard.protocol.messages import Schema, Sequenced, SeriesSpec
+from lossguard.protocol.messages import Event, Schema, Sequenced, SeriesSpec
 from lossguard_server.services.clock import Clock
 from lossguard_server.store import journal, runs
+from lossguard_server.store.branches import target_of
 from lossguard_server.store.database import Database
 from lossguard_server.store.journal import Entry, StreamHead, StreamKey
 from lossguard_server.store.runs import StoredRun
@@ -72,6 +73,8 @@ def opened_store(folder: Path) -> Iterator[Store]:
 
 def entry(message: Sequenced) -> Entry:
     """The message as a row of the journal."""
+    if isinstance(message, Event) and (to_step := target_of(message)) is not None:
+        return Entry(message.seq, journal.ROLLBACK, encode(message), to_step, to_step)
     kind = type(message).__name__.lower()
     steps = (message.first_step, message.first_step + message.n - 1) if hasattr(message, "first_step") else (None, None)
     return Entry(message.seq, kind, encode(message), *steps)
@@ -80,6 +83,11 @@ def entry(message: Sequenced) -> Entry:
 def schema(seq: int, *names: str) -> Schema:
     """Names series 0, 1, 2, ..."""
     return Schema(seq=seq, series=[SeriesSpec(index, name) for index, name in enumerate(names)])
+
+
+def rollback(seq: int, from_step: int, to_step: int) -> Event:
+    """The run went back to before `to_step`."""
+    return Event(seq=seq, kind="rollback", step=from_step, data={"from": from_step, "to": to_step})
 
 
 def frame(seq: int, steps: Sequence[int], *columns: Sequence[float] | Columns) -> Sequenced:

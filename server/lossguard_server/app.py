@@ -40,6 +40,7 @@ from .services.engine import Engine
 from .services.hub import Hub
 from .services.ingest import Ingest
 from .services.judge import Judge, Rules
+from .services.reflex import Reflex
 from .services.registry import Registry
 from .services.tokens import INGEST, Keyring, Tickets
 from .settings import Settings
@@ -92,6 +93,7 @@ class Assembly:
         self._judge = Judge(rules, writer, reading, clock, self._publish_alert)
         self._broadcast = Broadcast(hub, registry, clock, self._judge.wake, self._judge.settle)
         commands = Commands(writer, reading, clock, new_id, self._broadcast.command)
+        self._reflex = Reflex(registry, commands)
         self._abandoned = Abandoned(writer, reading, registry, clock, self._broadcast.command)
         ingest = Ingest(writer, reading, registry, clock, self._broadcast)
         self._trainers = TrainerSocket(ingest, commands, self._stopping)
@@ -151,7 +153,7 @@ class Assembly:
         self._loop = asyncio.get_running_loop()
         await self._leave_note()
         self._judge.catch_up()
-        ticking = [asyncio.create_task(self._tick()), asyncio.create_task(self._tidy())]
+        ticking = [asyncio.create_task(task) for task in (self._tick(), self._tidy(), self._reflex.run())]
         try:
             yield
         finally:
@@ -197,6 +199,7 @@ class Assembly:
 
     def _publish_alert(self, alert: dict[str, Any]) -> None:
         self._on_loop(lambda: self._broadcast.alert(alert))
+        self._on_loop(lambda: self._reflex.alert(alert))
 
     def _on_loop(self, call: Callable[[], None]) -> None:
         """From another thread. After the loop has ended there is nobody left to tell."""

@@ -1,5 +1,6 @@
 """The command line as a person types it: real processes, exit codes 0, 1 and 2."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import pytest
 
 import lossguard as lg
 from journal_reader import stored_points
+from lossguard.protocol.messages import Command, ControlsSpec, Heartbeat
 from processes import ServerProcess, clean_environment, until
+from raw_trainer import RawTrainer
 
 
 @pytest.fixture
@@ -71,21 +74,68 @@ def test_commands_reach_the_run_and_say_what_became_of_them(server: ServerProces
     run.finish()
 
 
+async def said(*words: str) -> "subprocess.CompletedProcess[str]":
+    return await asyncio.to_thread(lossguard, *words)
+
+
+async def beaten(trainer: RawTrainer, data: tuple[str, ...], **beat: int) -> None:
+    """The server knows the trainer's word."""
+    await trainer.send(Heartbeat(state="running", step=59, **beat))
+    while (listed := json.loads((await said("runs", "--json", *data)).stdout)[0]) | beat != listed:
+        pass
+
+
+async def rolled_back_and_detailed(server: ServerProcess) -> None:
+    data = ("--data", str(server.folder))
+    trainer = RawTrainer(server.url, server.ingest_token, name="guarded")
+    await trainer.connect()
+    trainer.declare(controls=ControlsSpec(["instrument", "rollback"]))
+    trainer.frame(range(60), loss__total=[1.0] * 60)
+    await trainer.deliver()
+    await beaten(trainer, data, detail_until=70)
+    refused = await said("rollback", "guarded", *data)
+    assert (refused.returncode, "no healthy snapshot" in refused.stderr) == (1, True), refused.stderr
+    await beaten(trainer, data, snapshot_step=40)
+    for words, args in (
+        (("rollback", "guarded"), {}),
+        (("rollback", "guarded", "--before", "30", "--reason", "why not"), {"before_step": 30}),
+        (("instrument", "guarded", "--steps", "25"), {"steps": 25}),
+    ):
+        sent = await said(*words, "--json", *data)
+        assert sent.returncode == 0, sent.stderr
+        told, command = json.loads(sent.stdout), await trainer.expect(Command)
+        assert (told["kind"], told["args"], told["id"]) == (words[0], args, command.id)
+    plain = await said("instrument", "guarded", "--steps", "25", *data)
+    assert plain.stdout.startswith("instrument is queued as "), plain.stdout + plain.stderr
+    too_many = await said("instrument", "guarded", "--steps", "100001", *data)
+    assert (too_many.returncode, "1 to 100000" in too_many.stderr) == (1, True), too_many.stderr
+    trainer.disconnect()
+
+
+def test_rollback_and_detail_reach_the_run(server: ServerProcess) -> None:
+    asyncio.run(rolled_back_and_detailed(server))
+
+
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "why"),
     [
         (("weight", "nobody", "a", "0.5"), 1, "There is no run 'nobody'"),
         (("weight", "nobody", "a", "much"), 2, ""),
         (("nonsense",), 2, ""),
         (("pause",), 2, ""),
+        (("rollback", "nobody"), 1, "There is no run 'nobody'"),
+        (("rollback", "nobody", "--before", "-1"), 2, ""),
+        (("instrument", "nobody"), 2, ""),
+        (("instrument", "nobody", "--steps", "0"), 2, ""),
+        (("instrument", "nobody", "--steps", "some"), 2, ""),
     ],
 )
 def test_refusals_end_with_1_and_wrong_usage_with_2(
-    server: ServerProcess, words: tuple[str, ...], code: int, said: str
+    server: ServerProcess, words: tuple[str, ...], code: int, why: str
 ) -> None:
     done = lossguard(*words, *(("--data", str(server.folder)) if code == 1 else ()))
     assert done.returncode == code, done.stdout + done.stderr
-    assert said in done.stderr
+    assert why in done.stderr
 
 
 def test_no_server_and_a_wrong_token_are_told_apart(server: ServerProcess, tmp_path: Path) -> None:

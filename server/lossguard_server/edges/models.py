@@ -8,8 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from lossguard.protocol import COMMAND_KINDS
+from lossguard.protocol.messages import DETAIL_STEPS_MAX
 from lossguard.protocol.numbers import dumps
 
+ARGS = (
+    "By kind: pause, resume, stop {}; set_weight {component, value}; revert {command}; "
+    f"instrument {{steps: 1 to {DETAIL_STEPS_MAX}}}; rollback {{}} or {{before_step: 0 or more}}."
+)
 Num = float | Literal["NaN", "Infinity", "-Infinity"]
 
 
@@ -20,8 +26,8 @@ class _Request(BaseModel):
 class CommandRequest(_Request):
     """An intention. Repeat the key only with the same body: the answer is the same command."""
 
-    kind: Annotated[str, Field(max_length=80)]
-    args: dict[str, Any] = {}
+    kind: Annotated[str, Field(max_length=80, description="One of the run's `controls`.", examples=list(COMMAND_KINDS))]
+    args: Annotated[dict[str, Any], Field(description=ARGS)] = {}
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200)]
     reason: Annotated[str | None, Field(max_length=2_000)] = None
     alert: Annotated[str | None, Field(max_length=200)] = None
@@ -94,6 +100,14 @@ class Component(BaseModel):
     bounds: tuple[Num, Num | None]
 
 
+class Guard(BaseModel):
+    """What keeps a non-finite update out of the weights: a mode an optimizer, what a trip leads to, and remarks."""
+
+    modes: list[str]
+    on_trip: str
+    notes: list[str]
+
+
 class Run(BaseModel):
     """One training, now."""
 
@@ -120,6 +134,10 @@ class Run(BaseModel):
     points_dropped: int
     controls: list[str]
     config: dict[str, Any]
+    guard: Guard
+    trips: int
+    snapshot_step: int | None
+    detail_until: int | None
 
 
 class Series(BaseModel):

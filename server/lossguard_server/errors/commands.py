@@ -48,6 +48,20 @@ class WeightOutOfBounds(CommandError):
     code = "weight_out_of_bounds"
 
 
+class StepsOutOfBounds(CommandError):
+    """Full detail cannot be asked for so many steps."""
+
+    code = "steps_out_of_bounds"
+
+
+class NoSnapshot(CommandError):
+    """The run holds no healthy snapshot to go back to."""
+
+    code = "no_snapshot"
+    status = 409
+    hint = "Wait for the first snapshot; the run's `snapshot_step` is its step, and null while there is none."
+
+
 class RunNotConnected(CommandError):
     """The run's trainer is not connected, so nothing could carry the command out."""
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 AlertState = Literal["pending", "firing", "acknowledged", "resolved"]
 SeverityName = Literal["critical", "warning"]
-Transition = Literal["fired", "escalated", "acknowledged", "resolved", "reopened"]
+Transition = Literal["fired", "escalated", "acknowledged", "resolved", "reopened", "explained"]
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ _DECILES_TO_SIGMA = 2.563
 
 _COLUMNS: dict[str, type[np.generic]] = {
     **dict.fromkeys(("values", "y", "scale", "deviation"), np.float64),
-    **dict.fromkeys(("fresh", "live", "judged", "signed", "was_over"), np.bool_),
+    **dict.fromkeys(("fresh", "live", "judged", "excused", "signed", "was_over"), np.bool_),
     **dict.fromkeys(("level", "spread", "fast", "floor", "unit", "shock", "learned"), np.float64),
     **dict.fromkeys(("tail_rate", "tail_excess", "interval"), np.float64),
     **dict.fromkeys(("seen", "quiet", "re_warm", "last_step"), np.int64),
@@ -60,6 +60,7 @@ class Baselines:
     fresh: Mask  # the present row carries it
     live: Mask  # ... and it is finite
     judged: Mask  # ... and its level is known
+    excused: Mask  # ... but says nothing of what is normal: neither judged nor learned from
     deviation: Floats  # (y - level) / scale
     scale: Floats  # the spread, at least the floor
     level: Floats
@@ -85,6 +86,7 @@ class Baselines:
         self._columns: dict[str, npt.NDArray[np.generic]] = {}
         self.history = np.zeros((0, HISTORY))
         self.history_steps = np.zeros((0, HISTORY), dtype=np.int64)
+        self.history_excused = np.zeros((0, HISTORY), dtype=np.bool_)
         self._grow(16)
 
     def add(self, floor: float) -> int:
@@ -119,7 +121,13 @@ class Baselines:
             self.y[self.signed] = np.arcsinh(self.values[self.signed] / self.unit[self.signed])
         np.equal(self.quiet, 0, out=self.judged)
         self.judged &= self.live
+        self.excused[:] = False
         self.measure()
+
+    def excuse(self, numbers: npt.NDArray[np.intp]) -> None:
+        """The present row's values of these series are not of a step that counts."""
+        self.excused[numbers] = self.fresh[numbers]
+        self.judged[numbers] = False
 
     def measure(self) -> None:
         """How far the present row lies from the levels, in spreads."""
@@ -149,7 +157,7 @@ class Baselines:
         np.copyto(self.shock, np.where(deviation > SHOCK, SHOCK_SAMPLES, calmer), where=judged)
         self.learned += judged
         self._remember(step)
-        warming = self.live & ~judged
+        warming = self.live & ~judged & ~self.excused
         if warming.any():
             self._warm_up(np.flatnonzero(warming))
 
@@ -169,9 +177,8 @@ class Baselines:
         return values
 
     def recent(self, number: int) -> list[tuple[int, float]]:
-        """The last 64 (step, value) learned, oldest first, non-finite ones included."""
-        length = min(int(self.seen[number]), HISTORY)
-        order = (int(self.seen[number]) - length + np.arange(length)) % HISTORY
+        """The last 64 (step, value) seen, oldest first, non-finite ones included."""
+        order = self._last_slots(number)
         steps, values = self.history_steps[number, order].tolist(), self.history[number, order].tolist()
         return list(zip(steps, values, strict=True))
 
@@ -203,14 +210,20 @@ class Baselines:
 
     def _start(self, number: int, samples: int) -> None:
         """Level and spread from the last samples: a robust line takes the fall of a young loss out of the spread."""
-        values = np.array([value for _, value in self.recent(number)])
-        values = values[np.isfinite(values)][-samples:]
+        order = self._last_slots(number)
+        values, excused = self.history[number, order], self.history_excused[number, order]
+        values = values[np.isfinite(values) & ~excused][-samples:]
         if self.signed[number]:
             self.unit[number] = max(float(np.median(np.abs(values))), TINY)
         y = self._log(number, values)
         self.settle(number, float(np.median(y[-RE_WARM_SAMPLES:])))
         self.spread[number] = max(_scatter(y), self.floor[number])
         self.learned[number] = 0.0
+
+    def _last_slots(self, number: int) -> npt.NDArray[np.int64]:
+        """Where the last 64 samples of a series are, oldest first."""
+        length = min(int(self.seen[number]), HISTORY)
+        return np.asarray((int(self.seen[number]) - length + np.arange(length)) % HISTORY)
 
     def _log(self, number: int, values: Floats) -> Floats:
         if self.signed[number]:
@@ -228,6 +241,7 @@ class Baselines:
         slots = self.seen[numbers] % HISTORY
         self.history[numbers, slots] = self.values[numbers]
         self.history_steps[numbers, slots] = step
+        self.history_excused[numbers, slots] = self.excused[numbers]
         self.seen[numbers] += 1
 
     # -- storage ------------------------------------------------------------------------------------------------------
@@ -239,8 +253,10 @@ class Baselines:
                 column[: self._capacity] = self._columns[name]
             self._columns[name] = column
         history, steps = np.zeros((capacity, HISTORY)), np.zeros((capacity, HISTORY), dtype=np.int64)
+        excused = np.zeros((capacity, HISTORY), dtype=np.bool_)
         history[: self._capacity], steps[: self._capacity] = self.history, self.history_steps
-        self.history, self.history_steps = history, steps
+        excused[: self._capacity] = self.history_excused
+        self.history, self.history_steps, self.history_excused = history, steps, excused
         self._capacity = capacity
         self._any_signed = bool(self._columns["signed"].any())
         self._view()

@@ -6,8 +6,8 @@ Formula   low <= x <= high, either side open. Outside for 3 samples in a row: wa
 Defaults  hold 3, factor 3. No warm-up: it is right at step 0, before the first update.
 Source    the ris report: R_samp 2.85e-4 where 30 to 60 is due, R_blend 3.5e12 where 50 to 100 is: 5 and 10 decades,
           both visible at the first evaluation, long before any curve could tell.
-False     only where the declaration is wrong; the message therefore shows it.
-alarms
+False     only where the declaration is wrong; the message therefore shows it. The gradient norms of a step at which a
+alarms    float16 GradScaler probes are left out, as in nonfinite.py.
 Remedy    a pause when it is critical: no weight mends a wrong quantity.
 """
 
@@ -41,6 +41,8 @@ def judge(window: Window, parameters: Parameters) -> list[Verdict]:
     declared = ~(np.isnan(window.low) & np.isnan(window.high)) & window.fresh
     values = window.values
     outside = declared & ((values < window.low) | (values > window.high) | ~window.live)
+    if window.is_probe:
+        outside &= ~window.base.excused
     return [_verdict(window, int(number), parameters) for number in np.flatnonzero(outside)] if outside.any() else []
 
 

@@ -2,6 +2,7 @@
 
 Rules of this file:
 - `see` then `learn`, once for each row; nothing is learned before it is judged.
+- The gradient norms of a step that was skipped are of an update that was not taken: they are shown, and excused.
 - The weights in force are the `weight/<component>` series; a declared weight stands in where there is none.
 - When weights move, the total is expected to move with them: its level is set to what the weights say, as long as that
   is at most twice the old level. A schedule that does more than double the total is a finding, not a baseline.
@@ -21,7 +22,7 @@ from lossguard.protocol.messages import Declaration
 from .baseline import Baselines, Floats
 from .remedy import Remedy
 from .schedule import Schedule
-from .window import Components, Reference, Window
+from .window import GRADIENT_ORDER, Components, Reference, Window
 
 FLOOR, GRAD_FLOOR, EASED_FLOOR = 0.01, 0.05, 0.10
 EASED_SAMPLES = 20  # after the schedule moved the total, its spread is taken to be at least 10 %
@@ -31,6 +32,8 @@ CALM = 3.0  # spreads
 SETTLED_SAMPLES = 20
 FROZEN_SAMPLES_MAX = 1000
 MOVED = 1e-3  # relative: below it a weight that drifts all the time (a cosine) does not count as moving
+
+GRADIENT_KINDS = ("grad_norm", "param_grad_norm")
 
 Numbers = npt.NDArray[np.intp]
 
@@ -46,12 +49,13 @@ class History:
         self._names: list[str] = []
         self._order, self._low, self._high = np.zeros(0), np.zeros(0), np.zeros(0)
         self._components: tuple[str, ...] = ()
-        self._weight_numbers = self._loss_numbers = np.zeros(0, dtype=np.intp)
+        self._weight_numbers = self._loss_numbers = self._gradient_numbers = np.zeros(0, dtype=np.intp)
         self._weights = np.zeros(0)
         self._first_step: int | None = None
         self._moved_sample: int | None = None
         self._eased_samples = 0
         self._samples = 0  # rows with a total
+        self._skipped_rows = 0
 
     def declare(self, declaration: Declaration) -> None:
         """What the run is made of; replaces what was declared before."""
@@ -81,6 +85,8 @@ class History:
             self._first_step = step
         with np.errstate(all="ignore"):  # 0 * inf and its like are findings here, not accidents
             self.base.see(step, ids, row)
+            if skipped_rows := self._count_skipped():
+                self.base.excuse(self._gradient_numbers)
             components = self._weigh(step)
             self._expect(components)
         return Window(
@@ -96,6 +102,7 @@ class History:
             schedule=self.schedule,
             components=components,
             reference=self.reference,
+            skipped_rows=skipped_rows,
             open=open_alerts,
             remedies=remedies or {},
         )
@@ -103,6 +110,8 @@ class History:
     def learn(self, window: Window) -> None:
         """Take the window's row into the memory."""
         is_whole = window.is_whole
+        if window.number(names.SKIPPED) is not None:
+            self._skipped_rows = window.skipped_rows
         with np.errstate(all="ignore"):
             self.base.learn(window.step)
             if is_whole and self._components:
@@ -126,6 +135,13 @@ class History:
     def _fresh_total(self) -> float:
         number = self._index.get(names.TOTAL)
         return float(self.base.values[number]) if number is not None and self.base.fresh[number] else nan
+
+    def _count_skipped(self) -> int:
+        """So many rows with this one say that their update was kept out of the weights; 0: this one does not."""
+        number = self._index.get(names.SKIPPED)
+        if number is None or not self.base.fresh[number]:
+            return 0
+        return self._skipped_rows + 1 if self.base.values[number] > 0 else 0
 
     def _expect(self, components: Components) -> None:
         """Notice weights that moved; re-base the total on what they say."""
@@ -188,6 +204,8 @@ class History:
         self._components = tuple(known)
         self._weight_numbers = self._numbers([names.weight(c) for c in known])
         self._loss_numbers = self._numbers([names.loss(c) for c in known])
+        gradients = [name for name in self._names if names.kind_of(name) in GRADIENT_KINDS]
+        self._gradient_numbers = self._numbers(gradients)
 
     def _numbers(self, series: list[str]) -> Numbers:
         return np.array([self._index.get(name, -1) for name in series], dtype=np.intp)
@@ -199,7 +217,7 @@ def order_of(name: str) -> float:
     if kind == "loss":
         return 3.0 if name == names.TOTAL else 1.0
     if kind == "grad_norm":
-        return 5.0 if name == names.GRAD_NORM_TOTAL else 4.0
+        return GRADIENT_ORDER + 1 if name == names.GRAD_NORM_TOTAL else GRADIENT_ORDER
     return {"matrix": 0.0, "contribution": 2.0}.get(kind, inf)
 
 

@@ -5,6 +5,8 @@
                                      worsens   |   v seen by a person          | hits again within the cool-down
                                              ACKNOWLEDGED                      +-> FIRING, the same alert (no storm)
 
+    A rollback to before the first step that counted against it ends any of them.
+
 Rules of this file:
 - What may follow what is TABLE; a pair that is not listed raises IllegalTransition.
 - Only steps that say something about the alert's series count, towards its firing as towards its calm.
@@ -40,6 +42,7 @@ class Event(Enum):
     CALM = "calm"
     CLEAR = "clear"  # calm, and for long enough
     ACKNOWLEDGE = "acknowledge"
+    UNDO = "undo"  # the run went back to before it began
 
 
 S, E = State, Event
@@ -51,21 +54,25 @@ TABLE: dict[tuple[State, Event], State] = {
     (S.PENDING, E.CONFIRM): S.FIRING,
     (S.PENDING, E.CALM): S.PENDING,
     (S.PENDING, E.CLEAR): S.INACTIVE,
+    (S.PENDING, E.UNDO): S.INACTIVE,
     (S.FIRING, E.HIT): S.FIRING,
     (S.FIRING, E.CONFIRM): S.FIRING,
     (S.FIRING, E.WORSEN): S.FIRING,
     (S.FIRING, E.CALM): S.FIRING,
     (S.FIRING, E.CLEAR): S.RESOLVED,
     (S.FIRING, E.ACKNOWLEDGE): S.ACKNOWLEDGED,
+    (S.FIRING, E.UNDO): S.RESOLVED,
     (S.ACKNOWLEDGED, E.HIT): S.ACKNOWLEDGED,
     (S.ACKNOWLEDGED, E.CONFIRM): S.ACKNOWLEDGED,
     (S.ACKNOWLEDGED, E.WORSEN): S.FIRING,
     (S.ACKNOWLEDGED, E.CALM): S.ACKNOWLEDGED,
     (S.ACKNOWLEDGED, E.CLEAR): S.RESOLVED,
+    (S.ACKNOWLEDGED, E.UNDO): S.RESOLVED,
     (S.RESOLVED, E.HIT): S.RESOLVED,
     (S.RESOLVED, E.CONFIRM): S.FIRING,
     (S.RESOLVED, E.CALM): S.RESOLVED,
     (S.RESOLVED, E.CLEAR): S.INACTIVE,
+    (S.RESOLVED, E.UNDO): S.INACTIVE,
 }
 
 OPEN = frozenset({State.FIRING, State.ACKNOWLEDGED})
@@ -131,6 +138,10 @@ class Condition:
     def acknowledge(self) -> None:
         """A person has seen it. Raises IllegalTransition unless it fires."""
         self.state = advance(self.state, Event.ACKNOWLEDGE)
+
+    def undo(self) -> None:
+        """The run went back to before it began. Raises IllegalTransition where nothing has counted against it."""
+        self.state = advance(self.state, Event.UNDO)
 
     def _shift(self, hit: bool, critical: bool) -> None:
         mask = (1 << self.span) - 1

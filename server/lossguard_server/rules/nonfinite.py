@@ -5,9 +5,11 @@ Who       the first in the flow of computation is named, the others are listed:
           matrices -> raw components -> contributions -> total -> gradients by group -> gradient norm.
 Defaults  one alert in a run: what turns NaN at the next step has the same cause.
 Source    Keras TerminateOnNaN and SageMaker ExplodingTensor look at the loss alone, so they cannot say where it began.
-False     none by construction in float32 and bfloat16. A float16 GradScaler probes infinity on purpose; its gradient
-alarms    norms should be logged after the skip is decided.
-Remedy    pause. Not weight 0: 0 * NaN is NaN, the component would go on poisoning the total.
+False     none by construction in float32 and bfloat16. A float16 GradScaler probes infinity on purpose: where the row
+alarms    has a `loss_scale`, was `skipped`, and all before the gradients is finite, their norms are left out, for at
+          most 30 such rows in a row: no scale mends what comes after them.
+Remedy    pause. Not weight 0: 0 * NaN is NaN, the component would go on poisoning the total. Where the row says that it
+          was skipped, the weights are as before, and nobody needs to go back.
 """
 
 from dataclasses import dataclass
@@ -18,9 +20,10 @@ import numpy as np
 from . import advice
 from .base import AT_ONCE, Finding, Rule, Severity, Verdict
 from .blame import blame_broken
-from .window import Window
+from .window import GRADIENT_ORDER, Window
 
 NAME = "nonfinite"
+KEPT_OUT = "The guard kept this update out of the weights."
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ def rule(parameters: Parameters = Parameters()) -> Rule:
 
 def judge(window: Window, parameters: Parameters) -> list[Verdict]:
     """One verdict about the first series of this row that is not finite, or none."""
-    bad = (window.fresh & ~window.live) & (window.order < inf)
+    bad = (window.fresh & ~window.live) & (window.order < (GRADIENT_ORDER if window.is_probe else inf))
     if not bad.any():
         return []
     numbers = np.flatnonzero(bad)
@@ -54,7 +57,10 @@ def _explain(window: Window, series: list[str], parameters: Parameters) -> Findi
     listed = ", ".join(others[: parameters.list_max])
     more = f" and {len(others) - parameters.list_max} more" if len(others) > parameters.list_max else ""
     message = f"{first} is {values[first]} at step {window.step}" + (f"; then {listed}{more}." if others else ".")
-    why = f"{first} is not finite; a weight of 0 does not help, because 0 * NaN is NaN. Go back to a finite state."
+    if window.is_skipped:
+        message = f"{message} {KEPT_OUT}"
+    then = f"{KEPT_OUT} Look at the batch." if window.is_skipped else "Go back to a finite state."
+    why = f"{first} is not finite; a weight of 0 does not help, because 0 * NaN is NaN. {then}"
     from_step = window.step if window.reference is None else window.reference.step
     return Finding(
         message,

@@ -14,13 +14,15 @@ from math import isfinite
 
 import numpy as np
 
-from lossguard.protocol.names import TOTAL
+from lossguard.protocol.names import LOSS_SCALE, TOTAL
 
 from .baseline import Baselines, Floats, Mask
 from .blame import Share
 from .remedy import Remedy
 from .schedule import Schedule, Stage
 
+GRADIENT_ORDER = 4.0  # in the flow of computation, gradients come from here on
+PROBES_MAX = 30  # in a row; each halves the scale, and what overflows at a billionth of it is no matter of scale
 AUXILIARY = 1 - 1e-9  # equal weights, though computed differently, are equal
 
 
@@ -78,6 +80,7 @@ class Window:
     schedule: Schedule
     components: Components
     reference: Reference | None
+    skipped_rows: int  # so many updates in a row were kept out of the weights, this one included
     open: frozenset[tuple[str, str]]  # (rule, series) of the alerts that are open
     remedies: Mapping[str, Remedy]  # by component: what an open alert already advises
 
@@ -106,7 +109,22 @@ class Window:
         """Whether this row says anything about the series; a contribution is known where its raw loss is."""
         if name not in self.index and name.startswith("contribution/"):
             name = f"loss/{name.removeprefix('contribution/')}"
-        return self.number(name) is not None
+        number = self.number(name)
+        return number is not None and not self.base.excused[number]
+
+    @property
+    def is_skipped(self) -> bool:
+        """The row says that its update was kept out of the weights."""
+        return self.skipped_rows > 0
+
+    @property
+    def is_probe(self) -> bool:
+        """A float16 GradScaler tried a scale that was too large, and skipped the step: nothing but its gradients is
+        infinite, and that by intention."""
+        if not 0 < self.skipped_rows <= PROBES_MAX or self.number(LOSS_SCALE) is None:
+            return False
+        before_gradients = self.fresh & (self.order < GRADIENT_ORDER)
+        return bool(self.live[before_gradients].all())
 
     @property
     def is_whole(self) -> bool:

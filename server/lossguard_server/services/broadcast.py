@@ -41,6 +41,11 @@ class Broadcast:
         """A committed event."""
         self._hub.notice(run.id, {"type": "event", "run": run.id, "event": event})
 
+    def rewound(self, run: LiveRun) -> None:
+        """The run went back: what viewers were told of its points holds no more. The event was told before."""
+        self._hub.reload(run.id)
+        self.run(run)
+
     def command(self, command: dict[str, Any]) -> None:
         """A command is in a new state."""
         self._hub.notice(command["run"], {"type": "command", "command": command})

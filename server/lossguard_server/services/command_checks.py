@@ -9,14 +9,18 @@ from collections.abc import Callable
 from typing import Any
 
 from lossguard.protocol import COMMAND_KINDS
+from lossguard.protocol.frames import MAX_STEP
+from lossguard.protocol.messages import DETAIL_STEPS_MAX
 from lossguard.protocol.numbers import number_from_json
 
 from ..errors import (
     BadArguments,
+    NoSnapshot,
     NotAllowed,
     NotRevertible,
     RunNotConnected,
     RunOver,
+    StepsOutOfBounds,
     UnknownComponent,
     UnknownKind,
     WeightNotFinite,
@@ -40,6 +44,8 @@ def checked_args(run: LiveRun, kind: str, args: dict[str, Any], target: StoredCo
     checks: dict[str, Callable[[], dict[str, Any]]] = {
         "set_weight": lambda: _set_weight(run, args),
         "revert": lambda: _revert(args, target),
+        "instrument": lambda: _instrument(args),
+        "rollback": lambda: _rollback(run, args),
     }
     answer = checks.get(kind, lambda: _exactly(args))()
     if not run.is_connected:
@@ -75,6 +81,32 @@ def _revert(args: dict[str, Any], target: StoredCommand | None) -> dict[str, Any
     if target.kind not in ("set_weight", "revert") or target.state != "applied":
         raise NotRevertible(f"Command {target.id} is a {target.kind} and {target.state}.")
     return {"command": target.id}
+
+
+def _instrument(args: dict[str, Any]) -> dict[str, Any]:
+    _exactly(args, "steps")
+    steps = args["steps"]
+    if type(steps) is not int:  # a bool is an int, and 5.5 steps are none
+        raise BadArguments("`steps` is not a whole number.", 'Send {"steps": number}.')
+    if not 1 <= steps <= DETAIL_STEPS_MAX:
+        raise StepsOutOfBounds(f"It was asked for {_short(steps)}.", f"Ask for 1 to {DETAIL_STEPS_MAX}.")
+    return {"steps": steps}
+
+
+def _rollback(run: LiveRun, args: dict[str, Any]) -> dict[str, Any]:
+    if args:
+        _exactly(args, "before_step")
+        before_step = args["before_step"]
+        if type(before_step) is not int or not 0 <= before_step <= MAX_STEP:
+            raise BadArguments("`before_step` is not a step.", 'Send {} or {"before_step": a step from 0 on}.')
+    # without a heartbeat nothing is known: the trainer decides
+    if run.heartbeat is not None and run.heartbeat.snapshot_step < 0:
+        raise NoSnapshot(f"It is {run.id!r}.")
+    return args
+
+
+def _short(number: int) -> str:
+    return str(number) if abs(number) <= MAX_STEP else "more than can be counted"
 
 
 def _exactly(args: dict[str, Any], *names: str) -> dict[str, Any]:

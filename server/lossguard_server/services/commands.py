@@ -31,6 +31,7 @@ Send = Callable[[Command], Awaitable[None]]
 Publish = Callable[[dict[str, Any]], None]
 
 TRAINER = "trainer"
+REPLACING = ("set_weight", "instrument", "rollback")
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,10 @@ class Commands:
         if is_new and run.id in self._bells:
             self._bells[run.id].set()
         return command, is_new
+
+    async def is_open(self, run_id: str, kind: str) -> bool:
+        """Whether a command of this kind is on its way. Raises StorageError."""
+        return any(command.kind == kind for command in await asyncio.to_thread(self._open_after, run_id, 0))
 
     async def deliver(self, run_id: str, send: Send) -> None:
         """The courier of one connection: offers what is open, then whatever comes. Ends by cancellation."""
@@ -195,13 +200,14 @@ def _add(
 def _supersede(
     session: Session, run_id: str, intention: Intention, args: dict[str, Any], wall_s: float
 ) -> list[StoredCommand]:
-    """A slider that moves on replaces its own earlier wishes, as long as they have not gone out."""
-    if intention.kind != "set_weight":
+    """A slider that moves on replaces its own earlier wishes, as long as they have not gone out; so does a newer
+    wish for detail, or to go back."""
+    if intention.kind not in REPLACING:
         return []
     moved = [
         _move(session, command, states.SUPERSEDED, intention.actor, wall_s)
         for command in commands.in_states(session, run_id, (states.QUEUED,))
-        if command.kind == "set_weight" and command.args.get("component") == args["component"]
+        if command.kind == intention.kind and command.args.get("component") == args.get("component")
     ]
     return [command for command in moved if command is not None]
 

@@ -61,7 +61,7 @@ class Engine:
 
     def declare(self, run_id: str, declaration: Declaration) -> None:
         """What the run is made of (stages, contracts, weight bounds); a later one replaces it. Unknown run: created."""
-        self._run(run_id).history.declare(declaration)
+        self._run(run_id).declare(declaration)
 
     def observe(self, run_id: str, steps: Steps, names: list[str], columns: Columns) -> list[AlertChange]:
         """Judge committed rows: `steps` [n] int64, `columns` [len(names), n] float64 (one rank's stream)."""
@@ -93,6 +93,21 @@ class Engine:
         run = self._run(run_id)
         for alert in open_alerts:
             run.restore(alert)
+
+    def rewind(self, run_id: str, from_step: int, to_step: int) -> list[AlertChange]:
+        """The run went back from `from_step`, and goes on with `to_step`: what began there or later is over, and the
+        windows are empty. `warm` them with the rows before `to_step`."""
+        changes: list[AlertChange] = []
+        self._run(run_id).rewind(from_step, to_step, changes)
+        return changes
+
+    def recent_alerts(self, run_id: str, rule: str) -> list[Alert]:
+        """A rule's alerts that are open, or over so lately that the same finding would open them again."""
+        return self._run(run_id).recent_alerts(rule)
+
+    def amend(self, run_id: str, alert: Alert) -> AlertChange:
+        """More is known of an alert that is recent: `alert` is what is said of it now. Raises UnknownAlert."""
+        return self._run(run_id).amend(alert)
 
     def open_alerts(self, run_id: str) -> list[Alert]:
         """Alerts firing or acknowledged, oldest first, each with its last step up to date."""
@@ -133,16 +148,24 @@ class _Run:
     ) -> None:
         self.run_id, self.rules = run_id, rules
         self._single = frozenset(rule.name for rule in rules if rule.one_per_run)
-        self.history = History()
+        self._declaration: Declaration | None = None
         self._clock, self._new_id = clock, new_id
         self._watches: dict[Key, _Watch] = {}
+        self._open: frozenset[Key] = frozenset()
+        self._remedies: dict[str, Remedy] = {}
+        self._forget_rows()
+
+    def _forget_rows(self) -> None:
+        self.history = History()
         self._names: list[str] = []
         self._ids: Numbers = np.zeros(0, dtype=np.intp)
         self._step = -1  # the newest step taken
         self._has_total = False  # ... and whether its total has come
         self._waiting: list[tuple[Numbers, Columns]] = []  # ... and its rows that are not judged yet
-        self._open: frozenset[Key] = frozenset()
-        self._remedies: dict[str, Remedy] = {}
+
+    def declare(self, declaration: Declaration) -> None:
+        self._declaration = declaration
+        self.history.declare(declaration)
 
     def numbers_of(self, names: list[str]) -> Numbers:
         if names != self._names:
@@ -281,6 +304,26 @@ class _Run:
             if alert.component and alert.remedy and alert.remedy["kind"] == "set_weight"
         }
 
+    # -- going back ---------------------------------------------------------------------------------------------------
+
+    def rewind(self, from_step: int, to_step: int, changes: list[AlertChange]) -> None:
+        """As after a restart of the server: what is open and began before goes on, the windows are to be warmed."""
+        self.flush(changes)
+        watches, self._watches = self._watches, {}
+        for (rule, _), watch in sorted(watches.items()):
+            # a rule that is broken is so on any branch
+            if watch.is_open and (rule == RULE_HEALTH or watch.condition.first_step < to_step):
+                self.restore(replace(watch.now(), last_step=min(watch.condition.last_step, to_step - 1)))
+                continue
+            was_open = watch.is_open
+            watch.condition.undo()
+            if was_open:
+                changes.append(AlertChange(_undone(watch.now(), from_step, to_step), "resolved"))
+        self._forget_rows()
+        if self._declaration is not None:
+            self.history.declare(self._declaration)
+        self._index_open()
+
     # -- alerts and persons -----------------------------------------------------------------------------------------
 
     def acknowledge(self, alert_id: str) -> AlertChange:
@@ -290,6 +333,16 @@ class _Run:
                 watch.alert = watch.now()
                 return AlertChange(watch.alert, "acknowledged")
         raise UnknownAlert(self.run_id, alert_id)
+
+    def recent_alerts(self, rule: str) -> list[Alert]:
+        return [watch.now() for (name, _), watch in self._watches.items() if name == rule and watch.alert]
+
+    def amend(self, alert: Alert) -> AlertChange:
+        for watch in self._watches.values():
+            if watch.alert and watch.alert.id == alert.id:
+                watch.alert = alert
+                return AlertChange(watch.now(), "explained")
+        raise UnknownAlert(self.run_id, alert.id)
 
     def open_alerts(self) -> list[Alert]:
         alerts = [watch.now() for watch in self._watches.values() if watch.is_open]
@@ -302,6 +355,13 @@ class _Run:
         key = (alert.rule, "" if alert.rule in self._single else alert.series)
         self._watches[key] = _Watch(alert.series, Condition(state, severity, alert.step, alert.last_step), alert)
         self._index_open()
+
+
+def _undone(alert: Alert, from_step: int, to_step: int) -> Alert:
+    """An alert that a rollback ended."""
+    text = f"{alert.evidence.get('text', '')} The run was rolled back to step {to_step}, before this began.".strip()
+    evidence = {**alert.evidence, "text": text, "rolled_back_to": to_step}
+    return replace(alert, resolved_step=max(from_step, alert.last_step), evidence=evidence)
 
 
 _WORD: dict[State, AlertState] = {

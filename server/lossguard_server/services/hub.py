@@ -81,6 +81,14 @@ class Hub:
             gathering.is_scheduled = True
             self._call_later(wait_s, lambda: self._depart(run_id))
 
+    def reload(self, run_id: str) -> None:
+        """Points that are on their way are of no use: those who watch the run shall load it again."""
+        if (gathering := self._gathering.get(run_id)) is not None:
+            gathering.blocks, gathering.points = [], 0
+        resync = _encoder.encode({"type": "resync", "run": run_id})
+        for mailbox in self._watchers(run_id):
+            mailbox.put_resync(resync)
+
     def _depart(self, run_id: str) -> None:
         gathering = self._gathering.get(run_id)
         if gathering is None:

@@ -9,18 +9,21 @@ Rules of this file:
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol
 
 from sqlmodel import Session
 
 from lossguard.protocol.messages import Declaration, Event, Frame, Heartbeat, Hello, Schema
 
-from ..errors import ReplacedConnection
+from ..errors import JournalDamaged, ReplacedConnection
 from ..store import events, journal, runs
+from ..store.branches import step_of
 from ..store.columns import VIEW_RANK, Reading
 from ..store.commands import StoredCommand
+from ..store.decoding import definitions
 from ..store.events import StoredEvent
 from ..store.journal import StreamHead, StreamKey
 from ..store.rows import Rows, joined
@@ -30,7 +33,7 @@ from .clock import Clock
 from .commands import expire_open, settle
 from .live import LiveRun
 from .registry import Registry
-from .restore import definitions
+from .restore import last_rows
 from .stream import Checked, StreamState, check_hello
 
 
@@ -39,6 +42,7 @@ class Audience(Protocol):
 
     def points(self, run: LiveRun, rows: Rows) -> None: ...
     def event(self, run: LiveRun, event: dict[str, Any]) -> None: ...
+    def rewound(self, run: LiveRun) -> None: ...
     def command(self, command: dict[str, Any]) -> None: ...
     def declaration(self, run: LiveRun) -> None: ...
     def run(self, run: LiveRun) -> None: ...
@@ -110,17 +114,21 @@ class Ingest:
     async def _commit(self, stream: OpenStream, batch: Sequence[Checked]) -> int:
         key, stream_id, wall_s = stream.state.key, stream.state.id, self._clock.wall_s()
         size_bytes = sum(len(checked.entry.payload) for checked in batch)
-        changed = await asyncio.wrap_future(
+        changed, shown = await asyncio.wrap_future(
             self._writer.submit(lambda session: _store(session, key, stream_id, batch, wall_s), size_bytes)
         )
         stream.last_seq = batch[-1].entry.seq
         stream.run.saw(self._clock.monotonic_s(), wall_s)
-        self._tell(stream, batch, changed)
+        for part in _cut_at_rollbacks(batch):
+            self._tell(stream, part, shown)
+        for command in changed:
+            self._audience.command(command.to_dict())
+        self._audience.committed(stream.run)
         return stream.last_seq
 
-    def _tell(self, stream: OpenStream, batch: Sequence[Checked], changed: Sequence[StoredCommand]) -> None:
+    def _tell(self, stream: OpenStream, part: Sequence[Checked], shown: Mapping[int, Sequence[Rows]]) -> None:
         run, rank = stream.run, stream.state.key.rank
-        for checked in batch:
+        for checked in part:
             match checked.message:
                 case Declaration() as declaration:
                     if rank == VIEW_RANK:
@@ -132,18 +140,24 @@ class Ingest:
                     self._tell_event(stream, event)
                 case Frame():
                     pass  # below, joined
-        if rank == VIEW_RANK:
-            for rows in joined(checked.rows for checked in batch if checked.rows is not None):
-                run.observe(rows, self._clock.monotonic_s())
-                self._audience.points(run, rows)
-        for command in changed:
-            self._audience.command(command.to_dict())
-        self._audience.committed(run)
+        if rank != VIEW_RANK:
+            return
+        for rows in joined(checked.rows for checked in part if checked.rows is not None):
+            run.observe(rows, self._clock.monotonic_s())
+            self._audience.points(run, rows)
+        if (rollback := part[-1].entry).kind == journal.ROLLBACK:
+            run.rewound(shown[rollback.seq])
+            self._audience.rewound(run)
 
     def _tell_event(self, stream: OpenStream, event: Event) -> None:
         run = stream.run
         if event.kind == "gap":
             run.gaps += 1
+        if event.kind == "trip":
+            run.trips += 1
+        if event.kind == "detail" and _is_newest(stream):
+            until = step_of(event, "until")
+            run.detail = -1 if event.data.get("level") != "full" or until is None else until
         if event.kind == "finish" and stream.state.key.rank == VIEW_RANK:
             run.finished(stream.state.key.attempt, finish_state(event))
             self._audience.run(run)
@@ -156,6 +170,11 @@ class Ingest:
     def _schemas(self, stream_id: int) -> list[Schema]:
         with self._reading() as session:
             return definitions(journal.read_definitions(session, stream_id))[1]
+
+
+def _is_newest(stream: OpenStream) -> bool:
+    """False of another rank, and of an older attempt that brings its data late."""
+    return stream.state.key.rank == VIEW_RANK and stream.state.key.attempt == stream.run.stored.attempt
 
 
 def finish_state(event: Event) -> str:
@@ -175,10 +194,16 @@ def _open(session: Session, wanted: StoredRun, key: StreamKey) -> tuple[StoredRu
     return stored, journal.open_stream(session, key), expired
 
 
+def _cut_at_rollbacks(batch: Sequence[Checked]) -> list[Sequence[Checked]]:
+    """The batch in order, in parts of which each rollback is the last message."""
+    ends = [index + 1 for index, checked in enumerate(batch) if checked.entry.kind == journal.ROLLBACK]
+    return [batch[start:end] for start, end in pairwise([0, *ends, len(batch)]) if start < end]
+
+
 def _store(
     session: Session, key: StreamKey, stream_id: int, batch: Sequence[Checked], wall_s: float
-) -> list[StoredCommand]:
-    """One transaction; returns the commands that changed."""
+) -> tuple[list[StoredCommand], dict[int, list[Rows]]]:
+    """One transaction; returns the commands that changed, and what the run still shows after each rollback, by seq."""
     journal.append(session, stream_id, [checked.entry for checked in batch])
     runs.seen(session, key.run, wall_s)
     changed: list[StoredCommand] = []
@@ -191,7 +216,16 @@ def _store(
             changed += settle(session, key.run, event, wall_s)
         if event.kind == "finish" and key.rank == VIEW_RANK:
             changed += _finish(session, key, finish_state(event), wall_s)
-    return changed
+    rollbacks = [checked.entry.seq for checked in batch if checked.entry.kind == journal.ROLLBACK]
+    return changed, {seq: _shown_after(session, key, seq) for seq in rollbacks if key.rank == VIEW_RANK}
+
+
+def _shown_after(session: Session, key: StreamKey, seq: int) -> list[Rows]:
+    heads = [head for head in journal.streams(session, key.run) if head.key.rank == VIEW_RANK]
+    try:
+        return last_rows(session, [(head, seq if head.key == key else head.last_seq) for head in heads])
+    except JournalDamaged:  # it cannot be read, but what comes next can be stored
+        return []
 
 
 def _finish(session: Session, key: StreamKey, state: str, wall_s: float) -> list[StoredCommand]:

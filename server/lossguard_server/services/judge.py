@@ -22,17 +22,19 @@ from lossguard.protocol.messages import Declaration, Event
 from ..errors import AlertOver, JournalDamaged, ServerError, UnknownAlert
 from ..rules.alert import Alert, AlertChange
 from ..rules.lifecycle import IllegalTransition
-from ..store import alerts, audit, journal
-from ..store.columns import VIEW_RANK, Reading, decode_rows
+from ..store import alerts, audit, branches, journal
+from ..store.columns import VIEW_RANK, Reading
+from ..store.decoding import decode_rows, definitions_of
 from ..store.journal import Entry, StreamHead
-from ..store.rows import Layouts, joined
+from ..store.rows import Layouts, Rows, joined
 from ..store.writer import Writer
 from .clock import Clock
 from .engine import UnknownAlert as EngineUnknownAlert
-from .restore import definitions, names_of
+from .origins import Origins
 
 PAGE_MESSAGES = 256  # judged and stored together; small, so that one run's backlog does not hold up another's alert
 WARM_STEPS = 1_000  # the rules' longest window
+RECENT_ALERTS = 100  # among which an origin's alert is looked for
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,9 @@ class Rules(Protocol):
     def acknowledge(self, run_id: str, alert_id: str) -> AlertChange: ...
     def warm(self, run_id: str, steps: Steps, names: list[str], columns: Columns) -> None: ...
     def restore(self, run_id: str, open_alerts: Sequence[Alert]) -> None: ...
+    def rewind(self, run_id: str, from_step: int, to_step: int) -> list[AlertChange]: ...
+    def recent_alerts(self, run_id: str, rule: str) -> list[Alert]: ...
+    def amend(self, run_id: str, alert: Alert) -> AlertChange: ...
 
 
 @dataclass
@@ -57,6 +62,27 @@ class _Followed:
 
     def __post_init__(self) -> None:
         self.layouts = Layouts(self.names)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Which of a run's attempts is being judged; `heads` are all of them, older first."""
+
+    run_id: str
+    heads: Sequence[StreamHead]
+    number: int
+
+    @property
+    def head(self) -> StreamHead:
+        return self.heads[self.number]
+
+    @property
+    def older(self) -> Sequence[StreamHead]:
+        return self.heads[: self.number]
+
+    @property
+    def newer(self) -> Sequence[StreamHead]:
+        return self.heads[self.number + 1 :]
 
 
 class Judge:
@@ -73,6 +99,7 @@ class Judge:
         self._streams: dict[int, _Followed] = {}
         self._known: set[str] = set()
         self._unstored: dict[str, dict[str, Any]] = {}  # alerts that changed while the disk was full
+        self._origins = Origins(rules, self._stored_alerts)
         self._is_closed = False
 
     def wake(self, run_id: str) -> None:
@@ -111,41 +138,64 @@ class Judge:
         self._know(run_id)
         with self._reading() as session:
             heads = [head for head in journal.streams(session, run_id) if head.key.rank == VIEW_RANK]
-        for head in heads:
+        for number, head in enumerate(heads):
             stream = self._streams.setdefault(head.id, _Followed(head.judged_seq))
             if stream.judged_seq < head.last_seq:
-                self._judge_page(run_id, head, stream)
+                self._judge_page(_Place(run_id, heads, number), stream)
                 self.wake(run_id)  # behind the other runs, until nothing is left
                 return
 
-    def _judge_page(self, run_id: str, head: StreamHead, stream: _Followed) -> None:
+    def _judge_page(self, place: _Place, stream: _Followed) -> None:
         with self._reading() as session:
-            page = journal.read(session, head.id, stream.judged_seq, PAGE_MESSAGES)
+            page = journal.read(session, place.head.id, stream.judged_seq, PAGE_MESSAGES)
         if not page:
-            raise JournalDamaged(f"Message {stream.judged_seq + 1} of run {run_id} is missing.")
+            raise JournalDamaged(f"Message {stream.judged_seq + 1} of run {place.run_id} is missing.")
         # before the rules see it: a page on which they fail must not be shown to them for ever
         stream.judged_seq = page[-1].seq
-        changes = []
+        changes: list[AlertChange] = []
         for part in _parts(page):
             if part[0].kind in (journal.FRAME, journal.SCHEMA):
                 for rows in joined(decode_rows(part, stream.names, stream.layouts)):
-                    changes += self._rules.observe(run_id, rows.steps, list(rows.names), rows.columns)
+                    found = self._rules.observe(place.run_id, rows.steps, list(rows.names), rows.columns)
+                    changes += found + self._origins.fired(place.run_id, found)
             else:
-                changes += self._judge_other(run_id, part)
-        self._store(changes, head.id, stream.judged_seq)
+                for entry in part:
+                    changes += self._judge_other(place, entry)
+        self._store(changes, place.head.id, stream.judged_seq)
 
-    def _judge_other(self, run_id: str, part: Sequence[Entry]) -> list[AlertChange]:
-        changes = []
-        for message in (decode_sequenced(entry.payload) for entry in part):
-            if isinstance(message, Declaration):
-                self._rules.declare(run_id, message)
-            if isinstance(message, Event) and message.kind == "finish":
-                changes += self._rules.flush(run_id)
+    def _judge_other(self, place: _Place, entry: Entry) -> list[AlertChange]:
+        match decode_sequenced(entry.payload):
+            case Declaration() as declaration:
+                self._rules.declare(place.run_id, declaration)
+            case Event(kind="finish"):
+                found = self._rules.flush(place.run_id)
+                return found + self._origins.fired(place.run_id, found)
+            case Event(kind="origin") as event:
+                return self._origins.told(place.run_id, event)
+            case Event(kind="rollback") as event:
+                return self._rewind(place, entry.seq, event)
+        return []
+
+    def _rewind(self, place: _Place, seq: int, event: Event) -> list[AlertChange]:
+        """The rules as if the server had been started again, knowing what the run still shows."""
+        to_step, from_step = branches.target_of(event), branches.step_of(event, "from")
+        if to_step is None or any(self._judged_seq(newer) for newer in place.newer):
+            return []  # of an older attempt that brings its data late nothing is shown any more
+        self._origins.forget(place.run_id)
+        changes = self._rules.rewind(place.run_id, max(to_step, from_step or 0), to_step)
+        try:
+            known = [(head, self._judged_seq(head)) for head in place.older]
+            with self._reading() as session:
+                tails = _tails(session, [*known, (place.head, seq)])
+            self._warm(place.run_id, tails)
+        except ServerError as error:  # the rules can learn anew; what they have just said must not be lost
+            log.warning("run %s went back, and its rows before that were not read: %s", place.run_id, error)
         return changes
 
     def _flush(self, run_id: str) -> None:
         self._follow(run_id)
-        self._store(self._rules.flush(run_id))
+        found = self._rules.flush(run_id)
+        self._store(found + self._origins.fired(run_id, found))
 
     def _acknowledge(self, alert_id: str, actor: str) -> dict[str, Any]:
         with self._reading() as session:
@@ -194,20 +244,38 @@ class Judge:
         with self._reading() as session:
             heads = [head for head in journal.streams(session, run_id) if head.key.rank == VIEW_RANK]
             for head in heads:
-                self._warm(session, run_id, head)
+                declarations, schemas = definitions_of(session, head.id, head.judged_seq)
+                names = {series.id: series.name for schema in schemas for series in schema.series}
+                self._streams[head.id] = _Followed(head.judged_seq, names)
+                if declarations:
+                    self._rules.declare(run_id, declarations[-1])
+            tails = _tails(session, [(head, head.judged_seq) for head in heads])
             open_alerts = [Alert.from_dict(alert) for alert in alerts.open_of(session, run_id)]
+        self._warm(run_id, tails)
         self._rules.restore(run_id, open_alerts)
         self._known.add(run_id)
 
-    def _warm(self, session: Session, run_id: str, head: StreamHead) -> None:
-        self._streams[head.id] = stream = _Followed(head.judged_seq, names_of(session, head.id, head.judged_seq))
-        judged = [entry for entry in journal.read_definitions(session, head.id) if entry.seq <= head.judged_seq]
-        declarations, _ = definitions(judged)
-        if declarations:
-            self._rules.declare(run_id, declarations[-1])
-        tail = journal.read_tail(session, head.id, head.judged_seq, WARM_STEPS, WARM_STEPS)
-        for rows in joined(decode_rows(tail, stream.names, stream.layouts)):
+    def _warm(self, run_id: str, tails: Sequence[Rows]) -> None:
+        for rows in tails:
             self._rules.warm(run_id, rows.steps, list(rows.names), rows.columns)
+
+    def _judged_seq(self, head: StreamHead) -> int:
+        followed = self._streams.get(head.id)
+        return head.judged_seq if followed is None else followed.judged_seq
+
+    def _stored_alerts(self, run_id: str) -> list[Alert]:
+        try:
+            with self._reading() as session:
+                return [Alert.from_dict(alert) for alert in alerts.newest_first(session, run_id, RECENT_ALERTS)]
+        except ServerError as error:  # the alerts that this page has made must not be lost with it
+            log.warning("the alerts of run %s were not read: %s", run_id, error)
+            return []
+
+
+def _tails(session: Session, heads: Sequence[tuple[StreamHead, int]]) -> list[Rows]:
+    """What a run still shows of its last steps, oldest attempt first; `heads` as for branches.shown_tails."""
+    tails = list(branches.shown_tails(session, heads, WARM_STEPS, WARM_STEPS))
+    return [rows for tail in reversed(tails) for rows in joined(tail)]
 
 
 def _report(future: "Future[None]", run_id: str) -> None:

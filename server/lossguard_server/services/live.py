@@ -5,10 +5,13 @@ Rules of this file: no I/O. Owned by the event loop's thread. Everything here ca
 """
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lossguard.protocol.frames import MAX_STEP
 from lossguard.protocol.messages import Declaration, Heartbeat
+from lossguard.protocol.names import TOTAL
 
 from ..store.rows import Rows
 from ..store.runs import StoredRun
@@ -26,12 +29,15 @@ class LiveRun:
     declaration: Declaration = field(default_factory=lambda: Declaration(seq=0))
     step: int | None = None
     gaps: int = 0
+    trips: int = 0
     values: dict[str, float] = field(default_factory=dict)  # series name -> last value
     connections: dict[int, int] = field(default_factory=dict)  # rank -> open connections
     heartbeat: Heartbeat | None = None
+    detail: int = -1  # full detail is recorded up to this step; -1: it is not
     data_at_s: float | None = None  # the last frame
     sign_at_s: float | None = None  # the last commit or heartbeat; a connection alone is none
     alerts: dict[str, tuple[str, str]] = field(default_factory=dict)  # open alerts: id -> (severity, state)
+    begins: bool = False  # nothing of the newest attempt has come yet
     rate: "Rate" = field(default_factory=lambda: Rate())
 
     @property
@@ -43,11 +49,22 @@ class LiveRun:
         """True while the trainer that obeys commands (rank 0) is connected."""
         return self.connections.get(0, 0) > 0
 
+    @property
+    def snapshot_step(self) -> int | None:
+        """The step that a rollback would go back to; None while the trainer has not said that there is one."""
+        step = -1 if self.heartbeat is None else self.heartbeat.snapshot_step
+        return step if 0 <= step <= MAX_STEP else None
+
+    @property
+    def detail_until(self) -> int | None:
+        """The last step of the full detail that is being recorded; None while it is not, or is over."""
+        return self.detail if (self.step or 0) <= self.detail <= MAX_STEP else None
+
     def opened(self, stored: StoredRun, rank: int) -> None:
         """A connection of one rank was made. It is no sign of life: nothing may ever come through it."""
         if stored.attempt > self.stored.attempt:
             self.heartbeat = self.sign_at_s = None  # `stored.seen_s` is when it began
-            self.rate = Rate()
+            self.rate, self.begins, self.detail = Rate(), True, -1
         self.stored = stored
         self.connections[rank] = self.connections.get(rank, 0) + 1
 
@@ -57,14 +74,27 @@ class LiveRun:
 
     def observe(self, rows: Rows, now_s: float) -> None:
         """Committed rows of rank 0."""
-        self.step = int(rows.steps[-1])
-        self.values.update(zip(rows.names, rows.columns[:, -1].tolist(), strict=True))
+        self.take(rows)
         self.data_at_s = self.sign_at_s = now_s
-        self.rate.sample(now_s, self.step)
+        if self.step is not None:
+            self.rate.sample(now_s, self.step)
+
+    def take(self, rows: Rows) -> None:
+        """The newest values of `rows`. What comes late, of a step that has passed, does not set the step back."""
+        step = int(rows.steps[-1])
+        if self.step is None or self.begins or step > self.step or TOTAL in rows.names:
+            self.step, self.begins = step, False
+        self.values.update(zip(rows.names, rows.columns[:, -1].tolist(), strict=True))
+
+    def rewound(self, shown: Iterable[Rows]) -> None:
+        """The run went back: `shown` are the last rows that are still its own, oldest first."""
+        self.step, self.values = None, {}
+        for rows in shown:
+            self.take(rows)
 
     def beat(self, heartbeat: Heartbeat, now_s: float) -> None:
         """A sign of life."""
-        self.heartbeat = heartbeat
+        self.heartbeat, self.detail = heartbeat, heartbeat.detail_until
         self.sign_at_s = now_s
         # its step is ahead of what is committed, and no measure beside it; that it rests is one
         if heartbeat.state == "paused":

@@ -45,10 +45,17 @@ class Mailbox:
     def put_points(self, message: bytes, resync: bytes) -> None:
         """Points; `resync` goes instead of all that wait when they are too many."""
         if self._points_bytes + len(message) > MAX_POINTS_BYTES:
-            self._clear_points()
-            message = resync
+            self.put_resync(resync)
+            return
         self._points.append(message)
         self._points_bytes += len(message)
+        self._bell.set()
+
+    def put_resync(self, resync: bytes) -> None:
+        """Instead of all points that wait."""
+        self._clear_points()
+        self._points.append(resync)
+        self._points_bytes += len(resync)
         self._bell.set()
 
     async def take(self) -> list[bytes]:

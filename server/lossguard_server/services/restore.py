@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from sqlmodel import Session
 
-from lossguard.protocol.codec import decode_sequenced
-from lossguard.protocol.messages import Declaration, Schema
+from lossguard.protocol.messages import Declaration
 
-from ..store import alerts, events, journal, runs
-from ..store.columns import VIEW_RANK, decode_rows
-from ..store.journal import Entry, StreamHead
-from ..store.rows import Layouts
+from ..store import alerts, branches, events, journal, runs
+from ..store.columns import VIEW_RANK
+from ..store.decoding import definitions_of
+from ..store.journal import StreamHead
+from ..store.rows import Rows
 from .live import LiveRun
 
 TAIL_FRAMES = 64  # the last value of each series: those that come rarely may be missing until their next point
@@ -24,12 +24,11 @@ def load_run(session: Session, run_id: str) -> LiveRun | None:
     stored = runs.get(session, run_id)
     if stored is None:
         return None
-    run = LiveRun(stored=stored, gaps=events.count(session, run_id, "gap"))
+    counts = {kind: events.count(session, run_id, kind) for kind in ("gap", "trip")}
+    run = LiveRun(stored=stored, gaps=counts["gap"], trips=counts["trip"])
     heads = [head for head in journal.streams(session, run_id) if head.key.rank == VIEW_RANK]
     run.declaration = newest_declaration(session, heads) or run.declaration
-    for head in reversed(heads):
-        if _take_values(session, head, run):
-            break
+    run.rewound(last_rows(session, [(head, head.last_seq) for head in heads]))
     for alert in alerts.open_of(session, run_id):
         run.alert(alert)
     return run
@@ -38,32 +37,12 @@ def load_run(session: Session, run_id: str) -> LiveRun | None:
 def newest_declaration(session: Session, heads: Sequence[StreamHead]) -> Declaration | None:
     """The last declaration of the newest attempt that made one."""
     for head in reversed(heads):
-        declarations, _ = definitions(journal.read_definitions(session, head.id))
+        declarations, _ = definitions_of(session, head.id, head.last_seq)
         if declarations:
             return declarations[-1]
     return None
 
 
-def definitions(entries: Sequence[Entry]) -> tuple[list[Declaration], list[Schema]]:
-    """The declarations and schemas among stored messages."""
-    messages = [decode_sequenced(entry.payload) for entry in entries if entry.kind != journal.FRAME]
-    return (
-        [message for message in messages if isinstance(message, Declaration)],
-        [message for message in messages if isinstance(message, Schema)],
-    )
-
-
-def names_of(session: Session, stream_id: int, up_to_seq: int) -> dict[int, str]:
-    """The series that a stream had named by `up_to_seq`."""
-    known = [entry for entry in journal.read_definitions(session, stream_id) if entry.seq <= up_to_seq]
-    _, schemas = definitions(known)
-    return {series.id: series.name for schema in schemas for series in schema.series}
-
-
-def _take_values(session: Session, head: StreamHead, run: LiveRun) -> bool:
-    tail = journal.read_tail(session, head.id, head.last_seq, TAIL_FRAMES)
-    names = names_of(session, head.id, head.last_seq)
-    for rows in decode_rows(tail, names, Layouts(names)):
-        run.step = int(rows.steps[-1])
-        run.values.update(zip(rows.names, rows.columns[:, -1].tolist(), strict=True))
-    return bool(tail)
+def last_rows(session: Session, heads: Sequence[tuple[StreamHead, int]]) -> list[Rows]:
+    """The last rows of the newest attempt that has any; `heads` as for branches.shown_tails."""
+    return next((rows for rows in branches.shown_tails(session, heads, TAIL_FRAMES) if rows), [])

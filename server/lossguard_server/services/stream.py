@@ -28,6 +28,7 @@ from ..errors import (
     UnknownSeries,
 )
 from ..store import journal
+from ..store.branches import target_of
 from ..store.journal import Entry, StreamKey
 from ..store.rows import Layouts, Rows
 
@@ -70,7 +71,9 @@ class StreamState:
                 return Checked(Entry(message.seq, journal.DECLARATION, payload), message)
             case Event():
                 _check_event(message)
-                return Checked(Entry(message.seq, journal.EVENT, payload, message.step, message.step), message)
+                step = target_of(message)
+                kind, step = (journal.EVENT, message.step) if step is None else (journal.ROLLBACK, step)
+                return Checked(Entry(message.seq, kind, payload, step, step), message)
 
     def restore(self, schemas: Iterable[Schema]) -> None:
         """Take up the schemas that are stored already."""

@@ -6,6 +6,8 @@ Rules of this file: pure; the shape is docs/protocol.md section 2, and numbers m
 import math
 from typing import Any
 
+import msgspec
+
 from lossguard.protocol import names
 from lossguard.protocol.messages import Declaration, RampSpec
 from lossguard.protocol.stages import planned_weights, stage_index
@@ -43,6 +45,10 @@ def run_view(run: LiveRun, now_s: float, wall_s: float) -> dict[str, Any]:
         "points_dropped": beat.points_dropped if beat else 0,
         "controls": list(declaration.controls.kinds),
         "config": declaration.config,
+        "guard": msgspec.to_builtins(declaration.guard),
+        "trips": run.trips,
+        "snapshot_step": run.snapshot_step,
+        "detail_until": run.detail_until,
     }
 
 

@@ -21,9 +21,10 @@ def upsert(session: Session, alert: dict[str, Any]) -> None:
     session.flush()
 
 
-def newest_first(session: Session, run_id: str) -> list[dict[str, Any]]:
-    """Every alert of the run, as answers carry it."""
-    rows = session.exec(select(AlertRow).where(AlertRow.run_id == run_id).order_by(col(AlertRow.number).desc()))
+def newest_first(session: Session, run_id: str, limit: int | None = None) -> list[dict[str, Any]]:
+    """The alerts of the run, as answers carry it; all of them, or the last `limit`."""
+    statement = select(AlertRow).where(AlertRow.run_id == run_id).order_by(col(AlertRow.number).desc())
+    rows = session.exec(statement.limit(limit))
     return [json.from_text(row.body) for row in rows]
 
 

@@ -4,6 +4,7 @@ Rules of this file:
 - This is the thin read path; chunks and the pyramid will replace it behind the same `RunColumns.series`.
 - Only what was appended since the last look is read and decoded, a page at a time: no cursor outlives READ_LIMIT_S.
 - Where two points share a step, the newer wins: later attempt first, later message second.
+- What a rollback cut off is dropped (store/branches.py says what that is).
 - Views show rank 0. Other ranks are stored like it and not shown yet.
 """
 
@@ -11,21 +12,21 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from sqlmodel import Session
 
-from lossguard.protocol import BadFrame, BadMessage
-from lossguard.protocol.codec import decode_sequenced
-from lossguard.protocol.frames import Columns, Steps, unpack_frame
-from lossguard.protocol.messages import Frame, Schema
+from lossguard.protocol.frames import Columns, Steps
 
 from ..errors import JournalDamaged
 from . import journal
+from .branches import NO_LIMIT
+from .decoding import decode_rows
 from .journal import Entry, StreamHead
-from .rows import Layouts, Rows, joined
+from .rows import Layouts, Rows, joined, rows_before
 
 PAGE_MESSAGES = 2_000
 VIEW_RANK = 0
@@ -65,6 +66,14 @@ class _Table:
         self.values[:, self.count : end] = rows.columns
         self.count = end
 
+    def cut(self, below_step: int) -> None:
+        """Drop what is at or after `below_step`."""
+        is_kept = self.steps[: self.count] < below_step
+        if not is_kept.all():
+            # new buffers: views of the old ones have been handed out
+            self.steps, self.values = self.steps[: self.count][is_kept], self.values[:, : self.count][:, is_kept]
+            self.count = len(self.steps)
+
 
 @dataclass
 class _Stream:
@@ -74,11 +83,21 @@ class _Stream:
     seq: int = 0
     tables: dict[tuple[str, ...], _Table] = field(default_factory=dict)
     index: dict[str, list[tuple[_Table, int]]] = field(default_factory=dict)  # name -> where its columns are
+    below_step: int = NO_LIMIT  # what newer attempts have left of it
 
     def __post_init__(self) -> None:
         self.layouts = Layouts(self.names)
 
     def append(self, rows: Rows) -> None:
+        if (kept := rows_before(rows, self.below_step)) is not None:
+            self._append(kept)
+
+    def cut(self, below_step: int) -> None:
+        """Drop what is at or after `below_step`."""
+        for table in self.tables.values():
+            table.cut(below_step)
+
+    def _append(self, rows: Rows) -> None:
         if (table := self.tables.get(rows.names)) is not None:
             table.append(rows)
             return
@@ -111,7 +130,8 @@ class RunColumns:
     def names(self) -> list[str]:
         """Every series that has a point."""
         with self._lock:
-            return list(dict.fromkeys(name for stream in self._in_order() for name in stream.index))
+            found = [(name, where) for stream in self._in_order() for name, where in stream.index.items()]
+            return list(dict.fromkeys(name for name, where in found if any(table.count for table, _ in where)))
 
     def series(self, name: str) -> tuple[Steps, Columns]:
         """(steps [n] int64, strictly increasing; values [n] float64) of one series; empty when it has no point."""
@@ -132,7 +152,7 @@ class RunColumns:
         """The last step of any series, -1 when there is none."""
         with self._lock:
             tables = [table for stream in self._in_order() for table in stream.tables.values()]
-            return max((int(table.steps[: table.count].max()) for table in tables), default=-1)
+            return max((int(table.steps[: table.count].max()) for table in tables if table.count), default=-1)
 
     def _in_order(self) -> list[_Stream]:
         return [self._streams[number] for number in self._order if number in self._streams]
@@ -144,26 +164,27 @@ class RunColumns:
                 page = journal.read(session, head.id, stream.seq, PAGE_MESSAGES)
             if not page:
                 raise JournalDamaged(f"Message {stream.seq + 1} of stream {head.id} is missing.")
-            for rows in joined(decode_rows(page, stream.names, stream.layouts)):
-                stream.append(rows)
-            stream.seq = page[-1].seq
+            for part in _cut_at_rollbacks(page):
+                for rows in joined(decode_rows(part, stream.names, stream.layouts)):
+                    stream.append(rows)
+                stream.seq = part[-1].seq
+                if part[-1].kind == journal.ROLLBACK:
+                    self._go_back(head.id, part[-1])
+
+    def _go_back(self, stream_id: int, rollback: Entry) -> None:
+        """Drop what the rollback cut off, of this attempt and of the older ones, which may still bring more."""
+        assert rollback.first_step is not None
+        older = self._order[: self._order.index(stream_id)]
+        self._streams[stream_id].cut(rollback.first_step)
+        for stream in (self._streams.setdefault(number, _Stream()) for number in older):
+            stream.below_step = min(stream.below_step, rollback.first_step)
+            stream.cut(stream.below_step)
 
 
-def decode_rows(page: list[Entry], names: dict[int, str], layouts: Layouts) -> list[Rows]:
-    """The rows of a page of the journal; `names` learns from the schemas on it. Raises JournalDamaged."""
-    blocks = []
-    for entry in page:
-        if entry.kind not in (journal.FRAME, journal.SCHEMA):
-            continue
-        try:
-            message = decode_sequenced(entry.payload)
-            if isinstance(message, Schema):
-                names.update({series.id: series.name for series in message.series})
-            elif isinstance(message, Frame):
-                blocks.append(layouts.rows(message.series, *unpack_frame(message)))
-        except (BadMessage, BadFrame, KeyError) as error:
-            raise JournalDamaged(f"It is message {entry.seq}: {error}") from error
-    return blocks
+def _cut_at_rollbacks(page: list[Entry]) -> list[list[Entry]]:
+    """The page in order, in parts that end with a rollback."""
+    ends = [index + 1 for index, entry in enumerate(page) if entry.kind == journal.ROLLBACK]
+    return [page[start:end] for start, end in pairwise([0, *ends, len(page)]) if start < end]
 
 
 def newest_by_step(steps: Steps, values: Columns) -> tuple[Steps, Columns]:

@@ -9,7 +9,7 @@ Rules of this file:
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Table, insert, update
+from sqlalchemy import ColumnElement, Table, insert, update
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
@@ -17,6 +17,7 @@ from ..errors import OutOfOrder
 from .tables import JournalRow, StreamRow
 
 FRAME, DECLARATION, SCHEMA, EVENT = "frame", "declaration", "schema", "event"
+ROLLBACK = "rollback"  # an event whose row's step is the one that the run went back to
 PAGE_BYTES = 8 << 20
 _FETCH_ROWS = 256
 _journal: Table = JournalRow.__table__  # type: ignore[attr-defined]
@@ -53,6 +54,15 @@ class Entry:
     payload: bytes
     first_step: int | None = None
     last_step: int | None = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The messages (after_seq, up_to_seq] of a stream, of which the rows before `below_step` are asked for."""
+
+    after_seq: int
+    up_to_seq: int
+    below_step: int
 
 
 def open_stream(session: Session, key: StreamKey) -> StreamHead:
@@ -138,22 +148,42 @@ def read(session: Session, stream_id: int, after_seq: int, limit: int) -> list[E
     return found
 
 
-def read_tail(session: Session, stream_id: int, up_to_seq: int, frames: int, steps: int = 1 << 53) -> list[Entry]:
-    """The last frames at or before `up_to_seq`, in order: at most `frames`, within the last `steps` steps."""
-    is_before = (_c.stream_id == stream_id, _c.seq <= up_to_seq, _c.kind == FRAME)
-    newest = select_columns(_c.last_step).where(*is_before).order_by(_c.seq.desc()).limit(1)
-    last_step = session.connection().execute(newest).scalar()
-    if last_step is None:
-        return []
-    statement = _entries.where(*is_before, _c.last_step > last_step - steps).order_by(_c.seq.desc()).limit(frames)
+def read_tail(session: Session, stream_id: int, part: Segment, frames: int, from_step: int = 0) -> list[Entry]:
+    """The last frames of `part`, in order: at most `frames`, each with a row at `from_step` or later."""
+    statement = (
+        _entries.where(*_frames_in(stream_id, part), _c.last_step >= from_step).order_by(_c.seq.desc()).limit(frames)
+    )
     return [Entry(*row) for row in session.connection().execute(statement)][::-1]
+
+
+def newest_step(session: Session, stream_id: int, part: Segment) -> int | None:
+    """The last step of the last frame of `part`, as far as it is asked for; None when there is no frame."""
+    statement = select_columns(_c.last_step).where(*_frames_in(stream_id, part)).order_by(_c.seq.desc()).limit(1)
+    step = session.connection().execute(statement).scalar()
+    return None if step is None else min(step, part.below_step - 1)
+
+
+def rollbacks(session: Session, stream_id: int, up_to_seq: int) -> list[tuple[int, int]]:
+    """(seq, the step gone back to) of the stream's rollbacks, in order."""
+    statement = (
+        select_columns(_c.seq, _c.first_step)
+        .where(_c.stream_id == stream_id, _c.kind != FRAME, _c.kind == ROLLBACK, _c.seq <= up_to_seq)
+        .order_by(_c.seq)
+    )
+    return [(seq, step) for seq, step in session.connection().execute(statement)]
 
 
 def read_definitions(session: Session, stream_id: int) -> list[Entry]:
     """The stream's declarations and schemas, in order."""
     # `kind != frame` is the partial index's own condition, without which SQLite would walk every frame
-    statement = _entries.where(_c.stream_id == stream_id, _c.kind != FRAME, _c.kind != EVENT).order_by(_c.seq)
+    is_definition = (_c.stream_id == stream_id, _c.kind != FRAME, _c.kind.in_((DECLARATION, SCHEMA)))
+    statement = _entries.where(*is_definition).order_by(_c.seq)
     return [Entry(*row) for row in session.connection().execute(statement)]
+
+
+def _frames_in(stream_id: int, part: Segment) -> tuple[ColumnElement[bool], ...]:
+    is_between = (_c.seq > part.after_seq, _c.seq <= part.up_to_seq)
+    return (_c.stream_id == stream_id, *is_between, _c.kind == FRAME, _c.first_step < part.below_step)
 
 
 def _head(row: StreamRow) -> StreamHead:

@@ -66,6 +66,14 @@ def _layout(names: list[str]) -> _Layout:
     return _Layout((*names, *derived), loss_at, weight_at)
 
 
+def rows_before(rows: Rows, step: int) -> Rows | None:
+    """The rows of steps before `step`; None when there is none."""
+    if rows.steps[-1] < step:
+        return rows
+    count = int(rows.steps.searchsorted(step))
+    return Rows(rows.steps[:count], rows.names, rows.columns[:, :count]) if count else None
+
+
 def joined(blocks: Iterable[Rows]) -> list[Rows]:
     """The same rows in as few blocks as possible: neighbours with equal names and increasing steps become one."""
     groups: list[list[Rows]] = []

@@ -143,6 +143,32 @@ def revert(
 
 
 @app.command()
+def rollback(
+    run: RunName,
+    before: Annotated[
+        int | None, typer.Option(min=0, metavar="STEP", help="Not to the newest snapshot: to the newest before STEP.")
+    ] = None,
+    reason: Why = "",
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """Put a run back into its newest healthy snapshot; training goes on from there with new data."""
+    _command(run, "rollback", {} if before is None else {"before_step": before}, reason, as_json, data)
+
+
+@app.command()
+def instrument(
+    run: RunName,
+    steps: Annotated[int, typer.Option(min=1, help="For how many steps; then back by itself.")],
+    reason: Why = "",
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """Record a run in full detail for some steps."""
+    _command(run, "instrument", {"steps": steps}, reason, as_json, data)
+
+
+@app.command()
 def sync(
     folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="The spool folder.")] = None, data: Data = None
 ) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from lossguard.protocol.messages import ControlsSpec, Declaration
+from lossguard.protocol.frames import MAX_STEP
+from lossguard.protocol.messages import DETAIL_STEPS_MAX, ControlsSpec, Declaration, Heartbeat
 from lossguard_server import errors
 from lossguard_server.services.command_checks import checked_args
 from lossguard_server.services.live import LiveRun
@@ -77,6 +78,64 @@ def test_only_what_changed_a_weight_is_reverted(kind: str, state: str, is_revert
     else:
         with pytest.raises(errors.NotRevertible):
             checked_args(a_run(), "revert", {"command": "c1"}, target)
+
+
+ALL_KINDS = ("instrument", "rollback")
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "refusal", "says"),
+    [
+        ("instrument", {}, errors.BadArguments, "Needed: steps"),
+        ("instrument", {"steps": 5, "more": 1}, errors.BadArguments, "more"),
+        ("instrument", {"steps": "5"}, errors.BadArguments, "whole number"),
+        ("instrument", {"steps": 5.0}, errors.BadArguments, "whole number"),
+        ("instrument", {"steps": True}, errors.BadArguments, "whole number"),
+        ("instrument", {"steps": None}, errors.BadArguments, "whole number"),
+        ("instrument", {"steps": 0}, errors.StepsOutOfBounds, "1 to 100000"),
+        ("instrument", {"steps": -1}, errors.StepsOutOfBounds, "asked for -1"),
+        ("instrument", {"steps": DETAIL_STEPS_MAX + 1}, errors.StepsOutOfBounds, "100001"),
+        ("instrument", {"steps": 10**5_000}, errors.StepsOutOfBounds, "more than can be counted"),
+        ("rollback", {"step": 5}, errors.BadArguments, "Needed: before_step"),
+        ("rollback", {"before_step": 5, "more": 1}, errors.BadArguments, "more"),
+        ("rollback", {"before_step": -1}, errors.BadArguments, "not a step"),
+        ("rollback", {"before_step": "5"}, errors.BadArguments, "not a step"),
+        ("rollback", {"before_step": 5.0}, errors.BadArguments, "not a step"),
+        ("rollback", {"before_step": False}, errors.BadArguments, "not a step"),
+        ("rollback", {"before_step": None}, errors.BadArguments, "not a step"),
+        ("rollback", {"before_step": 1 << 60}, errors.BadArguments, "not a step"),
+    ],
+)
+def test_steps_are_whole_numbers_within_bounds(kind: str, args: dict[str, Any], refusal: type, says: str) -> None:
+    with pytest.raises(refusal) as refused:
+        checked_args(a_run(ALL_KINDS), kind, args, None)
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [("instrument", {"steps": 1}), ("instrument", {"steps": DETAIL_STEPS_MAX}), ("rollback", {}),
+     ("rollback", {"before_step": 0}), ("rollback", {"before_step": MAX_STEP})],
+)  # fmt: skip
+def test_detail_and_rollback_are_taken_as_they_are(kind: str, args: dict[str, Any]) -> None:
+    assert checked_args(a_run(ALL_KINDS), kind, args, None) == args
+    with pytest.raises(errors.NotAllowed):
+        checked_args(a_run(), kind, args, None)
+
+
+@pytest.mark.parametrize("args", [{}, {"before_step": 5}])
+def test_without_a_snapshot_there_is_nothing_to_go_back_to(args: dict[str, Any]) -> None:
+    run = a_run(ALL_KINDS)
+    run.beat(Heartbeat(state="running", step=9, snapshot_step=-1), 1.0)
+    with pytest.raises(errors.NoSnapshot) as refused:
+        checked_args(run, "rollback", args, None)
+    assert (refused.value.code, refused.value.status, "snapshot_step" in refused.value.hint) == (
+        "no_snapshot",
+        409,
+        True,
+    )
+    run.beat(Heartbeat(state="running", step=9, snapshot_step=0), 1.0)
+    assert checked_args(run, "rollback", args, None) == args
 
 
 def test_a_run_that_is_over_or_away_takes_none() -> None:

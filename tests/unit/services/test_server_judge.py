@@ -14,7 +14,7 @@ from lossguard_server.errors import AlertOver, UnknownAlert
 from lossguard_server.rules.alert import Alert, AlertChange
 from lossguard_server.services.judge import Judge
 from lossguard_server.store import alerts, journal
-from store_world import Store, frame, opened_store, schema
+from store_world import Store, frame, opened_store, rollback, schema
 
 
 def an_alert(alert_id: str, state: str = "firing", step: int = 0) -> Alert:
@@ -51,6 +51,17 @@ class Recorder:
 
     def restore(self, run_id: str, open_alerts: Sequence[Alert]) -> None:
         self.calls.append(("restore", [alert.id for alert in open_alerts]))
+
+    def rewind(self, run_id: str, from_step: int, to_step: int) -> list[AlertChange]:
+        self.calls.append(("rewind", (from_step, to_step)))
+        gone = [self.open.pop(alert.id) for alert in list(self.open.values()) if alert.step >= to_step]
+        return [AlertChange(an_alert(alert.id, "resolved", alert.step), "resolved") for alert in gone]
+
+    def recent_alerts(self, run_id: str, rule: str) -> list[Alert]:
+        return []
+
+    def amend(self, run_id: str, alert: Alert) -> AlertChange:
+        return AlertChange(alert, "explained")
 
 
 @contextmanager
@@ -114,6 +125,66 @@ def test_after_a_restart_what_is_left_is_judged_and_nothing_twice(store: Store) 
     with judging(store, third) as (judge, _):
         judge.catch_up()
     assert third.calls == []
+
+
+def test_at_a_rollback_the_rules_go_back_and_learn_what_is_still_shown(store: Store) -> None:
+    rules, stream = Recorder(), store.stream()
+    store.append(stream, schema(1, "a"), frame(2, [0, 1, 2, 3], [1.0, 200.0, 1.0, 300.0]), rollback(3, 4, 2))
+    store.append(stream, frame(4, [2, 3], [1.0, 1.0]))
+    with judging(store, rules) as (judge, told):
+        judge.wake("r1")
+    assert rules.calls == [
+        ("restore", []),
+        *[("observe", step) for step in range(4)],
+        ("rewind", (4, 2)),
+        *[("warm", step) for step in range(2)],
+        *[("observe", step) for step in (2, 3)],
+    ]
+    assert {alert["id"]: alert["state"] for alert in told} == {"a1": "firing", "a3": "resolved"}
+
+
+@pytest.mark.parametrize("judged", [2, 3, 4])
+def test_a_restart_before_or_after_a_rollback_shows_the_rules_the_same(store: Store, judged: int) -> None:
+    stream = store.stream()
+    messages = [schema(1, "a"), frame(2, [0, 1, 2, 3], [1.0] * 4), rollback(3, 4, 2), frame(4, [2], [1.0])]
+    store.append(stream, *messages[:judged])
+    with judging(store, Recorder()) as (judge, _):
+        judge.wake("r1")
+    store.append(stream, *messages[judged:], frame(5, [3], [1.0]))
+    later = Recorder()
+    with judging(store, later) as (judge, _):
+        judge.catch_up()
+    branch = [step for kind, step in later.calls if kind in ("warm", "observe")]
+    known = branch[branch.index(3) + 1 :] if judged == 2 else branch  # the rollback came after the restart
+    assert known == [0, 1, 2, 3]
+    assert (("rewind", (4, 2)) in later.calls) == (judged == 2)
+
+
+def test_an_older_attempt_that_goes_back_late_moves_nothing_of_the_newer_one(store: Store) -> None:
+    older, newer, rules = store.stream(attempt=0), store.stream(attempt=1), Recorder()
+    store.append(older, schema(1, "a"), frame(2, [0, 1], [1.0] * 2))
+    with judging(store, rules) as (judge, _):
+        judge.wake("r1")
+        store.append(newer, schema(1, "a"), frame(2, [5, 6], [200.0, 1.0]))
+        judge.wake("r1")
+        done(judge)
+        store.append(older, rollback(3, 2, 1))
+        judge.wake("r1")
+        done(judge)
+        assert [call for call in rules.calls if call[0] == "rewind"] == []
+        store.append(newer, rollback(3, 7, 1))
+        judge.wake("r1")
+        done(judge)
+    assert rules.calls[-2:] == [("rewind", (7, 1)), ("warm", 0)], "of both attempts, what is before step 1"
+
+
+def test_a_rollback_that_names_no_step_moves_nothing(store: Store) -> None:
+    rules = Recorder()
+    nonsense = Event(seq=3, kind="rollback", step=4, data={"to": "2", "from": 1 << 60})
+    store.append(store.stream(), schema(1, "a"), frame(2, [0], [1.0]), nonsense)
+    with judging(store, rules) as (judge, _):
+        judge.wake("r1")
+    assert rules.calls == [("restore", []), ("observe", 0)]
 
 
 def test_a_long_backlog_lets_other_runs_through(store: Store) -> None:

@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from lossguard.protocol.messages import Declaration, Heartbeat, StageSpec
+from lossguard.protocol.messages import Declaration, GuardSpec, Heartbeat, StageSpec
 from lossguard_server.services.live import LiveRun, Rate
 from lossguard_server.services.views import run_view, state_of
 from lossguard_server.store.rows import Rows
@@ -92,6 +93,55 @@ def test_health_is_the_worst_open_alert() -> None:
     run.alert({"id": "b", "severity": "critical", "state": "resolved"})
     run.alert({**alert, "state": "resolved"})
     assert run_view(run, 51.0, 151.0)["health"] == "ok"
+
+
+def test_a_run_says_how_it_is_guarded_and_what_has_tripped() -> None:
+    run = observed([1.0, 1.0])
+    view = run_view(run, 51.0, 151.0)
+    assert view["guard"] == {"modes": [], "on_trip": "skip", "notes": []}, "a trainer that declares none"
+    assert (view["trips"], view["snapshot_step"], view["detail_until"]) == (0, None, None)
+    guard = GuardSpec(["device", "trip"], "pause", ["LBFGS steps by itself."])
+    run.declaration, run.trips = Declaration(seq=1, guard=guard), 3
+    view = run_view(run, 51.0, 151.0)
+    assert view["guard"] == {"modes": ["device", "trip"], "on_trip": "pause", "notes": ["LBFGS steps by itself."]}
+    assert view["trips"] == 3
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "until", "shown"),
+    [(-1, -1, (None, None)), (0, 7, (0, 7)), (5, 6, (5, None)), (7, 1 << 60, (7, None)), (1 << 60, 8, (None, 8))],
+)
+def test_what_the_trainer_beats_of_snapshot_and_detail(snapshot: int, until: int, shown: tuple[Any, Any]) -> None:
+    run = observed([1.0, 1.0], step=7)
+    run.beat(Heartbeat(state="running", step=7, snapshot_step=snapshot, detail_until=until), 51.0)
+    view = run_view(run, 51.0, 151.0)
+    assert (view["snapshot_step"], view["detail_until"]) == shown
+
+
+def test_detail_is_over_when_the_step_is_past_it_and_with_the_attempt() -> None:
+    run = observed([1.0, 1.0], step=7)
+    run.beat(Heartbeat(state="running", step=7, detail_until=8), 51.0)
+    found = {}
+    for step in (7, 8, 9):
+        commit(run, 51.0, step)
+        found[step] = run.detail_until
+    assert found == {7: 8, 8: 8, 9: None}
+    run.beat(Heartbeat(state="running", step=9, detail_until=50), 51.0)
+    assert run.detail_until == 50
+    run.opened(replace(STORED, attempt=1), 0)
+    assert run.detail_until is None
+
+
+def test_late_values_do_not_set_the_step_back_and_a_new_attempt_does() -> None:
+    run = observed([1.0, 1.0], step=300)
+    late = Rows(np.arange(40, 296), ("param_grad_norm/w",), np.zeros((1, 256)))
+    run.observe(late, 51.0)
+    assert run.step == 300
+    run.opened(replace(STORED, attempt=1), 0)
+    run.observe(late, 52.0)
+    assert run.step == 295, "the first of a new attempt, whatever it carries"
+    run.rewound([])
+    assert (run.step, run.values, run_view(run, 53.0, 153.0)["health"]) == (None, {}, "unknown")
 
 
 def commit(run: LiveRun, now_s: float, step: int) -> None:

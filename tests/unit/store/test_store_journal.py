@@ -8,6 +8,7 @@ import pytest
 from lossguard.protocol.messages import Declaration, Event
 from lossguard_server.errors import OutOfOrder
 from lossguard_server.store import journal
+from lossguard_server.store.journal import Segment
 from store_world import Store, entry, frame, opened_store, schema
 
 
@@ -91,14 +92,18 @@ def test_the_tail_is_the_last_frames_within_steps(store: Store) -> None:
     stream = store.stream()
     store.append(stream, schema(1, "a"), *(frame(seq, [seq * 10], [1.0]) for seq in range(2, 12)))
 
-    def tail(up_to: int, frames: int, steps: int = 1 << 53) -> list[int]:
-        found = store.read(lambda session: journal.read_tail(session, stream.id, up_to, frames, steps))
+    def tail(part: Segment, frames: int, from_step: int = 0) -> list[int]:
+        found = store.read(lambda session: journal.read_tail(session, stream.id, part, frames, from_step))
         return [each.seq for each in found]
 
-    assert tail(11, 3) == [9, 10, 11]
-    assert tail(8, 2) == [7, 8]
-    assert tail(11, 100, steps=21) == [9, 10, 11]
-    assert tail(1, 5) == []
+    whole, beginning, middle = Segment(0, 11, 1_000), Segment(0, 1, 1_000), Segment(5, 9, 81)
+    assert tail(whole, 3) == [9, 10, 11]
+    assert tail(Segment(0, 8, 1_000), 2) == [7, 8]
+    assert tail(whole, 100, from_step=90) == [9, 10, 11]
+    assert tail(beginning, 5) == []
+    assert tail(middle, 100) == [6, 7, 8]
+    newest = [store.read(lambda s, p=p: journal.newest_step(s, stream.id, p)) for p in (whole, beginning, middle)]
+    assert newest == [110, None, 80]
 
 
 def test_the_watermark_never_goes_back(store: Store) -> None:
