@@ -3,15 +3,17 @@
  */
 import { computed, effect, signal } from "@preact/signals";
 import { render } from "preact";
+import { chartsOf } from "./charts/catalogue";
+import { bandsOf, marksOf } from "./charts/overlay";
 import { RedrawLoop } from "./charts/scheduler";
-import { bandsOf, chartsOf, marksOf } from "./charts/spec";
 import { readTheme } from "./charts/theme";
 import { Api, Refused } from "./io/api";
 import { Herald, applyTheme, rememberedTheme, showInTab, titleOf } from "./io/browser";
 import { Session } from "./io/session";
 import { TokenBox } from "./io/token";
+import type { Chosen } from "./lib/crowd";
 import { type Range, windowOf } from "./lib/fold";
-import { PointStore } from "./lib/series";
+import { PointStore } from "./lib/store";
 import {
   type Action,
   INITIAL,
@@ -48,6 +50,7 @@ const pointsSeen = signal(0);
 const pointsAtMs = signal<number | null>(null);
 const clock = signal(nowMs());
 const names = signal<readonly string[]>([]);
+const crowds = signal<readonly Chosen[]>([]);
 const shownCard = signal<string | null>(null);
 const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
 const themeChoice = signal<ThemeChoice>(rememberedTheme(localStorage));
@@ -66,18 +69,25 @@ const componentNames = computed(() =>
 const series = computed(() => state.value.detail.series);
 const charts = computed(() => {
   const known = new Set([...series.value.map((info) => info.name), ...names.value]);
-  return chartsOf([...known], componentNames.value === "" ? [] : componentNames.value.split("\n"), series.value);
+  const components = componentNames.value === "" ? [] : componentNames.value.split("\n");
+  return chartsOf([...known], components, series.value, crowds.value);
 });
 const detail = computed(() => state.value.detail);
 const overlay = computed(() => ({
   bands: bandsOf(detail.value.stages),
-  marks: marksOf(alertsOf(detail.value), commandsOf(detail.value)),
+  marks: marksOf(alertsOf(detail.value), commandsOf(detail.value), detail.value.events),
 }));
 
 function dispatch(action: Action): void {
   const before = state.value;
   state.value = reduce(before, action);
   for (const notice of noticesBetween(before, state.value)) herald.tell(notice);
+}
+
+/** Which series there are to draw has changed. */
+function tellNames(): void {
+  names.value = [...store.buffers].filter(([, buffer]) => buffer.length > 0).map(([name]) => name);
+  crowds.value = store.crowds.map((crowd) => crowd.chosen);
 }
 
 let isTextAsked = false;
@@ -113,17 +123,24 @@ const session = new Session({
   nowMs,
   onPoints: (isNew) => {
     pointsAtMs.value = nowMs();
-    if (isNew) names.value = [...store.buffers.keys()];
+    if (isNew) tellNames();
     tellPoints();
     if (isLiveShown()) loop.invalidate(isCrowded() ? "idly" : "soon");
   },
   onHistory: () => {
-    names.value = [...store.buffers.keys()];
+    tellNames();
     tellPoints();
+    loop.invalidate("now");
+  },
+  onRollback: (to) => {
+    // A window of steps that are taken back has nothing to show.
+    if (range.value.kind === "fixed" && range.value.from >= to) actions.setRange({ kind: "all" });
+    tellNames();
     loop.invalidate("now");
   },
   onSelected: (run) => {
     names.value = [];
+    crowds.value = [];
     range.value = { kind: "all" };
     pointsAtMs.value = null;
     cursor.value = null;

@@ -5,7 +5,8 @@
  * canvas pixels; `ratio` of them make one CSS pixel.
  */
 import type { NonFinite } from "../lib/fold";
-import type { Band, Contract, Mark } from "./spec";
+import { type Band, type Mark, markColour } from "./overlay";
+import type { Contract } from "./spec";
 import type { Theme } from "./theme";
 
 export interface Pane {
@@ -94,16 +95,22 @@ export function paintContracts(pane: Pane, contracts: readonly Contract[], theme
   });
 }
 
+/** Nearer lines of one colour than this would become a wall that hides the curves: a run may trip for hours. */
+const MARK_SPACING_PX = 4;
+
 export function paintMarks(pane: Pane, marks: readonly Mark[], theme: Theme): void {
   const { ctx, ratio } = pane;
+  const last = new Map<string, number>();
   clipped(pane, () => {
     for (const mark of marks) {
       const x = Math.round(pane.x(mark.step)) + ratio / 2;
+      const colour = markColour(mark, theme);
+      if (x - (last.get(colour) ?? -Infinity) < MARK_SPACING_PX * ratio) continue;
+      last.set(colour, x);
       ctx.beginPath();
-      ctx.strokeStyle =
-        mark.kind === "command" ? theme.command : mark.severity === "critical" ? theme.critical : theme.warning;
+      ctx.strokeStyle = colour;
       ctx.lineWidth = ratio;
-      ctx.setLineDash(mark.kind === "command" ? [] : [3 * ratio, 3 * ratio]);
+      ctx.setLineDash(mark.severity === "none" ? [] : [3 * ratio, 3 * ratio]);
       ctx.moveTo(x, pane.top);
       ctx.lineTo(x, pane.top + pane.height);
       ctx.stroke();

@@ -5,8 +5,9 @@
  * window and nothing else.
  */
 import { type Frame, type Range, type Window, fold, lines as linesOf, stack, windowOf } from "../lib/fold";
-import type { PointStore } from "../lib/series";
-import type { ChartSpec, Line, Overlay } from "./spec";
+import type { PointStore } from "../lib/store";
+import type { Overlay } from "./overlay";
+import type { ChartSpec, Line } from "./spec";
 import type { Theme } from "./theme";
 
 export interface Picture {
@@ -58,7 +59,7 @@ export function pictureOf(spec: ChartSpec, choices: Choices, ground: Ground, wid
   if (window === null) return null;
   const lines = spec.lines.filter((line) => !choices.hidden.has(line.name));
   const buffers = lines.map((line) => ground.store.view(line.name, window.from, window.to));
-  const folded = fold(buffers, window, width);
+  const folded = fold(buffers, window, width, spec.gapSteps);
   // Areas are heaped under the total; without it, on a log axis or with a negative part heaps would mislead.
   const hasNegative = folded.series.some((column) => column.low.some((low) => low < 0));
   const isStacked =

@@ -9,6 +9,7 @@
  */
 import { step as stepText } from "../lib/format";
 import sheetAddress from "./plotly.css?url";
+import { markColour } from "./overlay";
 import type { Picture } from "./picture";
 import { colourOf } from "./theme";
 
@@ -147,13 +148,7 @@ function layoutOf({ spec, overlay, window, isLog, theme, frame }: Picture): Json
       : {}),
     shapes: [
       ...bands.map((band) => lineAt(band.from, theme.bandLine, "solid")),
-      ...overlay.marks.map((mark) =>
-        lineAt(
-          mark.step,
-          mark.kind === "command" ? theme.command : mark.severity === "critical" ? theme.critical : theme.warning,
-          "dot",
-        ),
-      ),
+      ...overlay.marks.map((mark) => lineAt(mark.step, markColour(mark, theme), "dot")),
     ],
     annotations: bands.map((band) => ({
       text: plain(band.name),

@@ -8,9 +8,10 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { step as stepText, tick } from "../lib/format";
 import { logTicks } from "../lib/ticks";
+import { GLYPHS, type Mark, chiefOf, labelOf } from "./overlay";
 import { type Pane, paintBandNames, paintBands, paintContracts, paintMarks, paintNonFinite } from "./paint";
 import type { Picture } from "./picture";
-import type { Line, Mark } from "./spec";
+import type { Line } from "./spec";
 import { type Theme, colourOf } from "./theme";
 
 /** The same for all charts, so that one step stands at one place on all of them. */
@@ -179,9 +180,7 @@ export class LiveChart {
     const inView = picture.overlay.marks.filter((mark) => mark.step >= from && mark.step <= to);
     const placed = clustered(inView.map((mark) => ({ mark, x: u.valToPos(mark.step, "x") })));
     const key = placed
-      .map(
-        ({ x, marks }) => `${Math.round(x)} ${marks.map((mark) => `${mark.id}${mark.severity}${mark.text}`).join(" ")}`,
-      )
+      .map(({ x, marks }) => `${Math.round(x)} ${chiefOf(marks)?.id ?? ""} ${labelOf(marks)}`)
       .join("|");
     if (key === this.shownGlyphs) return;
     this.shownGlyphs = key;
@@ -190,12 +189,11 @@ export class LiveChart {
 
   private glyph(x: number, marks: readonly Mark[]): HTMLButtonElement {
     const button = document.createElement("button");
-    const chief =
-      marks.find((mark) => mark.severity === "critical") ?? marks.find((mark) => mark.kind === "alert") ?? marks[0];
-    const label = marks.map((mark) => mark.text).join("\n");
+    const chief = chiefOf(marks);
+    const label = labelOf(marks);
     button.type = "button";
     button.className = `glyph glyph-${chief?.kind ?? "command"} glyph-${chief?.severity ?? "none"}`;
-    button.textContent = chief?.kind === "command" ? "◆" : "▲";
+    button.textContent = GLYPHS[chief?.kind ?? "command"];
     button.title = label;
     button.ariaLabel = label;
     // The cards hold the same, in order; five charts of marks would be a long way by keyboard.
@@ -293,11 +291,23 @@ function stackedSeries({ lines, theme }: Picture): Pick<uPlot.Options, "series" 
   return { series, bands };
 }
 
-function yScale({ isLog, isStacked }: Picture): uPlot.Scale {
+function yScale({ isLog, isStacked, spec }: Picture): uPlot.Scale {
   // 3 is Logarithmic: an ambient const enum cannot be named under isolatedModules.
   // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment
   if (isLog) return { distr: 3, range: (_, low, high) => logRange(low, high) };
+  const { bounds } = spec;
+  if (bounds !== null) return { range: (_, low, high) => boundedRange(low, high, bounds) };
   return { range: (_, low, high) => linearRange(low, high, isStacked) };
+}
+
+/** A little more than the quantity's own ends, so that a line upon one of them is seen whole. */
+function boundedRange(
+  low: number | null,
+  high: number | null,
+  [least, most]: readonly [number, number],
+): uPlot.Range.MinMax {
+  const pad = (most - least) * 0.03;
+  return [Math.min(least, low ?? least) - pad, Math.max(most, high ?? most) + pad];
 }
 
 /** uPlot asks with null when there is nothing to draw, whatever its types say. */

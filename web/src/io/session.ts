@@ -4,18 +4,28 @@
  * Rules of this file: subscribe first, then load, then merge by step and id, so that nothing is missed; an answer about
  * a run that is no longer on the screen is thrown away; every failure becomes a state or a sentence.
  */
-import { type Fields, columnsOf, fields, integerOrNull, items, text, texts } from "../lib/decode";
-import { type Command, alertOf, bucketsOf, commandOf, eventOf, runOf, seriesInfoOf, stageOf } from "../lib/models";
-import { type PointStore, type SeriesBuffer, bufferOf } from "../lib/series";
+import { type Fields, columnsOf, fields, items, text, texts } from "../lib/decode";
+import { rollbackOf } from "../lib/guard";
+import {
+  type Command,
+  type RunEvent,
+  type SeriesInfo,
+  alertOf,
+  commandOf,
+  eventOf,
+  runOf,
+  seriesInfoOf,
+  stageOf,
+} from "../lib/models";
 import type { Action, State } from "../lib/state";
+import type { PointStore } from "../lib/store";
 import { type Api, Refused, Unreachable } from "./api";
+import { History, pathOf } from "./history";
 import { LiveSocket } from "./socket";
 
-/** More than the pixels of a wide chart, so that a resized window need not ask again. */
-const HISTORY_WIDTH = 1500;
-/** Keeps the address of a request far below what servers accept. */
-const NAMES_PER_REQUEST = 30;
 const SILENCE_MS = 15_000;
+/** A rollback comes as an event, a resync and often a declaration, one behind the other: the points are loaded once. */
+const RELOAD_MS = 60;
 
 export interface SessionParts {
   readonly api: Api;
@@ -28,14 +38,16 @@ export interface SessionParts {
   /** history was put in place */
   readonly onHistory: () => void;
   readonly onSelected: (run: string | null) => void;
+  /** the run went back to step `to`, which comes next */
+  readonly onRollback: (to: number) => void;
   readonly nowMs: () => number;
 }
 
 export class Session {
   private readonly socket: LiveSocket;
+  private readonly history: History;
   private wanted: string | null = null;
-  /** which zoomed window was asked for last */
-  private zoomed: AbortController | null = null;
+  private reloading: number | null = null;
 
   constructor(private readonly parts: SessionParts) {
     this.socket = new LiveSocket(parts.socketAddress, () => this.ticket(), {
@@ -43,6 +55,16 @@ export class Session {
       onDown: () => parts.dispatch({ type: "link", link: "down" }),
       onMessage: (type, message) => this.received(type, message),
       onTokenRefused: () => parts.dispatch({ type: "token-needed" }),
+    });
+    this.history = new History({
+      api: parts.api,
+      store: parts.store,
+      isShown: (run) => run === parts.state().selected,
+      nowMs: parts.nowMs,
+      onHistory: (run) => {
+        parts.dispatch({ type: "history", run });
+        parts.onHistory();
+      },
     });
   }
 
@@ -66,8 +88,8 @@ export class Session {
 
   select(run: string | null): void {
     if (run === this.parts.state().selected) return;
+    this.history.unzoom();
     this.parts.store.clear();
-    this.zoomed?.abort();
     this.parts.dispatch({ type: "select", run });
     this.parts.onSelected(run);
     this.socket.subscribe(run);
@@ -76,17 +98,12 @@ export class Session {
 
   /** Loads the steps [from, to] in detail. */
   zoom(from: number, to: number): void {
-    this.zoomed?.abort();
     const run = this.parts.state().selected;
-    if (run === null) return;
-    const controller = new AbortController();
-    this.zoomed = controller;
-    this.attend(this.loadZoomed(run, Math.floor(from) - 1, Math.ceil(to) + 1, controller.signal));
+    if (run !== null) this.attend(this.history.zoom(run, Math.floor(from) - 1, Math.ceil(to) + 1));
   }
 
   unzoom(): void {
-    this.zoomed?.abort();
-    this.parts.store.setDetail(null);
+    this.history.unzoom();
   }
 
   async command(kind: string, args: Fields, alert: string | null): Promise<Command | null> {
@@ -147,56 +164,21 @@ export class Session {
     await Promise.all([told, points]);
   }
 
-  /** Stages, series, and the points of all series. */
+  /** Stages, series, and their points. */
   private async loadDeclared(run: string): Promise<void> {
+    await this.history.load(run, () => this.declared(run));
+    // Older rows were under way for as long as a frame takes; the answers were not faster than that.
+    if (run === this.parts.state().selected) this.parts.store.forgetOlder();
+  }
+
+  private async declared(run: string): Promise<readonly SeriesInfo[]> {
     const path = pathOf(run);
     const [stages, series] = await Promise.all([
       this.list(`${path}/stages`, stageOf),
       this.list(`${path}/series`, seriesInfoOf),
     ]);
     this.parts.dispatch({ type: "detail", run, detail: { stages: stages.filter((stage) => stage !== null), series } });
-    await this.loadPoints(
-      run,
-      series.map((info) => info.name),
-    );
-  }
-
-  private async loadPoints(run: string, names: readonly string[]): Promise<void> {
-    const answers = await Promise.all(chunks(names).map((some) => this.points(run, some, { width: HISTORY_WIDTH })));
-    if (run !== this.parts.state().selected) return;
-    for (const { series, lastStep } of answers) {
-      for (const [name, buckets] of Object.entries(series)) this.parts.store.load(name, bucketsOf(buckets), lastStep);
-    }
-    this.parts.dispatch({ type: "history", run });
-    this.parts.onHistory();
-  }
-
-  private async loadZoomed(run: string, from: number, to: number, signal: AbortSignal): Promise<void> {
-    const names = [...this.parts.store.buffers.keys()];
-    const answers = await Promise.all(
-      chunks(names).map((some) =>
-        this.points(run, some, { from: Math.max(0, from), to, width: HISTORY_WIDTH }, signal),
-      ),
-    );
-    if (signal.aborted || run !== this.parts.state().selected) return;
-    const buffers = new Map<string, SeriesBuffer>();
-    for (const { series } of answers) {
-      for (const [name, buckets] of Object.entries(series)) buffers.set(name, bufferOf(bucketsOf(buckets)));
-    }
-    this.parts.store.setDetail({ from, to, buffers });
-    this.parts.onHistory();
-  }
-
-  private async points(
-    run: string,
-    names: readonly string[],
-    limits: Readonly<Record<string, number>>,
-    signal?: AbortSignal,
-  ): Promise<{ series: Fields; lastStep: number }> {
-    const query = new URLSearchParams(names.map((name) => ["series", name]));
-    for (const [name, value] of Object.entries(limits)) query.set(name, String(value));
-    const answer = fields(await this.parts.api.get(`${pathOf(run)}/points?${query.toString()}`, signal));
-    return { series: fields(answer["series"]), lastStep: integerOrNull(answer["last_step"]) ?? -1 };
+    return series;
   }
 
   private async list<T>(path: string, read: (item: unknown) => T): Promise<T[]> {
@@ -208,11 +190,36 @@ export class Session {
     const run = text(message["run"]);
     const isShown = run === state().selected;
     if (type === "run") this.receivedRun(message["run"]);
-    else if (type === "points" && isShown) this.parts.onPoints(this.parts.store.append(columnsOf(message)));
+    else if (type === "points" && isShown) this.receivedPoints(run, message);
     else if (type === "alert") dispatch({ type: "alert", alert: alertOf(message["alert"]) });
     else if (type === "command") dispatch({ type: "command", command: commandOf(message["command"]) });
-    else if (type === "event") dispatch({ type: "event", run, event: eventOf(message["event"]) });
-    else if ((type === "declaration" || type === "resync") && isShown) this.attend(this.loadDeclared(run));
+    else if (type === "event") this.receivedEvent(run, eventOf(message["event"]));
+    else if ((type === "declaration" || type === "resync") && isShown) this.reload(run);
+  }
+
+  private receivedPoints(run: string, message: Fields): void {
+    this.parts.onPoints(this.parts.store.append(columnsOf(message)));
+    this.attend(this.history.follow(run));
+  }
+
+  /** After a rollback the older branch leaves the screen at once; buckets that reach into it are loaded again. */
+  private receivedEvent(run: string, event: RunEvent): void {
+    const { dispatch, state, store, onRollback } = this.parts;
+    dispatch({ type: "event", run, event });
+    if (event.kind !== "rollback" || run !== state().selected) return;
+    const { to } = rollbackOf(event.data);
+    if (to !== null) {
+      store.rollBack(to);
+      onRollback(to);
+    }
+    this.reload(run);
+  }
+
+  private reload(run: string): void {
+    this.reloading ??= window.setTimeout(() => {
+      this.reloading = null;
+      if (run === this.parts.state().selected) this.attend(this.loadDeclared(run));
+    }, RELOAD_MS);
   }
 
   private receivedRun(value: unknown): void {
@@ -251,15 +258,6 @@ export class Session {
 
 function isAbort(reason: unknown): boolean {
   return reason instanceof DOMException && reason.name === "AbortError";
-}
-
-function pathOf(run: string): string {
-  return `api/runs/${encodeURIComponent(run)}`;
-}
-
-function chunks(names: readonly string[]): string[][] {
-  const count = Math.ceil(names.length / NAMES_PER_REQUEST);
-  return Array.from({ length: count }, (_, i) => names.slice(i * NAMES_PER_REQUEST, (i + 1) * NAMES_PER_REQUEST));
 }
 
 /** Not randomUUID: that exists on secure origins only, and a page on a LAN address is none. */

@@ -100,3 +100,27 @@ it("a drag asks for whole steps, and for some of them even when it is short", ()
   expect(zoomedTo(100.4, 100.6)).toEqual({ kind: "fixed", from: 99, to: 103 });
   expect(zoomedTo(0.2, 0.1)).toEqual({ kind: "fixed", from: 0, to: 4 });
 });
+
+describe("a line of what is recorded for a while only", () => {
+  const islands = new SeriesBuffer();
+  for (const step of [10, 11, 12, 900, 901, 902]) islands.append(step, 1);
+
+  it("breaks where nothing is known, and not within a while", () => {
+    const frame = lines(fold([islands], { from: 0, to: 1000 }, 500, 100), false);
+    const broken = frame.ys[0]?.filter((value) => value === null);
+    expect(broken).toHaveLength(1);
+    expect([...frame.x].sort((a, b) => a - b)).toEqual(frame.x);
+    expect(drawn(frame, 0).every((value) => value === 1)).toBe(true);
+  });
+
+  it("goes on where the chart does not ask for it, and where points stand for many steps", () => {
+    expect(lines(fold([islands], { from: 0, to: 1000 }, 500), false).ys[0]).not.toContain(null);
+    const long = series(1_000_000, () => 1, 700);
+    for (const to of [999_999, 20_000])
+      expect(lines(fold([long], { from: 0, to }, 500, 100), false).ys[0]).not.toContain(null);
+  });
+
+  it("is broken too where the while begins before the window", () => {
+    expect(lines(fold([islands], { from: 100, to: 950 }, 300, 100), false).ys[0]?.slice(0, 2)).toEqual([1, null]);
+  });
+});

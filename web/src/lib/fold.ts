@@ -5,6 +5,7 @@
  * - Series of one chart share one grid of pixel columns, because the renderer wants one x for all.
  * - A column keeps each series' lowest and highest value; a column with a non-finite value gives a mark, at every zoom.
  * - `null` is a value that cannot be drawn (the line breaks), `undefined` means no value at this step (it goes on).
+ * - Where a series paused for long, as what is recorded in full detail only, its line breaks too: nothing is known there.
  */
 import { type SeriesBuffer, higher, lower } from "./series";
 
@@ -45,8 +46,16 @@ interface Column {
   readonly sum: Float64Array;
   readonly count: Float64Array;
   readonly flags: Uint8Array;
+  /** ABSENT, PRESENT or BROKEN */
   readonly has: Uint8Array;
 }
+
+const ABSENT = 0;
+const PRESENT = 1;
+const BROKEN = 2;
+
+/** A gap narrower than a part of this of the series is no gap: it may be the spacing of buckets or of a sampling. */
+const GAP_PART = 500;
 
 export interface Folded {
   /** the first step of each column that holds anything */
@@ -90,11 +99,13 @@ function emptyColumn(size: number): Column {
 /**
  * Folds `buffers` within `window` to at most `width` columns, and one more on either side for the neighbours just
  * outside, so that lines run to the edge. Steps are integers: a window of fewer steps than pixels has a column a step.
+ * A line breaks where more than `gapSteps` lie between two points (null: never).
  */
 export function fold(
   buffers: readonly (SeriesBuffer | undefined)[],
   window: Window,
   width: number,
+  gapSteps: number | null = null,
   pickBy = 0,
 ): Folded {
   const from = Math.floor(window.from);
@@ -102,14 +113,24 @@ export function fold(
   const count = Math.max(1, Math.min(span, Math.floor(width)));
   const first = new Float64Array(count + 2).fill(Infinity);
   const picks = new Float64Array(count + 2).fill(NaN);
+  const cellOf = (step: number): number =>
+    1 + Math.max(-1, Math.min(count, Math.floor(((step - from) * count) / span)));
   const series = buffers.map((buffer, index) => {
     const column = emptyColumn(count + 2);
     if (buffer === undefined) return column;
     const start = Math.max(0, buffer.indexFrom(from) - 1);
     const end = Math.min(buffer.length, buffer.indexFrom(from + span) + 1);
+    const widest = Math.max(gapSteps ?? Infinity, (buffer.lastStep() - buffer.firstStep()) / GAP_PART);
+    let before = buffer.steps[start] ?? 0;
     for (let at = start; at < end; at += 1) {
       const step = buffer.steps[at] ?? 0;
-      const cell = 1 + Math.max(-1, Math.min(count, Math.floor(((step - from) * count) / span)));
+      const cell = cellOf(step);
+      const broken = cellOf(before) + 1;
+      if (step - before > widest && broken < cell) {
+        column.has[broken] = BROKEN;
+        first[broken] = Math.min(first[broken] ?? Infinity, Math.max(before + 1, from));
+      }
+      before = step;
       const high = buffer.highs[at] ?? NaN;
       if (index === pickBy && !((column.high[cell] ?? NaN) >= high)) picks[cell] = step;
       if (step < (first[cell] ?? Infinity)) first[cell] = step;
@@ -118,7 +139,7 @@ export function fold(
       column.last[cell] = buffer.lasts[at] ?? NaN;
       addMean(column, cell, buffer, at);
       column.flags[cell] = (column.flags[cell] ?? 0) | (buffer.flags[at] ?? 0);
-      column.has[cell] = 1;
+      column.has[cell] = PRESENT;
     }
     return column;
   });
@@ -174,7 +195,7 @@ function centreOf(column: Column, columns: readonly number[], spread: boolean, i
   for (const cell of columns) {
     const count = column.count[cell] ?? 0;
     const value =
-      column.has[cell] === 0 ? undefined : drawable(count > 0 ? (column.sum[cell] ?? 0) / count : NaN, isLog);
+      column.has[cell] === ABSENT ? undefined : drawable(count > 0 ? (column.sum[cell] ?? 0) / count : NaN, isLog);
     values.push(value);
     if (spread) values.push(value);
   }
@@ -191,9 +212,10 @@ export function lines(folded: Folded, isLog: boolean, isDense = false): Frame {
   const ys = folded.series.map((column) => {
     const values: Values = [];
     for (const cell of folded.columns) {
-      const [a, b] = column.has[cell] === 1 ? ends(column, cell) : [undefined, undefined];
-      values.push(a === undefined ? undefined : drawable(a, isLog));
-      if (spread) values.push(b === undefined ? undefined : drawable(b, isLog));
+      const isAbsent = column.has[cell] === ABSENT;
+      const [a, b] = ends(column, cell);
+      values.push(isAbsent ? undefined : drawable(a, isLog));
+      if (spread) values.push(isAbsent ? undefined : drawable(b, isLog));
     }
     return values;
   });

@@ -17,6 +17,7 @@ import {
   textOrNull,
   texts,
 } from "./decode";
+import { type Guard, type Origin, guardOf, originOf } from "./guard";
 
 export const RUN_STATES = ["waiting", "running", "paused", "finished", "stopped", "crashed", "lost"] as const;
 export type RunState = (typeof RUN_STATES)[number];
@@ -76,11 +77,20 @@ export interface Run {
   readonly pointsQueued: number;
   readonly pointsDropped: number;
   readonly controls: readonly string[];
+  /** null where the trainer says nothing of one */
+  readonly guard: Guard | null;
+  /** how often the guard tripped */
+  readonly trips: number;
+  /** the step that a rollback would go back to */
+  readonly snapshotStep: number | null;
+  /** the last step in full detail */
+  readonly detailUntil: number | null;
 }
 
 export interface SeriesInfo {
   readonly name: string;
   readonly unit: string;
+  readonly lastStep: number | null;
   readonly low: number | null;
   readonly high: number | null;
 }
@@ -122,6 +132,8 @@ export interface Alert {
   readonly evidenceText: string;
   readonly evidence: readonly (readonly [name: string, value: number])[];
   readonly values: readonly (readonly [step: number, value: number])[];
+  /** where the non-finite value was born; it may come after the alert */
+  readonly origin: Origin | null;
   readonly blame: Blame | null;
   readonly remedy: Remedy | null;
 }
@@ -184,6 +196,12 @@ export function stageOf(value: unknown): StageMark | null {
   return { index: integerOrNull(f["index"]) ?? 0, name: text(f["name"]), start: integerOrNull(f["start"]) ?? 0 };
 }
 
+/** The trainer says -1 where there is none; a server may hand that on. */
+function stepOrNull(value: unknown): number | null {
+  const step = integerOrNull(value);
+  return step !== null && step < 0 ? null : step;
+}
+
 export function runOf(value: unknown): Run {
   const f = fields(value);
   const alerts = fields(f["alerts"]);
@@ -210,6 +228,10 @@ export function runOf(value: unknown): Run {
     pointsQueued: integerOrNull(f["points_queued"]) ?? 0,
     pointsDropped: integerOrNull(f["points_dropped"]) ?? 0,
     controls: texts(f["controls"]),
+    guard: guardOf(f["guard"]),
+    trips: integerOrNull(f["trips"]) ?? 0,
+    snapshotStep: stepOrNull(f["snapshot_step"]),
+    detailUntil: stepOrNull(f["detail_until"]),
   };
 }
 
@@ -219,6 +241,7 @@ export function seriesInfoOf(value: unknown): SeriesInfo {
   return {
     name: text(f["name"]),
     unit: text(f["unit"]),
+    lastStep: integerOrNull(f["last_step"]),
     low: numberOrNull(contract["low"]),
     high: numberOrNull(contract["high"]),
   };
@@ -279,6 +302,7 @@ export function alertOf(value: unknown): Alert {
     evidenceText: text(evidence["text"]),
     evidence: evidenceNumbers(evidence),
     values: list(evidence["values"]).map((pair) => [numberOr(list(pair)[0], 0), numberOr(list(pair)[1], NaN)] as const),
+    origin: originOf(evidence["origin"]),
     blame: blameOf(f["blame"]),
     remedy: remedyOf(f["remedy"]),
   };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type Buckets, bucketsOf } from "./models";
-import { NAN, NEG_INF, POS_INF, PointStore, SeriesBuffer } from "./series";
+import { NAN, NEG_INF, POS_INF, SeriesBuffer, bufferOf } from "./series";
+import { bucketsOf } from "./models";
 
 function bufferWith(points: readonly (readonly [number, number])[], capacity?: number): SeriesBuffer {
   const buffer = new SeriesBuffer(capacity);
@@ -12,27 +12,6 @@ function pointsOf(buffer: SeriesBuffer | undefined): [number, number][] {
   return buffer === undefined
     ? []
     : Array.from({ length: buffer.length }, (_, i) => [buffer.steps[i] ?? -1, buffer.lasts[i] ?? NaN]);
-}
-
-function single(points: readonly (readonly [number, number])[]): Buckets {
-  const zeros = points.map(() => 0);
-  const values = points.map(([, value]) => value);
-  return bucketsOf({
-    step: points.map(([step]) => step),
-    first: values,
-    min: values,
-    max: values,
-    last: values,
-    mean: values,
-    nan: zeros,
-    pos_inf: zeros,
-    neg_inf: zeros,
-    count: points.map(() => 1),
-  });
-}
-
-function columns(steps: readonly number[], values: readonly number[]): Parameters<PointStore["append"]>[0] {
-  return { run: "r", names: ["a"], steps: Float64Array.from(steps), values: [Float64Array.from(values)] };
 }
 
 describe("a buffer", () => {
@@ -110,66 +89,32 @@ describe("a buffer", () => {
     const inFirstHalf = pointsOf(buffer).filter(([step]) => step < 50_000).length;
     expect(inFirstHalf).toBeGreaterThan(40);
   });
-});
 
-describe("the store", () => {
-  it("merges history that was loaded with live points that came meanwhile", () => {
-    const store = new PointStore();
-    store.append(columns([8, 9, 10, 11], [8, 9, 10, 11]));
-    store.load(
-      "a",
-      single([
-        [0, 0],
-        [1, 1],
-        [8, 8],
-        [9, 9],
-      ]),
-      9,
+  it("takes a late point into the bucket that begins at its step, and wipes nothing out", () => {
+    const buffer = bufferOf(
+      bucketsOf({ step: [0, 50], min: [1, 1], max: [9, 9], last: [2, 2], mean: [4, 4], nan: [0, 0], count: [50, 50] }),
     );
-    expect(pointsOf(store.buffers.get("a"))).toEqual([
+    buffer.append(0, 12);
+    expect(buffer.entry(0)).toMatchObject({ low: 1, high: 12, count: 51 });
+  });
+
+  it("drops what is at and after a step, and goes on from there", () => {
+    const buffer = bufferWith([
       [0, 0],
       [1, 1],
-      [8, 8],
-      [9, 9],
-      [10, 10],
-      [11, 11],
+      [2, 2],
+      [3, 3],
     ]);
-  });
-
-  it("does not count a step twice that a bucket covers already", () => {
-    const store = new PointStore();
-    store.append(columns([98, 99, 100], [1, 1, 2]));
-    store.load(
-      "a",
-      bucketsOf({
-        step: [0, 50],
-        min: [0, 0],
-        max: [5, 7],
-        last: [1, 1],
-        mean: [1, 1],
-        nan: [0, 0],
-        pos_inf: [0, 0],
-        neg_inf: [0, 0],
-        count: [50, 50],
-      }),
-      99,
-    );
-    expect(pointsOf(store.buffers.get("a")).map(([step]) => step)).toEqual([0, 50, 100]);
-  });
-
-  it("says when a series is new, and its extent", () => {
-    const store = new PointStore();
-    expect(store.extent()).toBeNull();
-    expect(store.append(columns([3], [1]))).toBe(true);
-    expect(store.append(columns([4], [1]))).toBe(false);
-    expect(store.extent()).toEqual([3, 4]);
-  });
-
-  it("draws a window from its detail, and whatever lies outside from all", () => {
-    const store = new PointStore();
-    store.append(columns([0, 100], [1, 1]));
-    store.setDetail({ from: 10, to: 20, buffers: new Map([["a", bufferWith([[10, 5]])]]) });
-    expect(store.view("a", 12, 18)?.length).toBe(1);
-    expect(store.view("a", 0, 18)?.length).toBe(2);
+    buffer.truncate(2);
+    expect([pointsOf(buffer), buffer.lastStep(), buffer.latest()]).toEqual([
+      [
+        [0, 0],
+        [1, 1],
+      ],
+      1,
+      1,
+    ]);
+    buffer.append(2, 20);
+    expect(pointsOf(buffer).at(-1)).toEqual([2, 20]);
   });
 });

@@ -8,7 +8,6 @@
  * - A buffer is bounded: when full, its older part is folded onto an even grid, its newest part keeps every step.
  */
 import type { Buckets } from "./models";
-import type { Columns } from "./decode";
 
 export const NAN = 1;
 export const POS_INF = 2;
@@ -67,8 +66,10 @@ export class SeriesBuffer {
   put(step: number, entry: Entry): void {
     if (this.length > 0 && step <= this.lastStep()) {
       const at = this.indexFrom(step);
+      const isBucket = this.steps[at] === step && (this.counts[at] ?? 0) > 1;
       if (this.steps[at] !== step) this.openGap(at);
-      this.set(at, step, entry);
+      // A late point must not wipe out the bucket that begins at its step.
+      this.set(at, step, isBucket ? merged(this.entry(at), entry) : entry);
       return;
     }
     if (this.length >= this.capacity) this.foldOlder();
@@ -121,6 +122,11 @@ export class SeriesBuffer {
 
   latest(): number | null {
     return this.length === 0 ? null : (this.lasts[this.length - 1] ?? null);
+  }
+
+  /** Drops every entry at and after `step`; a bucket that begins before it stays whole. */
+  truncate(step: number): void {
+    this.length = this.indexFrom(step);
   }
 
   private set(at: number, step: number, entry: Entry): void {
@@ -231,83 +237,4 @@ export function coveredTo(buckets: Buckets, lastStep: number): number {
   const end = buckets.step.length - 1;
   if (end < 0) return -1;
   return buckets.count[end] === 1 ? (buckets.step[end] ?? -1) : Math.max(lastStep, buckets.step[end] ?? -1);
-}
-
-export interface Detail {
-  readonly from: number;
-  readonly to: number;
-  readonly buffers: ReadonlyMap<string, SeriesBuffer>;
-}
-
-/** All series of the run on the screen: history by bucket, live points behind it, and the zoomed window in detail. */
-export class PointStore {
-  readonly buffers = new Map<string, SeriesBuffer>();
-  private detail: Detail | null = null;
-
-  clear(): void {
-    this.buffers.clear();
-    this.detail = null;
-  }
-
-  setDetail(detail: Detail | null): void {
-    this.detail = detail;
-  }
-
-  /** Appends live points; answers whether a series was seen for the first time. */
-  append(columns: Columns): boolean {
-    let isNew = false;
-    columns.names.forEach((name, i) => {
-      const values = columns.values[i];
-      if (values === undefined) return;
-      let buffer = this.buffers.get(name);
-      if (buffer === undefined) {
-        buffer = new SeriesBuffer();
-        this.buffers.set(name, buffer);
-        isNew = true;
-      }
-      columns.steps.forEach((step, j) => buffer.append(step, values[j] ?? NaN));
-      this.appendDetail(name, columns.steps, values);
-    });
-    return isNew;
-  }
-
-  private appendDetail(name: string, steps: Float64Array, values: Float64Array): void {
-    const detail = this.detail;
-    const buffer = detail?.buffers.get(name);
-    if (detail === null || buffer === undefined) return;
-    steps.forEach((step, j) => {
-      if (step >= detail.from && step <= detail.to) buffer.append(step, values[j] ?? NaN);
-    });
-  }
-
-  /** Puts history in; live points that came while it was loading and are newer than it stay. */
-  load(name: string, buckets: Buckets, lastStep: number): void {
-    const buffer = bufferOf(buckets);
-    const live = this.buffers.get(name);
-    if (live !== undefined) {
-      const covered = coveredTo(buckets, lastStep);
-      for (let at = live.indexFrom(covered + 1); at < live.length; at += 1)
-        buffer.put(live.steps[at] ?? 0, live.entry(at));
-    }
-    this.buffers.set(name, buffer);
-  }
-
-  /** The buffer to draw [from, to] from: the detail where it covers that, else all. */
-  view(name: string, from: number, to: number): SeriesBuffer | undefined {
-    const detail = this.detail;
-    const isCovered = detail !== null && detail.from <= from && to <= detail.to;
-    return (isCovered ? detail.buffers.get(name) : undefined) ?? this.buffers.get(name);
-  }
-
-  /** [first, last] step over all series; null while there is no point. */
-  extent(): readonly [number, number] | null {
-    let first = Infinity;
-    let last = -Infinity;
-    for (const buffer of this.buffers.values()) {
-      if (buffer.length === 0) continue;
-      first = Math.min(first, buffer.firstStep());
-      last = Math.max(last, buffer.lastStep());
-    }
-    return last < first ? null : [first, last];
-  }
 }

@@ -4,6 +4,7 @@
  * Rules of this file: one pure reducer; points are not in here (series.ts holds them, they come too often); an item is
  * replaced by id, so a message that comes twice, or by socket and by HTTP, changes nothing.
  */
+import { mergedEvents, withEvent } from "./events";
 import { duration, words } from "./format";
 import type { Alert, AlertState, Command, Health, Run, RunEvent, SeriesInfo, StageMark } from "./models";
 
@@ -132,20 +133,17 @@ function reduceDetail(state: State, action: DetailAction): State {
       if (action.command.run !== state.selected || isBehind(action.command, detail.commands[action.command.id]))
         return state;
       return { ...state, detail: { ...detail, commands: { ...detail.commands, [action.command.id]: action.command } } };
-    case "event":
-      if (action.run !== state.selected || detail.events.some((event) => isSameEvent(event, action.event)))
-        return state;
-      return { ...state, detail: { ...detail, events: [...detail.events, action.event] } };
+    case "event": {
+      if (action.run !== state.selected) return state;
+      const events = withEvent(detail.events, action.event);
+      return events === detail.events ? state : { ...state, detail: { ...detail, events } };
+    }
   }
 }
 
 /** The answer to a POST may arrive after the socket's news of the same command: a shorter history is the older one. */
 function isBehind(command: Command, known: Command | undefined): boolean {
   return known !== undefined && command.history.length < known.history.length;
-}
-
-function isSameEvent(a: RunEvent, b: RunEvent): boolean {
-  return a.step === b.step && a.kind === b.kind && a.timeS === b.timeS;
 }
 
 function withRun(state: State, run: Run, atMs: number): State {
@@ -173,7 +171,7 @@ function withLists(detail: Detail, lists: Partial<DetailLists>): Detail {
     commands: lists.commands
       ? { ...detail.commands, ...byId(lists.commands.filter((c) => !isBehind(c, detail.commands[c.id]))) }
       : detail.commands,
-    events: lists.events ?? detail.events,
+    events: lists.events ? mergedEvents(detail.events, lists.events) : detail.events,
     isLoaded: true,
     hasHistory: detail.hasHistory,
   };
@@ -233,6 +231,13 @@ export function whyNoControl(state: State, run: Run): string | null {
   if (state.link !== "up") return "The server is gone; nothing can be sent until it is back.";
   if (!run.connected) return "The trainer is not connected; it takes no commands until it is back.";
   return null;
+}
+
+/** Why a run cannot be rolled back now, in one sentence; null when it can. */
+export function whyNoRollback(state: State, run: Run): string | null {
+  const refusal = whyNoControl(state, run);
+  if (refusal !== null) return refusal;
+  return run.snapshotStep === null ? "No healthy snapshot to go back to yet." : null;
 }
 
 export function criticalCount(state: State): number {

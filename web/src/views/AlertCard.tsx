@@ -9,6 +9,7 @@ import { BlameBar } from "./BlameBar";
 import { CommandLife } from "./CommandLife";
 import { usePage } from "./context";
 import { HealthLight } from "./HealthLight";
+import { OriginFacts } from "./OriginFacts";
 import { Sparkline } from "./Sparkline";
 
 export function AlertCard({ alert, run }: { alert: Alert; run: Run }): JSX.Element {
@@ -39,6 +40,7 @@ export function AlertCard({ alert, run }: { alert: Alert; run: Run }): JSX.Eleme
         {alert.resolvedStep !== null && `, resolved at step ${step(alert.resolvedStep)}`}
       </p>
       <p class="alert-message">{alert.message}</p>
+      {alert.origin !== null && <OriginFacts origin={alert.origin} />}
       {alert.blame !== null && (
         <BlameBar
           blame={alert.blame}

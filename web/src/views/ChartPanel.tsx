@@ -44,6 +44,7 @@ export function ChartPanel({ spec }: { spec: ChartSpec }): JSX.Element {
         <h2>
           {spec.title}
           {spec.unit !== "" && <span class="quiet"> {spec.unit}</span>}
+          {spec.note !== "" && <span class="chart-note quiet"> {spec.note}</span>}
         </h2>
         <div class="chart-tools">
           {spec.canStack && (
@@ -54,12 +55,14 @@ export function ChartPanel({ spec }: { spec: ChartSpec }): JSX.Element {
               onPick={(form) => choose(form === "areas" ? { isStacked: true, isLog: false } : { isStacked: false })}
             />
           )}
-          <Switch
-            label="Scale"
-            options={["linear", "log"]}
-            value={choices.value.isLog ? "log" : "linear"}
-            onPick={(scale) => choose({ isLog: scale === "log" })}
-          />
+          {spec.bounds === null && (
+            <Switch
+              label="Scale"
+              options={["linear", "log"]}
+              value={choices.value.isLog ? "log" : "linear"}
+              onPick={(scale) => choose({ isLog: scale === "log" })}
+            />
+          )}
           <button type="button" class="button button-small" onClick={explore}>
             explore
           </button>
@@ -83,7 +86,9 @@ function drawInto(
     onZoom: (from, to) => page.actions.setRange(zoomedTo(from, to)),
     onReset: () => page.actions.setRange({ kind: "all" }),
     onCursor: (step) => (page.cursor.value = step),
-    onMark: (mark) => page.actions.showCard(mark.id),
+    onMark: (mark) => {
+      if (mark.card !== null) page.actions.showCard(mark.card);
+    },
     onDrawn: (lastStep, nonFinite) => {
       host.dataset["lastStep"] = lastStep === null ? "" : String(lastStep);
       host.dataset["nonfinite"] = String(nonFinite);

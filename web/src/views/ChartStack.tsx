@@ -2,9 +2,10 @@
 import type { JSX } from "preact";
 import type { Range } from "../lib/fold";
 import { step } from "../lib/format";
-import type { State } from "../lib/state";
+import { type State, isOver } from "../lib/state";
 import { ChartPanel } from "./ChartPanel";
 import { usePage } from "./context";
+import { detailText } from "./DetailEntry";
 import { Switch } from "./Switch";
 
 const FOLLOWED: Readonly<Record<string, Range>> = {
@@ -51,6 +52,7 @@ function RangeBar(): JSX.Element {
       ) : (
         <span class="range-text">{followText(page.state.value)}</span>
       )}
+      <DetailNote />
       {range.kind === "fixed" && (
         <button type="button" class="button button-small" onClick={() => page.actions.setRange({ kind: "all" })}>
           back to live
@@ -64,6 +66,18 @@ function RangeBar(): JSX.Element {
         )}
       </span>
     </div>
+  );
+}
+
+/** The sampling in force, where it is not the usual one. */
+function DetailNote(): JSX.Element | null {
+  const { selected, runs } = usePage().state.value;
+  const run = selected === null ? undefined : runs[selected];
+  const said = run === undefined || isOver(run) ? null : detailText(run);
+  return said === null ? null : (
+    <span class="range-detail number" data-testid="detail-until">
+      {said}
+    </span>
   );
 }
 

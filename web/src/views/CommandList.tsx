@@ -1,7 +1,7 @@
 /** The recent commands with their results; an applied weight can be taken back. */
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { commandText } from "../charts/spec";
+import { commandText } from "../charts/overlay";
 import { short, step } from "../lib/format";
 import type { Command } from "../lib/models";
 import { commandsOf } from "../lib/state";
@@ -19,12 +19,7 @@ export function CommandList({ isAllowed }: { isAllowed: boolean }): JSX.Element 
       {commands.length === 0 && <p class="quiet">None yet.</p>}
       <ul class="command-rows">
         {commands.slice(0, SHOWN).map((command) => (
-          <Row
-            key={command.id}
-            command={command}
-            isShown={page.shownCard.value === command.id}
-            isAllowed={isAllowed}
-          />
+          <Row key={command.id} command={command} isShown={page.shownCard.value === command.id} isAllowed={isAllowed} />
         ))}
       </ul>
       {commands.length > SHOWN && <p class="quiet">and {commands.length - SHOWN} older</p>}

@@ -1,11 +1,14 @@
-/** Pause, resume, stop. Stop must be pressed twice, because nothing brings a stopped run back. */
+/** Pause, resume, stop, roll back, full detail. Stop must be pressed twice, because nothing brings a stopped run back. */
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
+import type { Fields } from "../lib/decode";
 import type { Run } from "../lib/models";
 import { commandsOf, isPending, whyNoControl } from "../lib/state";
 import { CommandLife } from "./CommandLife";
 import { usePage } from "./context";
+import { DetailEntry } from "./DetailEntry";
+import { RollbackButton } from "./RollbackButton";
 
 const ARMED_MS = 4000;
 
@@ -18,8 +21,8 @@ export function RunControls({ run }: { run: Run }): JSX.Element {
     (command) => command.kind !== "set_weight" && command.kind !== "revert" && isPending(command),
   );
   const can = (kind: string): boolean => refusal === null && run.controls.includes(kind);
-  const send = async (kind: string): Promise<void> => {
-    fault.value = await page.actions.command(kind, {});
+  const send = async (kind: string, args: Fields = {}): Promise<void> => {
+    fault.value = await page.actions.command(kind, args);
   };
   return (
     <section class="panel" aria-label="Run control">
@@ -44,6 +47,7 @@ export function RunControls({ run }: { run: Run }): JSX.Element {
         </button>
         <StopButton isDisabled={!can("stop")} onStop={() => void send("stop")} />
       </div>
+      <Deeds run={run} isAllowed={refusal === null} send={(kind, args) => void send(kind, args)} />
       {refusal !== null && (
         <p class="view-only" data-testid="no-control">
           {refusal}
@@ -52,6 +56,27 @@ export function RunControls({ run }: { run: Run }): JSX.Element {
       {underWay !== undefined && <CommandLife command={underWay} />}
       {fault.value !== null && <p class="fault">{fault.value}</p>}
     </section>
+  );
+}
+
+interface DeedsProps {
+  readonly run: Run;
+  readonly isAllowed: boolean;
+  readonly send: (kind: string, args: Fields) => void;
+}
+
+/** What only some training scripts allow. */
+function Deeds({ run, isAllowed, send }: DeedsProps): JSX.Element | null {
+  const canRollBack = run.controls.includes("rollback");
+  const canInstrument = run.controls.includes("instrument");
+  if (!canRollBack && !canInstrument) return null;
+  return (
+    <div class="run-deeds">
+      {canRollBack && <RollbackButton run={run} onSend={() => send("rollback", {})} />}
+      {canInstrument && (
+        <DetailEntry run={run} isAllowed={isAllowed} onSend={(steps) => send("instrument", { steps })} />
+      )}
+    </div>
   );
 }
 

@@ -1,6 +1,7 @@
 /** The vital signs of the run on the screen: one line that does not move as its numbers change. */
 import type { ComponentChildren, JSX } from "preact";
 import { ABSENT, live, rate, step } from "../lib/format";
+import { guardText, guardWord } from "../lib/guard";
 import type { Run } from "../lib/models";
 import { ageAt, ageWord, isOver } from "../lib/state";
 import { usePage } from "./context";
@@ -20,8 +21,13 @@ export function Vitals({ run }: { run: Run }): JSX.Element {
   const gradNorm = buffers.get("grad_norm/total")?.latest() ?? run.gradNorm;
   const isCut = run.state === "lost" || run.state === "crashed";
   const isStill = isCut || isOver(run) || page.state.value.link === "down";
+  const isGuarded = run.guard !== null || run.trips > 0;
   return (
-    <section class={isStill ? "vitals vitals-still" : "vitals"} aria-label="Vital signs" data-still={isStill}>
+    <section
+      class={`vitals${isGuarded ? " vitals-guarded" : ""}${isStill ? " vitals-still" : ""}`}
+      aria-label="Vital signs"
+      data-still={isStill}
+    >
       <Vital name="State" testid="vital-state" tone={isCut ? "critical" : "plain"}>
         <HealthLight health={run.health} /> {run.state}
       </Vital>
@@ -44,6 +50,7 @@ export function Vitals({ run }: { run: Run }): JSX.Element {
       <Vital name="Alerts" testid="vital-alerts">
         <Alerts run={run} />
       </Vital>
+      {isGuarded && <GuardState run={run} />}
       <Vital name="Gaps · dropped" testid="vital-gaps">
         {run.gaps} · {run.pointsDropped}
         {run.pointsQueued > USUAL_QUEUE && <span class="vital-note"> ({run.pointsQueued} queued)</span>}
@@ -62,6 +69,20 @@ function DataAge({ run }: { run: Run }): JSX.Element {
   return (
     <Vital name="Data age" testid="vital-age" tone={word.tone}>
       {word.text}
+    </Vital>
+  );
+}
+
+function GuardState({ run: { guard, trips } }: { run: Run }): JSX.Element {
+  return (
+    <Vital name="Guard" testid="vital-guard">
+      <span title={guard === null ? "" : guardText(guard)}>{guard === null ? ABSENT : guardWord(guard)}</span>
+      {trips > 0 && (
+        <span class="vital-note" data-testid="vital-trips">
+          {" "}
+          {step(trips)} {trips === 1 ? "trip" : "trips"}
+        </span>
+      )}
     </Vital>
   );
 }

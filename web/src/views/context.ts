@@ -7,12 +7,13 @@
 import type { ReadonlySignal, Signal } from "@preact/signals";
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
+import type { Overlay } from "../charts/overlay";
 import type { RedrawLoop } from "../charts/scheduler";
-import type { ChartSpec, Overlay } from "../charts/spec";
+import type { ChartSpec } from "../charts/spec";
 import type { Theme } from "../charts/theme";
 import type { Fields } from "../lib/decode";
 import type { Range } from "../lib/fold";
-import type { PointStore } from "../lib/series";
+import type { PointStore } from "../lib/store";
 import type { State } from "../lib/state";
 
 export type Bell = "on" | "off" | "denied" | "unsupported";

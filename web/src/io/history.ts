@@ -1,0 +1,162 @@
+/**
+ * Loads the points of the run on the screen over HTTP: all of it, a zoomed window, and of crowds only what is shown.
+ *
+ * Rules of this file: an answer about a run that is no longer on the screen is thrown away; what came live meanwhile is
+ * kept by the store; who of a crowd is shown follows the newest values, but changes rarely.
+ */
+import { type Crowd, crowdKindOf, isRanking, seriesOf } from "../lib/crowd";
+import { type Fields, fields, integerOrNull } from "../lib/decode";
+import { type Buckets, type SeriesInfo, bucketsOf } from "../lib/models";
+import { type SeriesBuffer, bufferOf } from "../lib/series";
+import type { PointStore } from "../lib/store";
+import type { Api } from "./api";
+
+/** More than the pixels of a wide chart, so that a resized window need not ask again. */
+const HISTORY_WIDTH = 1500;
+/** Keeps the address of a request far below what servers accept, and its answer small enough to be drawn early. */
+const NAMES_PER_REQUEST = 30;
+/** One value a name is a small answer: here only the address counts. */
+const ADDRESS_LIMIT = 6000;
+/** A line that comes or goes more often than this disturbs whoever reads the chart. */
+const CHOOSE_EVERY_MS = 5000;
+
+export interface HistoryParts {
+  readonly api: Api;
+  readonly store: PointStore;
+  readonly isShown: (run: string) => boolean;
+  readonly nowMs: () => number;
+  /** history was put in place */
+  readonly onHistory: (run: string) => void;
+}
+
+export class History {
+  private loads = 0;
+  private chosenAtMs = 0;
+  /** which zoomed window was asked for last */
+  private zoomed: AbortController | null = null;
+
+  constructor(private readonly parts: HistoryParts) {}
+
+  /** Loads the series that `declared` names when it is asked. */
+  async load(run: string, declared: () => Promise<readonly SeriesInfo[]>): Promise<void> {
+    const { store } = this.parts;
+    const mine = (this.loads += 1);
+    store.beginLoad();
+    try {
+      const infos = await declared();
+      if (!this.parts.isShown(run)) return;
+      await this.fill(run, namesOf(infos, undefined));
+      for (const crowd of store.crowds) await this.fillCrowd(run, crowd, infos);
+      if (mine === this.loads && this.parts.isShown(run)) store.prune(new Set(infos.map((info) => info.name)));
+    } finally {
+      // A later load has begun meanwhile: what comes live is kept for that one.
+      if (mine === this.loads) store.endLoad();
+    }
+  }
+
+  /** Points came: from time to time, who of a crowd is shown is chosen anew, and whoever came is loaded. */
+  async follow(run: string): Promise<void> {
+    const { store, nowMs } = this.parts;
+    if (nowMs() - this.chosenAtMs < CHOOSE_EVERY_MS) return;
+    this.chosenAtMs = nowMs();
+    const came = store.crowds.flatMap((crowd) => store.choose(crowd));
+    if (came.length > 0) await this.fill(run, came);
+  }
+
+  /** Loads the steps [from, to] in detail. */
+  async zoom(run: string, from: number, to: number): Promise<void> {
+    this.zoomed?.abort();
+    const controller = new AbortController();
+    this.zoomed = controller;
+    const limits = { from: Math.max(0, from), to, width: HISTORY_WIDTH };
+    const buffers = new Map<string, SeriesBuffer>();
+    const names = [...this.parts.store.buffers.keys()];
+    for (const { series } of await this.ask(run, chunks(names), limits, controller.signal))
+      for (const [name, buckets] of series) buffers.set(name, bufferOf(buckets));
+    if (controller.signal.aborted || !this.parts.isShown(run)) return;
+    this.parts.store.setDetail({ from, to, buffers });
+    this.parts.onHistory(run);
+  }
+
+  unzoom(): void {
+    this.zoomed?.abort();
+    this.parts.store.setDetail(null);
+  }
+
+  private async fill(run: string, names: readonly string[]): Promise<void> {
+    const answers = await this.ask(run, chunks(names), { width: HISTORY_WIDTH });
+    if (!this.parts.isShown(run)) return;
+    for (const { series, lastStep } of answers)
+      for (const [name, buckets] of series) this.parts.store.load(name, buckets, lastStep);
+    this.parts.onHistory(run);
+  }
+
+  /** Asks for the newest value of each member, and then for the points of the largest. */
+  private async fillCrowd(run: string, crowd: Crowd, infos: readonly SeriesInfo[]): Promise<void> {
+    const lasts = new Map<string, number>();
+    for (const { name, lastStep } of infos)
+      if (crowdKindOf(name) === crowd.kind && isRanking(crowd.kind, name) && crowd.isBehind(name, lastStep ?? -1))
+        lasts.set(name, lastStep ?? -1);
+    const limits = { from: Math.min(...lasts.values()), to: Math.max(...lasts.values()), width: 1 };
+    for (const { series } of await this.ask(run, addresses([...lasts.keys()]), limits)) {
+      if (!this.parts.isShown(run)) return;
+      for (const [name, buckets] of series) crowd.note(name, lasts.get(name) ?? -1, buckets.last[0] ?? NaN);
+    }
+    if (!this.parts.isShown(run)) return;
+    this.parts.store.choose(crowd);
+    const chosen = new Set(crowd.chosen.members.flatMap((member) => seriesOf(crowd.kind, member)));
+    const names = namesOf(infos, crowd).filter((name) => chosen.has(name));
+    if (names.length > 0) await this.fill(run, names);
+  }
+
+  private async ask(
+    run: string,
+    groups: readonly (readonly string[])[],
+    limits: Readonly<Record<string, number>>,
+    signal?: AbortSignal,
+  ): Promise<{ series: [string, Buckets][]; lastStep: number }[]> {
+    return Promise.all(
+      groups.map(async (names) => {
+        const query = new URLSearchParams(names.map((name) => ["series", name]));
+        for (const [name, value] of Object.entries(limits)) query.set(name, String(value));
+        const path = `${pathOf(run)}/points?${query.toString()}`;
+        const answer: Fields = fields(await this.parts.api.get(path, signal));
+        const series = Object.entries(fields(answer["series"]));
+        return {
+          series: series.map(([name, value]): [string, Buckets] => [name, bucketsOf(value)]),
+          lastStep: integerOrNull(answer["last_step"]) ?? -1,
+        };
+      }),
+    );
+  }
+}
+
+/** The names that belong to a crowd, or to none. */
+function namesOf(infos: readonly SeriesInfo[], crowd: Crowd | undefined): string[] {
+  return infos.map((info) => info.name).filter((name) => crowdKindOf(name) === crowd?.kind);
+}
+
+export function pathOf(run: string): string {
+  return `api/runs/${encodeURIComponent(run)}`;
+}
+
+function chunks(names: readonly string[]): string[][] {
+  const count = Math.ceil(names.length / NAMES_PER_REQUEST);
+  return Array.from({ length: count }, (_, i) => names.slice(i * NAMES_PER_REQUEST, (i + 1) * NAMES_PER_REQUEST));
+}
+
+/** Names in groups whose address stays short enough; a name alone always is. */
+function addresses(names: readonly string[]): string[][] {
+  const groups: string[][] = [];
+  let room = 0;
+  for (const name of names) {
+    const size = encodeURIComponent(name).length + 8;
+    if (size > room) {
+      groups.push([]);
+      room = ADDRESS_LIMIT;
+    }
+    groups.at(-1)?.push(name);
+    room -= size;
+  }
+  return groups;
+}

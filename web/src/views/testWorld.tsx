@@ -1,0 +1,126 @@
+/**
+ * A page for tests: real state and real views, actions that are recorded.
+ *
+ * Rules of this file: one page at a time, put up before each test and taken away after it.
+ */
+import { type Signal, signal } from "@preact/signals";
+import { render } from "preact";
+import { act } from "preact/test-utils";
+import { afterEach, beforeEach, vi } from "vitest";
+import { RedrawLoop } from "../charts/scheduler";
+import { readTheme } from "../charts/theme";
+import { runOf } from "../lib/models";
+import { type Action, INITIAL, type State, reduce } from "../lib/state";
+import { PointStore } from "../lib/store";
+import { type Actions, type Page, PageContext } from "./context";
+
+export const NASTY = "<img src=x onerror=alert(1)>";
+export const RUN = runOf({
+  id: "r",
+  state: "running",
+  connected: true,
+  total: 9.2,
+  controls: ["pause", "resume", "stop", "set_weight"],
+  components: [
+    { name: "ce", raw: 2.2, weight: 1, scheduled_weight: 1, contribution: 2.2, share: 0.24, bounds: [0, 10] },
+    {
+      name: "precursor",
+      raw: 700,
+      weight: 0.01,
+      scheduled_weight: 0.01,
+      contribution: 7,
+      share: 0.76,
+      bounds: [0, 0.1],
+    },
+  ],
+});
+
+export let root: HTMLElement;
+export let state: Signal<State>;
+export const command = vi.fn<Actions["command"]>(() => Promise.resolve(null));
+
+function page(): Page {
+  const nothing = (): undefined => undefined;
+  const actions: Actions = {
+    select: nothing,
+    command,
+    acknowledge: () => Promise.resolve(null),
+    setRange: nothing,
+    toggleBell: nothing,
+    chooseTheme: nothing,
+    giveToken: nothing,
+    revealToken: () => null,
+    dismissProblem: nothing,
+    showCard: nothing,
+  };
+  const theme = signal(readTheme(document.documentElement));
+  return {
+    state,
+    store: new PointStore(),
+    loop: new RedrawLoop(),
+    actions,
+    charts: signal([]),
+    overlay: signal({ bands: [], marks: [] }),
+    range: signal({ kind: "all" }),
+    theme,
+    themeChoice: signal("auto"),
+    bell: signal("off"),
+    cursor: signal(null),
+    pointsSeen: signal(0),
+    pointsAtMs: signal(null),
+    nowMs: signal(0),
+    shownCard: signal(null),
+    serverAddress: "http://host",
+  };
+}
+
+export async function show(view: preact.ComponentChildren): Promise<void> {
+  const given = page();
+  await act(() => render(<PageContext.Provider value={given}>{view}</PageContext.Provider>, root));
+}
+
+export function find(testid: string): HTMLElement | null {
+  return root.querySelector<HTMLElement>(`[data-testid="${testid}"]`);
+}
+
+export function isDisabled(testid: string): boolean {
+  return find(testid)?.hasAttribute("disabled") ?? false;
+}
+
+export async function press(testid: string): Promise<void> {
+  await act(() => find(testid)?.click());
+}
+
+export async function type(testid: string, value: string): Promise<void> {
+  await act(() => {
+    const field = find(testid);
+    if (!(field instanceof HTMLInputElement)) return;
+    field.value = value;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+}
+
+export async function dispatch(...actions: Action[]): Promise<void> {
+  await act(() => {
+    state.value = actions.reduce<State>(reduce, state.value);
+  });
+}
+
+/** Puts a page up before each test of the file that calls this, and takes it away after it. */
+export function useWorld(): void {
+  beforeEach(() => {
+    root = document.body.appendChild(document.createElement("div"));
+    const begun: Action[] = [
+      { type: "link", link: "up" },
+      { type: "access", scopes: ["control"] },
+      { type: "run", run: RUN, atMs: 0 },
+      { type: "select", run: "r" },
+    ];
+    state = signal<State>(begun.reduce(reduce, INITIAL));
+    command.mockClear();
+  });
+  afterEach(() => {
+    render(null, root);
+    root.remove();
+  });
+}
