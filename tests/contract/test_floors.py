@@ -52,6 +52,13 @@ RULES = [
     Rule("trainer/lossguard/controls.py", ("lossguard.link", "lossguard.run"), "controls lie below the link"),
     Rule("trainer/lossguard/link.py", ("lossguard.run", "lossguard.start", "lossguard.instrument"),
          "the link is below the run"),
+    *(
+        Rule(f"trainer/lossguard/{part}",
+             tuple(f"lossguard.{name}" for name in ("run", "loop", "recovery", "assembly", "start", "link")),
+             "what measures and guards is paced by the loop, and does not know it")
+        for part in ("guard/*.py", "origin/*.py", "snapshots/*.py", "instrument.py", "grad_norms.py", "step_losses.py",
+                     "freeze_frame.py", "detail.py", "gradients.py", "activations.py", "norms.py", "ring.py")
+    ),
     Rule("trainer/lossguard/*.py", ("lossguard.scenarios",), "scenarios are users of the SDK, not a part of it"),
     Rule("trainer/lossguard/**/*.py", ("server", "trainer", "web", "tests"), "folders are no packages"),
     Rule("server/lossguard_server/**/*.py", ("server", "trainer", "web", "tests"), "folders are no packages"),

@@ -7,7 +7,8 @@ import lossguard as lg
 
 def test_public_names() -> None:
     assert sorted(lg.__all__) == [
-        "ConfigError", "Controls", "Curriculum", "LossguardError", "NotAScalar", "Ramp", "Run", "Stage",
+        "ConfigError", "Controls", "Curriculum", "LossguardError", "NonFiniteStep", "NotAScalar", "Ramp",
+        "Run", "Snapshots", "Stage",
         "UnknownComponent", "__version__", "at_least", "at_most", "bounded", "init", "matrix", "ramp",
     ]  # fmt: skip
     assert all(hasattr(lg, name) for name in lg.__all__)
@@ -15,7 +16,10 @@ def test_public_names() -> None:
 
 def test_methods_of_a_run() -> None:
     methods = sorted(name for name in vars(lg.Run) if not name.startswith("_") and name not in ("assemble", "status"))
-    assert methods == ["boundary", "clip_grad_norm_", "finish", "log", "matrix", "steps", "total", "weights"]
+    assert methods == [
+        "boundary", "clip_grad_norm_", "count", "finish", "guard", "instrument", "log", "matrix", "replaying",
+        "rollback", "shared", "stage", "state", "step", "steps", "total", "weights",
+    ]  # fmt: skip
 
 
 def test_every_public_name_is_documented() -> None:
@@ -25,6 +29,7 @@ def test_every_public_name_is_documented() -> None:
 
 def test_arguments_of_init() -> None:
     assert list(inspect.signature(lg.init).parameters) == [
-        "project", "name", "config", "model", "optimizer", "curriculum", "losses", "groups", "contracts", "controls",
-        "mode", "url", "token", "dir", "start_step",
+        "project", "name", "config", "model", "optimizer", "scheduler", "scaler", "curriculum", "losses", "groups",
+        "contracts", "controls", "guard", "on_trip", "replay", "snapshots", "activations", "mode", "url", "token",
+        "dir", "start_step", "handle_sigterm",
     ]  # fmt: skip

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import lossguard as lg
-from helpers import isolate, points, spooled
+from helpers import events, isolate, points, spooled
 from lossguard.protocol.messages import Command
 from lossguard.ring import SLOTS
 
@@ -30,10 +30,10 @@ def syncs_are_errors() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def world(**kwargs: object) -> tuple[lg.Run, nn.Sequential, torch.optim.Optimizer]:
+def world(fused: bool = True, **kwargs: object) -> tuple[lg.Run, nn.Sequential, torch.optim.Optimizer]:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 64)).to(DEVICE)
-    opt = torch.optim.AdamW(net.parameters(), lr=1e-3)
+    opt = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=fused)
     curriculum = lg.Curriculum(
         lg.Stage("a", weights={"fit": 1.0, "size": lg.ramp(0.0, 0.1, 20)}),
         lg.Stage("b", start=WARM + 25, weights={"fit": 1.0, "size": 0.5}),
@@ -44,7 +44,8 @@ def world(**kwargs: object) -> tuple[lg.Run, nn.Sequential, torch.optim.Optimize
 
 def step(run: lg.Run, net: nn.Sequential, opt: torch.optim.Optimizer, x: torch.Tensor, clips: bool) -> torch.Tensor:
     assert run.boundary()
-    out = net(x)
+    out = run.shared(net(x))
+    run.count("positive", x > 0)
     loss = run.total(fit=(out - x).square().mean(), size=out.abs().mean())
     run.matrix("gram", out.T @ out / len(x))
     run.log({"mean": out.mean(), "host": 0.5})
@@ -56,18 +57,21 @@ def step(run: lg.Run, net: nn.Sequential, opt: torch.optim.Optimizer, x: torch.T
     return loss.detach()
 
 
+@pytest.mark.parametrize("guard", ["auto", "observe"])
 @pytest.mark.parametrize("clips", [True, False], ids=["its clipping", "the optimizer's hook"])
-def test_no_step_waits_for_the_device(clips: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_step_waits_for_the_device(clips: bool, guard: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     isolate(monkeypatch, tmp_path)
-    run, net, opt = world()
+    run, net, opt = world(fused=guard == "auto", guard=guard, activations=True)
+    assert set(run.guard.values()) == {"device" if guard == "auto" else "observe"}
+    run.instrument(WARM + STEPS)
     x = torch.randn(32, 64, device=DEVICE)
     losses = [step(run, net, opt, x, clips) for _ in range(WARM)]  # libraries start up, the ring pins its slots
     with syncs_are_errors():
         for at in range(STEPS):
             if at == 10:  # a weight that is changed while the run goes on
-                assert run._controller is not None
+                assert run._loop.parts is not None
                 args = {"component": "size", "value": 0.25}
-                run._controller.offer(Command(id="c", number=1, kind="set_weight", args=args))
+                run._loop.parts.controller.offer(Command(id="c", number=1, kind="set_weight", args=args))
             losses.append(step(run, net, opt, x, clips))
     run.finish()
     assert run._shield.failures == 0  # an error of the debug mode would have been swallowed there
@@ -101,3 +105,21 @@ def test_a_weight_changed_in_flight_belongs_to_its_step_and_to_no_other(
     run.finish()
     assert [value for _, value in points(spooled(tmp_path / "spool"))["loss/total"]] == plan
     assert len(plan) > SLOTS
+
+
+def test_a_bad_step_is_skipped_without_a_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    isolate(monkeypatch, tmp_path)
+    run, net, opt = world()
+    good, bad = torch.randn(32, 64, device=DEVICE), torch.full((32, 64), torch.nan, device=DEVICE)
+    for _ in range(WARM):
+        step(run, net, opt, good, clips=True)
+    before = [p.detach().clone() for p in net.parameters()]
+    with syncs_are_errors():
+        step(run, net, opt, bad, clips=True)
+        after = [p.detach().clone() for p in net.parameters()]
+        step(run, net, opt, good, clips=True)
+    assert all(map(torch.equal, before, after))
+    assert not all(map(torch.equal, after, net.parameters()))
+    run.finish()
+    (trip,) = events(spooled(tmp_path / "spool"), "trip")
+    assert (trip.step, trip.data["mode"], trip.data["action"]) == (WARM, "device", "skipped")

@@ -201,7 +201,7 @@ def test_a_nack_outside_the_window_costs_a_connection_and_nothing_else() -> None
 
 def test_two_runs_that_took_one_identity_both_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     """A restart that did not raise TORCHELASTIC_RESTART_COUNT: the second process is a new attempt, nothing is lost."""
-    monkeypatch.setattr("lossguard.start._run_id", lambda *names: "same")
+    monkeypatch.setattr("lossguard.identity.run_id", lambda *names: "same")
     with TinyServer() as server:
         for value in (1.0, 2.0):
             run = lg.init(url=server.url)

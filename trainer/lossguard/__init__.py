@@ -6,8 +6,9 @@ Rules of this file: the public names, and nothing that imports torch or a server
 from .contracts import at_least, at_most, bounded, matrix
 from .controls import Controls
 from .curriculum import Curriculum, Ramp, Stage, ramp
-from .errors import ConfigError, LossguardError, NotAScalar, UnknownComponent
+from .errors import ConfigError, LossguardError, NonFiniteStep, NotAScalar, UnknownComponent
 from .run import Run
+from .snapshots.options import Snapshots
 
 __version__ = "0.1.0"
 
@@ -18,9 +19,11 @@ __all__ = [
     "Controls",
     "Curriculum",
     "LossguardError",
+    "NonFiniteStep",
     "NotAScalar",
     "Ramp",
     "Run",
+    "Snapshots",
     "Stage",
     "UnknownComponent",
     "__version__",

@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import ConfigError
-from .protocol.messages import COMMAND_KINDS, Command, ControlsSpec
+from .protocol.messages import COMMAND_KINDS, DETAIL_STEPS_MAX, Command, ControlsSpec
 from .schedule import Schedule
 
 PAUSE_MAX_S = 6 * 3600.0  # idle accelerators are taken away by many clusters within hours
 _WAKE_S = 1.0  # how often a paused trainer looks at the clock; commands wake it at once
 
 Report = Callable[[Command, int, dict[str, Any]], None]
+RaiseDetail = Callable[[int, int, str], int]  # (step, steps, reason) -> last step of full detail
+RollBack = Callable[[int | None, str], tuple[int, int] | None]  # (before, command) -> (from, to), or no snapshot
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,21 @@ class Controls:
 
     `kinds`: allowed kinds of command (all by default; () forbids control). `weight_bounds`: (low, high) a component;
     without one, from 0 to ten times the highest planned weight, at least 1. `pause_max_s`: a pause ends by itself then.
+    `detail_on_alert`: for so many steps everything is recorded when an alert fires (0: never).
     """
 
     weight_bounds: Mapping[str, tuple[float, float]] | None = None
     kinds: tuple[str, ...] = COMMAND_KINDS
     pause_max_s: float = PAUSE_MAX_S
+    detail_on_alert: int = 0
 
     def __post_init__(self) -> None:
         if unknown := [kind for kind in self.kinds if kind not in COMMAND_KINDS]:
             raise ConfigError(f"lg.Controls allows {unknown[0]!r}; known kinds are {', '.join(COMMAND_KINDS)}.")
+        if not isinstance(self.detail_on_alert, int) or not 0 <= self.detail_on_alert <= DETAIL_STEPS_MAX:
+            raise ConfigError(
+                f"lg.Controls got detail_on_alert={self.detail_on_alert!r}; it is a number of steps from 0."
+            )
         for component, bounds in (self.weight_bounds or {}).items():
             if not _are_bounds(bounds):
                 raise ConfigError(f"lg.Controls bounds {component!r} by {bounds!r}; give finite (low, high).")
@@ -56,7 +64,7 @@ class Controls:
             else (0.0, max(1.0, 10 * curriculum.highest_weight(name)))
             for name in curriculum.components
         }
-        return ControlsSpec(list(self.kinds), bounds)
+        return ControlsSpec(list(self.kinds), bounds, self.detail_on_alert)
 
 
 class Rejected(Exception):
@@ -74,8 +82,11 @@ class Controller:
         report: Report,
         clock: Callable[[], float],
         tell: Callable[[int, str], None] = lambda step, text: None,
+        raise_detail: RaiseDetail = lambda step, steps, reason: step + steps - 1,
+        roll_back: RollBack = lambda before, command: None,
     ) -> None:
         self.paused = False
+        self._raise_detail, self._roll_back_to = raise_detail, roll_back
         self.stopping = False
         self._schedule, self._spec, self._report = schedule, spec, report
         self._pause_max_s, self._clock, self._tell = pause_max_s, clock, tell
@@ -90,6 +101,8 @@ class Controller:
             "stop": self._stop,
             "set_weight": self._set_weight,
             "revert": self._revert,
+            "instrument": self._instrument,
+            "rollback": self._rollback,
         }
 
     def offer(self, command: Command) -> None:
@@ -103,17 +116,25 @@ class Controller:
 
     def apply(self, step: int) -> bool:
         """Apply what has arrived at the boundary before `step`; stay while paused. False when the run must stop."""
-        self._apply_queued(step)
+        step = self._apply_queued(step)
         while self.paused and not self.stopping:
             self._wake.wait(_WAKE_S)
             self._wake.clear()
-            self._apply_queued(step)
+            step = self._apply_queued(step)
             if self.paused and self._clock() - self._paused_at_s > self._pause_max_s:
                 self.paused = False
                 self._tell(step, f"the pause ended by itself after {self._pause_max_s:g} s, as the script asks for")
         return not self.stopping
 
-    def _apply_queued(self, step: int) -> None:
+    def hold(self, step: int, reason: str) -> None:
+        """Pause without a command: the script asked for it."""
+        if not self.paused:
+            self.paused = True
+            self._paused_at_s = self._clock()
+            self._tell(step, f"paused: {reason}")
+
+    def _apply_queued(self, step: int) -> int:
+        """Apply what is queued; returns the coming step, which a rollback sets back."""
         while self._queue:
             command = self._queue.popleft()
             try:
@@ -122,6 +143,9 @@ class Controller:
                 self._report(command, step, {"state": "rejected", "reason": str(rejection)})
             else:
                 self._report(command, step, {"state": "applied", **result})
+                if command.kind == "rollback":
+                    step = int(result["new"])
+        return step
 
     def _run(self, command: Command, step: int) -> dict[str, Any]:
         if command.kind not in self._spec.kinds:
@@ -159,6 +183,20 @@ class Controller:
             raise Rejected(f"the weight of {component!r} was changed again since; revert the later change first")
         return self._put(command.id, component, before, step)
 
+    def _instrument(self, command: Command, step: int) -> dict[str, Any]:
+        steps = _step(command.args, "steps")
+        if not 1 <= steps <= DETAIL_STEPS_MAX:
+            raise Rejected(f"argument 'steps' must lie between 1 and {DETAIL_STEPS_MAX}, not {steps}")
+        return {"old": None, "new": self._raise_detail(step, steps, f"command {command.id}")}
+
+    def _rollback(self, command: Command, step: int) -> dict[str, Any]:
+        before = _step(command.args, "before_step") if "before_step" in command.args else None
+        moved = self._roll_back_to(before, command.id)
+        if moved is None:
+            when = "" if before is None else f" before step {before}"
+            raise Rejected(f"there is no healthy snapshot{when}")
+        return {"old": moved[0], "new": moved[1]}
+
     def _put(self, command_id: str, component: str, override: float | None, step: int) -> dict[str, Any]:
         before, old = self._schedule.override_of(component), self._schedule.weight(component, step)
         self._schedule.override(component, override)
@@ -185,3 +223,10 @@ def _number(args: Mapping[str, Any], key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise Rejected(f"argument {key!r} must be a finite number, not {value!r}")
     return float(value)
+
+
+def _step(args: Mapping[str, Any], key: str) -> int:
+    value = args.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise Rejected(f"argument {key!r} must be a whole number from 0, not {value!r}")
+    return value

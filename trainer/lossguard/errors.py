@@ -4,9 +4,10 @@
      +- ConfigError             the call of lg.init, Curriculum, Stage ... cannot be meant so
      +- UnknownComponent        run.total got a loss that no stage declares
      +- NotAScalar              a loss that is not one number
+     +- NonFiniteStep           a step was not finite, and the script asked for an error (on_trip="raise")
 
-Rules of this file: these are raised while a run is set up or at its first step, never later. What fails inside
-lossguard itself is never raised into training (see shield.py).
+Rules of this file: these are raised while a run is set up or at its first step; later only NonFiniteStep, and only
+where it was asked for. What fails inside lossguard itself is never raised into training (see shield.py).
 """
 
 
@@ -42,3 +43,10 @@ class NotAScalar(LossguardError, TypeError):
 
     def __str__(self) -> str:
         return f"run.total got {self.name!r} with shape {list(self.shape)}; reduce it to one number, e.g. by .mean()."
+
+
+class NonFiniteStep(LossguardError, FloatingPointError):
+    """A loss, a gradient or a buffer was not finite; the optimizer did not step, so weights and state are clean."""
+
+    def __str__(self) -> str:
+        return (self.__doc__ or "") + " Raised because lg.init was called with on_trip='raise'."

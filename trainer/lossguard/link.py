@@ -24,7 +24,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
-from .buffer import SampleBuffer
+from .buffer import Row, SampleBuffer
 from .encoder import Encoder
 from .environment import Endpoint
 from .protocol.codec import decode_to_trainer, encode
@@ -49,6 +49,8 @@ class Status:
     state: str
     step: int
     boundary_age_s: float
+    snapshot_step: int = -1
+    detail_until: int = -1
 
 
 class Link(Protocol):
@@ -77,17 +79,21 @@ class LinkThread:
         status: Callable[[], Status],
         on_command: Callable[[Command], None],
         endpoint: Callable[[], Endpoint] | None,
+        sampled: Callable[[int], list[Row]] = lambda step: [],
     ) -> None:
+        """`sampled`: rows that are measured in this thread, at the step that the training is at."""
+        self._sampled = sampled
         self._hello, self._buffer, self._encoder, self._spool = hello, buffer, encoder, spool
         self._status, self._on_command, self._endpoint = status, on_command, endpoint
         self._session = TrainerSession()
-        self._finishing = threading.Event()
+        self._is_ending, self._deadline_s, self._reason = False, 0.0, ""
         self._drained = False
         self._was_welcome = False
         self._sent_seq = 0
         self._forgotten_seq = 0
         self._gap: range = range(0)  # missing messages that this connection's gap event, under the first, stands for
         self._warned: set[str] = set()
+        self._socket: ClientConnection | None = None
         self._random = random.Random()
         self._thread = threading.Thread(target=self._run, name="lossguard-link", daemon=True)
 
@@ -97,15 +103,37 @@ class LinkThread:
 
     def finish(self, timeout_s: float) -> None:
         """Drain the buffer, wait up to `timeout_s` for acknowledgements, stop; say what the server does not have."""
-        self._deadline_s = timeout_s
-        self._finishing.set()
-        self._thread.join(timeout_s + 2.0)
+        self.end(timeout_s)
+        self.join(timeout_s + 2.0)
         left = self._spool.last_seq - self._session.acked_seq
         if left:
             level = logging.INFO if self._endpoint is None else logging.WARNING
             log.log(
                 level, "lossguard: %d messages are in %s; `lossguard sync` delivers them.", left, self._spool.folder
             )
+
+    def end(self, timeout_s: float, reason: str = "") -> None:
+        """Begin to end, and return at once: drain, deliver for up to `timeout_s`, say the `reason`.
+
+        For signal handlers and destructors, which may interrupt this very object: nothing but attributes is touched.
+        """
+        self._deadline_s, self._reason = timeout_s, reason
+        self._is_ending = True
+
+    def join(self, timeout_s: float) -> None:
+        """Wait up to `timeout_s` for the thread; returns at once when it never began."""
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def disown(self) -> None:
+        """In a forked child: let go of the parent's socket, and of its spool, whose lock says that it lives."""
+        self._spool.close()
+        if self._socket is None or (number := self._socket.transport.get_extra_info("socket").fileno()) < 0:
+            return
+        # not closed, because the socket's own destructor closes the number too: it must be nobody else's by then
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, number)
+        os.close(null)
 
     # -- the thread ---------------------------------------------------------------------------------------------
 
@@ -120,7 +148,7 @@ class LinkThread:
     async def _main(self) -> None:
         self._wake = asyncio.Event()
         talking = asyncio.create_task(self._talk()) if self._endpoint is not None else None
-        while not self._finishing.is_set():
+        while not self._is_ending:
             self._pump()
             await asyncio.sleep(PUMP_S)
         self._pump()
@@ -129,9 +157,11 @@ class LinkThread:
         if talking is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(talking, self._deadline_s)
+        if self._reason:
+            log.warning("lossguard: %s", self._reason)
 
     def _pump(self) -> None:
-        messages = self._encoder.encode(self._buffer.drain())
+        messages = self._encoder.encode([*self._buffer.drain(), *self._sampled(self._status().step)])
         for message in messages:
             self._spool.append(message)
         if messages:
@@ -146,7 +176,7 @@ class LinkThread:
             except (OSError, WebSocketException, ProtocolError, ValueError, EOFError) as error:
                 self._explain(error)
                 nobody = isinstance(error, OSError) and not self._was_welcome
-                if self._finishing.is_set() and (nobody or isinstance(error, InvalidStatus)):
+                if self._is_ending and (nobody or isinstance(error, InvalidStatus)):
                     return  # nobody has ever answered, or the door is shut: waiting would only delay the end
             finally:
                 self._session.disconnect()
@@ -159,7 +189,7 @@ class LinkThread:
         # a finish that is waiting for the server gets a try at once, then goes on trying until its deadline
         for _ in range(max(1, int(seconds / 0.1))):
             await asyncio.sleep(0.1)
-            if self._finishing.is_set():
+            if self._is_ending:
                 return
 
     async def _converse(self) -> None:
@@ -180,6 +210,7 @@ class LinkThread:
             proxy=None,
             user_agent_header=None,
         ) as socket:
+            self._socket = socket
             self._gap = range(0)  # told again on each connection: the one before may not have been committed
             await socket.send(encode(self._session.connect(self._hello)))
             reading = asyncio.create_task(self._read(socket))
@@ -254,6 +285,8 @@ class LinkThread:
             boundary_age_s=status.boundary_age_s,
             points_queued=len(self._buffer) + self._spool.last_seq - self._session.acked_seq,
             points_dropped=self._buffer.points_dropped + self._spool.points_lost,
+            snapshot_step=status.snapshot_step,
+            detail_until=status.detail_until,
         )
 
     def _delivered(self) -> bool:

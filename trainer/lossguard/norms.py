@@ -21,7 +21,7 @@ def grad_norms(grads: Sequence[Tensor], dtype: torch.dtype | None = None) -> Ten
     """
     norms = torch._foreach_norm(list(grads), 2.0, dtype=dtype)
     device = norms[0].device
-    return torch.stack([norm.to(device) for norm in norms])
+    return torch.stack([norm if norm.device == device else norm.to(device) for norm in norms])
 
 
 def total_norm(norms: Tensor) -> Tensor:

@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .buffer import Note, Row
-from .controls import Controller
 from .link import Link, Status
+from .loop import Loop
+from .process_end import state_after
 from .protocol import names
-from .schedule import Schedule
+from .recovery import Parts
 from .shield import Shield
 
 if TYPE_CHECKING:
@@ -55,55 +56,76 @@ class Run:
     def __init__(
         self,
         id: str,
-        schedule: Schedule,
+        loop: Loop,
         weights: "DeviceWeights",
         parameters: "Sequence[Tensor]",
         telemetry: Telemetry,
         shield: Shield,
-        first_step: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.id = id
-        self.step = first_step - 1
-        self.stage = ""
-        self.state = "running"
-        self._schedule, self._device_weights, self._parameters = schedule, weights, list(parameters)
+        self._loop, self._device_weights, self._parameters = loop, weights, list(parameters)
         self._telemetry, self._shield, self._clock = telemetry, shield, clock
-        self._instrument: Instrument | None = None
-        self._controller: Controller | None = None
         self._link: Link | None = None
         self._log_names: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._boundary_at_s = time.perf_counter()
-        self._stage_index = -1
-        self._data_wait_s = 0.0
-        self._command_shield = Shield(shield.report)
         # what a user logs or watches may be wrong each time; it must not switch off the losses
-        self._log_shield, self._matrix_shield = Shield(shield.report), Shield(shield.report)
+        self._log_shield, self._watch_shield = Shield(shield.report), Shield(shield.report)
         self._left_out: set[str] = set()
-        self._first_step = self._logged_step = first_step
+        self._logged_step = loop.first_step
 
-    def assemble(self, instrument: "Instrument | None", controller: Controller | None, link: Link) -> None:
+    def assemble(self, parts: Parts | None, link: Link) -> None:
         """Called once, by init: the parts that need the run itself."""
-        self._instrument, self._controller, self._link = instrument, controller, link
+        self._loop.parts, self._link = parts, link
+
+    # -- where it stands ----------------------------------------------------------------------------------------
+
+    @property
+    def step(self) -> int:
+        """The step that is being made; one below the first before it begins."""
+        return self._loop.step
+
+    @property
+    def stage(self) -> str:
+        """The name of the curriculum's stage."""
+        return self._loop.stage
+
+    @property
+    def state(self) -> str:
+        """running, finished, stopped or crashed."""
+        return self._loop.state
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of every component in force now."""
+        return self._loop.weights
+
+    @property
+    def replaying(self) -> bool:
+        """True while a tripped step's batch is run once more to find where its non-finite value was born."""
+        return self._loop.replay is not None
+
+    @property
+    def guard(self) -> dict[str, str]:
+        """How each optimizer is guarded: its class name, and `device`, `trip`, `observe` or `off`."""
+        watched = self._loop.parts.instrument.guard.watched if self._loop.parts is not None else []
+        return {f"{i} {type(each.optimizer).__name__}": each.mode for i, each in enumerate(watched)}
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
-    def steps(self, loader: Iterable[T]) -> Iterator[T]:
-        """Iterate over `loader` with a boundary before each step; ends early when the run is stopped from outside."""
-        batches = iter(loader)
-        while True:
-            asked_at_s = time.perf_counter()
-            try:
-                batch = next(batches)
-            except StopIteration:
-                return
-            if not self._pass_boundary(time.perf_counter() - asked_at_s):
-                return
-            yield batch
+    def steps(self, loader: Iterable[T], accumulate: int = 1) -> Iterator[T]:
+        """Iterate over `loader` with a boundary before each step; ends early when the run is stopped from outside.
 
-    def boundary(self) -> bool:
-        """The manual form of `steps`: call it before each step. False means stop. Waits only while paused."""
-        return self._pass_boundary(0.0)
+        `accumulate`: so many batches make one step; their gradients add up before the optimizer steps. After a step
+        that the guard tripped its batches come once more, as a step whose update is skipped too (`run.replaying`).
+        """
+        yield from self._loop.iterate(loader, accumulate)  # not returned: a run lives as long as its loop
+
+    def boundary(self, batch: object = None) -> bool:
+        """The manual form of `steps`: call it before each step. False means stop. Waits only while paused.
+
+        `batch`: kept for a replay by the function that was given to lg.init(replay=...).
+        """
+        return self._loop.boundary(batch)
 
     def total(self, losses: "Mapping[str, Tensor] | None" = None, /, **components: "Tensor") -> "Tensor":
         """The weighted sum of the loss components, with its graph: 0-d, on the losses' device.
@@ -112,23 +134,40 @@ class Run:
         of weight 0 is still evaluated. Raises UnknownComponent or NotAScalar.
         """
         given = self._device_weights.as_tensors({**(losses or {}), **components})
-        if self.step < self._first_step:
+        if self.step < self._loop.first_step:
             self.boundary()
         total = self._device_weights.total(given)
-        if self._measuring is not None:
+        if (replay := self._loop.replay) is not None:
+            with self._watch_shield("the replay"):
+                replay.saw_losses(given)
+        elif (instrument := self._loop.instrument) is not None:
             with self._shield("total"):
-                for name, loss in given.items():
-                    self._measuring.add(names.loss(name), loss)
-                self._measuring.add(names.TOTAL, total)
+                instrument.add_losses(self.step, given, self.weights, total)
         return total
+
+    def shared(self, activation: "Tensor") -> "Tensor":
+        """Mark the activation that all components depend on; returns it as it is.
+
+        Every tenth step the components' gradients at it are compared: grad_share/<component>, grad_cos/<a>|<b>.
+        """
+        if (measuring := self._measuring) is not None:
+            with self._watch_shield("shared"):
+                measuring.gradients.share(activation)
+        return activation
 
     # -- what is measured ---------------------------------------------------------------------------------------
 
     def matrix(self, name: str, tensor: "Tensor") -> None:
         """Watch a matrix [N,N] or [B,N,N], real or complex: records fro, spec (upper bound), trace and defect."""
-        if self._measuring is not None and not self._matrix_shield.broken:
-            with self._matrix_shield("matrix"):
-                self._measuring.add_matrix(name, tensor)
+        if (measuring := self._measuring) is not None and not self._watch_shield.broken:
+            with self._watch_shield("matrix"):
+                measuring.add_matrix(name, tensor)
+
+    def count(self, name: str, mask: "Tensor") -> None:
+        """Record how many elements of a mask are set, as count/<name>; a float mask is summed."""
+        if (measuring := self._measuring) is not None and not self._watch_shield.broken:
+            with self._watch_shield("count"):
+                measuring.add_count(name, mask)
 
     def clip_grad_norm_(self, max_norm: float, parameters: "Iterable[Tensor] | None" = None) -> "Tensor":
         """Clip the model's gradients as `torch.nn.utils.clip_grad_norm_` does, bit for bit.
@@ -142,16 +181,18 @@ class Run:
         given = [parameters] if isinstance(parameters, Tensor) else parameters  # iterating one would yield its rows
         params = self._parameters if given is None else list(given)
         total: Tensor | None = None
-        if self._measuring is not None:
+        if self._loop.replay is not None:  # clipping spreads one NaN over all gradients: look before it
+            self._loop.recovery.before_update()
+        elif (measuring := self._measuring) is not None:
             with self._shield("clip_grad_norm_"):
-                total = self._measuring.norm_to_clip_by(whole_model=parameters is None)
+                total = measuring.grads.to_clip_by(whole_model=parameters is None)
         if total is None:
             total = clip_grad_norm_(params, max_norm)
         else:
             clip_grads_with_norm_(params, max_norm, total)
-        if self._measuring is not None:
+        if (measuring := self._measuring) is not None:
             with self._shield("clip_grad_norm_"):
-                self._measuring.add_clip(total, max_norm)
+                measuring.add_clip(total, max_norm)
         return total
 
     def log(self, values: "Mapping[str, float | Tensor]", step: int | None = None) -> None:
@@ -161,28 +202,38 @@ class Run:
         `boundary`, each call is a step of its own, as with the usual trackers.
         """
         with self._log_shield("log"):
-            alone = self.step < self._first_step
+            if self.replaying:
+                return
+            alone = self.step < self._loop.first_step
             at = int(step) if step is not None else self._logged_step if alone else self.step
             if alone and step is None:
                 self._logged_step += 1
             numbers = {name: value for name, value in values.items() if isinstance(value, float)}
             if len(numbers) < len(values):
                 tensors = self._sort_out(values, numbers)
-                if tensors and self._measuring is not None:
-                    self._measuring.log(at, tensors, with_step=not alone and at == self.step)
+                if tensors and (measuring := self._measuring) is not None:
+                    measuring.log(at, tensors, with_step=self._loop.is_open and at == self.step)
             if numbers:
                 self._telemetry.add_row(Row(at, *self._checked(numbers), self._clock()))
 
-    @property
-    def weights(self) -> dict[str, float]:
-        """The weight of every component in force now."""
-        return self._schedule.weights_at(max(self.step, self._first_step))
+    # -- what may be asked for ----------------------------------------------------------------------------------
+
+    def instrument(self, steps: int, reason: str = "the script") -> None:
+        """Record everything for so many steps, from this one on; then it falls back by itself.
+
+        Norms by parameter, activations of the model's blocks, component gradients at each step.
+        """
+        if (measuring := self._measuring) is not None:
+            with self._watch_shield("instrument"):
+                measuring.detail.raise_for(max(self.step, self._loop.first_step), int(steps), reason)
+
+    def rollback(self) -> None:
+        """At the next boundary go back, in place, to the newest healthy snapshot; without one nothing happens."""
+        self._loop.ask_for_rollback()
 
     def status(self) -> Status:
         """For the heartbeat."""
-        paused = self._controller is not None and self._controller.paused
-        state = "paused" if paused and self.state == "running" else self.state
-        return Status(state, max(self.step, self._first_step), time.perf_counter() - self._boundary_at_s)
+        return self._loop.status()
 
     # -- the end ------------------------------------------------------------------------------------------------
 
@@ -195,60 +246,24 @@ class Run:
         if link is None:
             return
         with self._shield("finish"):
-            self._close_step(time.perf_counter() - self._boundary_at_s)
-            if self._instrument is not None:
-                self._instrument.drain()
-                self._instrument.detach()
+            self._loop.end()
         with self._shield("the last delivery"):  # of its own: what is spooled goes out whatever failed above
-            # a run that a command stopped stands before a step that it never made
-            last = self.step - 1 if self.state == "stopped" else self.step
-            self.state = state or ("finished" if self.state == "running" else self.state)
-            self._telemetry.add_note(Note("finish", max(last, 0), self._clock(), {"state": self.state}))
+            self._loop.state = state or ("finished" if self.state == "running" else self.state)
+            self._telemetry.add_note(Note("finish", max(self.step, 0), self._clock(), {"state": self.state}))
             link.finish(timeout_s)
 
     def __enter__(self) -> "Run":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self.finish(state=None if kind is None else "stopped" if kind is KeyboardInterrupt else "crashed")
+        self.finish(state=state_after(error))
 
     # -- inside -------------------------------------------------------------------------------------------------
 
     @property
     def _measuring(self) -> "Instrument | None":
-        return None if self._shield.broken else self._instrument
-
-    def _pass_boundary(self, data_wait_s: float) -> bool:
-        with self._shield("boundary"):
-            self._close_step(time.perf_counter() - self._boundary_at_s - data_wait_s)
-        self.step += 1
-        self._data_wait_s = data_wait_s
-        going_on = True
-        with self._command_shield("commands"):
-            going_on = self._controller is None or self._controller.apply(self.step)
-        self._enter_step()
-        self._boundary_at_s = time.perf_counter()
-        if not going_on:
-            self.state = "stopped"
-        return going_on
-
-    def _close_step(self, busy_s: float) -> None:
-        if self._measuring is None or self.step < self._first_step or self.state == "stopped":
-            return
-        for component, weight in self.weights.items():
-            self._measuring.add_host(names.weight(component), weight)
-        self._measuring.add_host("step_time_s", busy_s + self._data_wait_s)
-        self._measuring.add_host("data_wait_s", self._data_wait_s)
-        self._measuring.close_step(self.step)
-
-    def _enter_step(self) -> None:
-        curriculum = self._schedule.curriculum
-        index = curriculum.stage_index(self.step)
-        self._device_weights.update(self._schedule.weights_at(self.step))
-        if index != self._stage_index:
-            self._stage_index, self.stage = index, curriculum.stages[index].name
-            note = Note("stage", self.step, self._clock(), {"index": index, "name": self.stage})
-            self._telemetry.add_note(note)
+        """Nothing of a replay is measured: it would be told as news."""
+        return None if self._loop.replay is not None else self._loop.instrument
 
     def _sort_out(self, values: "Mapping[str, Any]", numbers: dict[str, float]) -> "dict[str, Tensor]":
         """Completes `numbers`, returns the tensors, and says once a name what is neither."""

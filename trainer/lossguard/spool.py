@@ -57,9 +57,9 @@ class _Segment:
 
     def shut(self) -> None:
         """Let the file go, and the lock on it."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        fd, self.fd = self.fd, -1  # first, so that a fork in between does not close the number a second time
+        if fd >= 0:
+            os.close(fd)
 
 
 class Spool:

@@ -4,43 +4,49 @@ Rules of this file: composition only. Arguments that cannot be meant so raise he
 be made for another reason is left out, with a warning, and training goes on.
 """
 
-import atexit
-import hashlib
 import itertools
 import logging
 import os
-import sys
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from . import environment
-from .buffer import Note, Row, SampleBuffer
+from . import environment, identity
+from .buffer import Note, SampleBuffer
 from .config import plain_config
 from .controls import Controller, Controls
 from .curriculum import Curriculum, is_step
 from .encoder import Encoder
 from .errors import ConfigError
 from .link import LinkThread, NullLink
-from .protocol.messages import Command, ContractSpec, ControlsSpec, Declaration, Hello
+from .loop import Loop
+from .process_end import EndBuffer, ProcessEnd, make_room
+from .protocol.messages import ON_TRIP, Command, ContractSpec, ControlsSpec, Declaration, GuardSpec
 from .protocol.names import fault_in, grad_norm
+from .recovery import Parts
 from .run import NullTelemetry, Run
+from .sampler import Sampler
 from .schedule import Schedule
 from .shield import Shield
+from .snapshots.options import Snapshots
 from .spool import Spool
+from .wishes import Wishes
 
 if TYPE_CHECKING:
     import torch
 
-    from .instrument import Instrument
+    from .assembly import Watching
+    from .instrument import Scaler
+    from .replay import ReplayFunction
+    from .snapshots.state import Stateful
 
 log = logging.getLogger("lossguard")
 
 ERROR_TEXT_MAX = 2_000
+UNASKED_MEMORY_SHARE = 0.125  # of the free host memory: who wants snapshots that take more asks for them
+GUARDS = ("auto", "observe", "off")
 _inits = itertools.count()  # the one thing here that belongs to the process and to no run
-NONFINITE_NAMES_MAX = 1_000  # at 512 bytes each, half the message limit
 
 
 def init(
@@ -50,58 +56,126 @@ def init(
     config: object = None,
     model: "torch.nn.Module | None" = None,
     optimizer: "torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | None" = None,
+    scheduler: "Stateful | Sequence[Stateful] | None" = None,
+    scaler: "Scaler | None" = None,
     curriculum: Curriculum | None = None,
     losses: Mapping[str, float] | None = None,
     groups: Mapping[str, str | Sequence[str]] | None = None,
     contracts: Sequence[ContractSpec] = (),
     controls: Controls | None = None,
+    guard: str = "auto",
+    on_trip: str = "skip",
+    replay: "bool | ReplayFunction" = True,
+    snapshots: Snapshots | bool = True,
+    activations: Sequence[str] | bool = (),
     mode: str | None = None,
     url: str | None = None,
     token: str | None = None,
     dir: str | os.PathLike[str] | None = None,
     start_step: int = 0,
+    handle_sigterm: bool = True,
 ) -> Run:
-    """Start to watch a training run; see the README for the loop around it.
+    """Start to watch a training run; see the README for the loop around it. Call it before torch.compile.
 
     curriculum or losses: the weights of the components ({"loss": 1.0} without either). groups: parameter groups by
-    module prefix or glob; by default a model's top-level modules. mode, url, token, dir: LOSSGUARD_MODE, _URL, _TOKEN
-    and _DIR where not given. Raises ConfigError for arguments that cannot be meant so, and nothing else.
+    module prefix or glob; by default a model's top-level modules. scheduler (one, or several), scaler: what a snapshot
+    holds beside model and optimizer; a torch.amp.GradScaler's skips are told from failures.
+
+    guard: "auto" keeps a step that is not finite out of weights and state, "observe" only records it, "off". on_trip:
+    what follows: "skip", "pause" (until an operator resumes) or "raise" (NonFiniteStep, before the optimizer steps).
+    replay: the batch of a tripped step is run once more to name the op: by the loop itself (True), by a function of the
+    batch that returns the losses, or not (False). snapshots: lg.Snapshots(...), or False for no rollback.
+    activations: record the activations of these modules (names or globs; True: the model's blocks).
+
+    mode, url, token, dir: LOSSGUARD_MODE, _URL, _TOKEN and _DIR where not given. handle_sigterm: at SIGTERM save what
+    there is, for at most 2 s, and die of it; only where nobody else handles it. An unfinished run of one of these
+    optimizers ends here. Raises ConfigError for arguments that cannot be meant so, and nothing else.
     """
-    chosen = environment.mode_from(mode, os.environ)
     _check_names(project=project, name=name or "run")
-    schedule = Schedule(_curriculum(curriculum, losses))
-    optimizers = _as_list(optimizer)
-    allowed = controls or Controls()
-    spec = allowed.spec(schedule)
+    _check_choice("guard", guard, GUARDS)
+    _check_choice("on_trip", on_trip, ON_TRIP)
     _check_groups(groups)
-    environment.endpoint(url, token, os.environ)  # a malformed address is said now, not by the link at night
-
-    buffer = SampleBuffer()
+    wishes = Wishes(
+        project=project,
+        name=name or "run",
+        config=config,
+        model=model,
+        optimizers=_as_list(optimizer),
+        scheduler=scheduler,
+        scaler=scaler,
+        schedule=Schedule(_curriculum(curriculum, losses)),
+        groups=groups,
+        contracts=contracts,
+        controls=controls or Controls(),
+        guard=guard,
+        on_trip=on_trip,
+        replay=replay,
+        snapshots=_snapshots(snapshots),
+        activations=activations,
+        mode=environment.mode_from(mode, os.environ),
+        url=url,
+        token=token,
+        dir=dir,
+        handle_sigterm=handle_sigterm,
+    )
+    wishes.controls.spec(wishes.schedule)  # what they cannot bound, and
+    environment.endpoint(url, token, os.environ)  # a malformed address, is said now, not by the link at night
+    make_room(wishes.optimizers)
+    buffer = EndBuffer()
+    telemetry = NullTelemetry() if wishes.mode == "off" else buffer
     shield = Shield(
-        lambda where, message: buffer.add_note(Note("error", max(run.step, 0), time.time(), _error(where, message)))
+        lambda where, message: buffer.add_note(Note("error", max(loop.step, 0), time.time(), _error(where, message)))
     )
-    telemetry = buffer if chosen != "off" else NullTelemetry()
-    run = _make_run(
-        _run_id(project, name or "run", next(_inits)), schedule, model, optimizers, telemetry, shield, start_step
-    )
-    if chosen == "off" or _rank() > 0:
-        run.assemble(None, None, NullLink())
+    run, loop = _make_run(wishes, telemetry, shield, start_step)
+    if wishes.mode == "off" or identity.rank() > 0:
+        run.assemble(None, NullLink())
         return run
-
-    if _world_size() > 1:
-        spec = ControlsSpec([], {})  # a command must reach every rank at the same step, which is not possible yet
-    find = (lambda: environment.endpoint(url, token, os.environ)) if chosen == "online" else None
     with shield("init"):
-        instrument = _instrument(buffer, model, optimizers, groups, shield)
-        controller = Controller(schedule, spec, allowed.pause_max_s, _reporter(buffer), time.monotonic, _teller(buffer))
-        hello, encoder = _hello(run.id, project, name or "run"), Encoder()
-        spool = Spool(environment.spool_folder(dir, os.environ), hello)
-        spool.append(encoder.declare(_declaration(schedule, spec, instrument, contracts, config, model)))
-        link = LinkThread(hello, buffer, encoder, spool, run.status, controller.offer, find)
-        run.assemble(instrument, controller, link)
-        link.start()
-        atexit.register(_finish_at_exit, run)
+        _watch(run, loop, buffer, shield, wishes)
     return run
+
+
+def _watch(run: Run, loop: Loop, buffer: EndBuffer, shield: Shield, wishes: Wishes) -> None:
+    """Attach to the training, and begin to tell of it; nothing is left behind when a part cannot be made."""
+    from . import __version__
+    from .assembly import measuring
+    from .system import SystemSeries
+
+    with ExitStack() as undo:
+        watching = measuring(buffer, loop, shield, wishes)
+        undo.callback(watching.instrument.detach)
+        spec = _spec(wishes, watching)
+        detail, pause_max_s = watching.instrument.detail, wishes.controls.pause_max_s
+        controller = Controller(
+            wishes.schedule, spec, pause_max_s, _reporter(buffer), time.monotonic, _teller(buffer),
+            raise_detail=detail.raise_for, roll_back=loop.roll_back,
+        )  # fmt: skip
+        parts = Parts(watching, controller, wishes.on_trip)
+        hello, encoder = identity.hello(run.id, wishes.project, wishes.name, __version__), Encoder()
+        spool = Spool(environment.spool_folder(wishes.dir, os.environ), hello)
+        undo.callback(spool.close)
+        spool.append(encoder.declare(_declaration(spec, watching, wishes)))
+        find = lambda: environment.endpoint(wishes.url, wishes.token, os.environ)  # noqa: E731
+        sampled = Sampler(SystemSeries(watching.instrument.grads.devices(), time.monotonic).sample)
+        link = LinkThread(
+            hello, buffer, encoder, spool, loop.status, controller.offer,
+            find if wishes.mode == "online" else None, sampled,
+        )  # fmt: skip
+        end = ProcessEnd(run, link, buffer, loop, wishes.optimizers)
+        link.start()
+        undo.pop_all()
+        run.assemble(parts, end)
+        end.watch(wishes.handle_sigterm)
+
+
+def _spec(wishes: Wishes, watching: "Watching") -> ControlsSpec:
+    """What an operator may do to this run."""
+    spec = wishes.controls.spec(wishes.schedule)
+    if identity.world_size() > 1:
+        return ControlsSpec([], {})  # a command must reach every rank at the same step, which is not possible yet
+    if watching.keeps_snapshots:
+        return spec
+    return ControlsSpec([kind for kind in spec.kinds if kind != "rollback"], spec.weight_bounds, spec.detail_on_alert)
 
 
 def _curriculum(curriculum: Curriculum | None, losses: Mapping[str, float] | None) -> Curriculum:
@@ -113,49 +187,27 @@ def _curriculum(curriculum: Curriculum | None, losses: Mapping[str, float] | Non
 
 
 def _make_run(
-    run_id: str,
-    schedule: Schedule,
-    model: "torch.nn.Module | None",
-    optimizers: "list[torch.optim.Optimizer]",
-    telemetry: SampleBuffer | NullTelemetry,
-    shield: Shield,
-    start_step: int,
-) -> Run:
+    wishes: Wishes, telemetry: SampleBuffer | NullTelemetry, shield: Shield, start_step: int
+) -> tuple[Run, Loop]:
     from .weights import DeviceWeights
 
     if not is_step(start_step):
         raise ConfigError(f"lg.init got start_step={start_step!r}; it is a step number from 0.")
-    parameters = (
-        list(model.parameters())
-        if model is not None
-        else [p for opt in optimizers for group in opt.param_groups for p in group["params"]]
-    )
+    if wishes.model is not None:
+        parameters = list(wishes.model.parameters())
+    else:
+        parameters = [p for opt in wishes.optimizers for group in opt.param_groups for p in group["params"]]
+    schedule = wishes.schedule
     weights = DeviceWeights(schedule.curriculum.components, schedule.weights_at(start_step))
-    return Run(run_id, schedule, weights, parameters, telemetry, shield, int(start_step))
+    loop = Loop(schedule, weights, telemetry.add_note, shield, int(start_step), time.time)
+    run_id = identity.run_id(wishes.project, wishes.name, next(_inits))
+    return Run(run_id, loop, weights, parameters, telemetry, shield), loop
 
 
-def _instrument(
-    buffer: SampleBuffer,
-    model: "torch.nn.Module | None",
-    optimizers: "list[torch.optim.Optimizer]",
-    groups: Mapping[str, str | Sequence[str]] | None,
-    shield: Shield,
-) -> "Instrument":
-    import numpy as np
-
-    from .instrument import Instrument
-
-    nonfinite_before: set[str] = set()
-
-    def emit(step: int, series: tuple[str, ...], values: Any) -> None:
-        buffer.add_row(Row(step, series, values, time.time()))
-        bad = set() if np.isfinite(values).all() else {series[i] for i in np.flatnonzero(~np.isfinite(values))}
-        if bad - nonfinite_before:
-            buffer.add_note(Note("nonfinite", step, time.time(), {"series": sorted(bad)[:NONFINITE_NAMES_MAX]}))
-        nonfinite_before.clear()
-        nonfinite_before.update(bad)
-
-    return Instrument(emit, model, optimizers, groups, shield)
+def _snapshots(wish: Snapshots | bool) -> Snapshots | None:
+    if isinstance(wish, bool):
+        return Snapshots(memory_share=UNASKED_MEMORY_SHARE) if wish else None
+    return wish
 
 
 def _reporter(buffer: SampleBuffer) -> Callable[[Command, int, dict[str, Any]], None]:
@@ -170,41 +222,25 @@ def _teller(buffer: SampleBuffer) -> Callable[[int, str], None]:
     return lambda step, text: buffer.add_note(Note("error", step, time.time(), _error("pause", text)))
 
 
-def _declaration(
-    schedule: Schedule,
-    spec: ControlsSpec,
-    instrument: "Instrument",
-    contracts: Sequence[ContractSpec],
-    config: object,
-    model: "torch.nn.Module | None",
-) -> Declaration:
-    first = next(model.parameters(), None) if model is not None else None
+def _declaration(spec: ControlsSpec, watching: "Watching", wishes: Wishes) -> Declaration:
+    first = next(wishes.model.parameters(), None) if wishes.model is not None else None
+    guard, curriculum = watching.instrument.guard, wishes.schedule.curriculum
     return Declaration(
         seq=0,
-        components=list(schedule.curriculum.components),
-        stages=[stage.spec() for stage in schedule.curriculum.stages],
-        groups=instrument.groups,
+        components=list(curriculum.components),
+        stages=[stage.spec() for stage in curriculum.stages],
+        groups=watching.instrument.grads.groups,
         controls=spec,
-        contracts=list(contracts),
-        config=plain_config(config),
+        contracts=list(wishes.contracts),
+        config=plain_config(wishes.config),
         device=str(first.device) if first is not None else "",
+        guard=GuardSpec([each.mode for each in guard.watched], wishes.on_trip, guard.notes),
     )
 
 
-def _hello(run_id: str, project: str, name: str) -> Hello:
-    from . import __version__
-
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    return Hello(
-        run=run_id,
-        project=project,
-        name=name,
-        sdk=__version__,
-        rank=_rank(),
-        world_size=_world_size(),
-        attempt=int(attempt) if attempt.isdigit() else 0,
-        started_at=time.time(),
-    )
+def _check_choice(argument: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ConfigError(f"lg.init got {argument}={value!r}; it is one of {', '.join(choices)}.")
 
 
 def _check_names(**given: str) -> None:
@@ -227,43 +263,3 @@ def _as_list(optimizer: Any) -> "list[torch.optim.Optimizer]":
 
 def _error(where: str, message: str) -> dict[str, str]:
     return {"where": where, "message": message[:ERROR_TEXT_MAX]}
-
-
-def _run_id(project: str, name: str, number: int) -> str:
-    """A fresh id; under torchrun one that the restarts of a job share, and no other job and no other run of it.
-
-    `number` counts the runs of this process: a restarted process makes them in the same order.
-    """
-    elastic = os.environ.get("TORCHELASTIC_RUN_ID", "none")
-    if elastic == "none":
-        return uuid.uuid4().hex[:12]
-    # the same --rdzv-id is often used again: the agent, the workers' parent, is what tells one job from the next
-    parts = [elastic, str(os.getppid()), _started_at(os.getppid()), project, name, str(number)]
-    return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:12]
-
-
-def _started_at(pid: int) -> str:
-    """When a process began, in the kernel's ticks; empty where it does not say."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
-
-
-def _rank() -> int:
-    return _whole("RANK", 0)
-
-
-def _world_size() -> int:
-    return max(1, _whole("WORLD_SIZE", 1))
-
-
-def _whole(variable: str, default: int) -> int:
-    text = os.environ.get(variable, "")
-    return int(text) if text.isdigit() else default
-
-
-def _finish_at_exit(run: Run) -> None:
-    # sys.last_type is set when the interpreter ends by an exception that nobody caught
-    kind = getattr(sys, "last_type", None)
-    run.finish(timeout_s=5.0, state=None if kind is None else "stopped" if kind is KeyboardInterrupt else "crashed")

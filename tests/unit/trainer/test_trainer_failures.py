@@ -51,7 +51,7 @@ def world(**kwargs: object) -> tuple[Run, nn.Linear, torch.optim.Optimizer]:
         (instrument.Instrument, "add_host"),
         (instrument.Instrument, "add_clip"),
         (instrument.Instrument, "close_step"),
-        (instrument.Instrument, "drain"),
+        (instrument.Instrument, "harvest"),
         (instrument.Instrument, "detach"),
         (instrument, "host_copy_for"),
         (spool.Spool, "append"),
@@ -71,7 +71,7 @@ def test_a_part_that_fails_changes_no_bit_of_training(
         broken.setattr(holder, name, boom)
         trace = train(*world(), steps=6)
     assert all(map(torch.equal, trace, wanted))
-    assert 1 <= len(caplog.records) <= 3
+    assert 1 <= len(caplog.records) <= 4
     assert "lossguard" in caplog.text
 
 
@@ -93,10 +93,10 @@ def test_when_the_norms_fail_clipping_goes_on_and_the_part_is_switched_off_with_
     assert [event.data["message"] for event in told] == [
         "RuntimeError('boom')", "RuntimeError('boom'); this part is now off",
     ]  # fmt: skip
-    assert {event.data["where"] for event in told} <= {"clip_grad_norm_", "gradient norms"}
+    assert {event.data["where"] for event in told} <= {"clip_grad_norm_", "the guard"}
 
 
-@pytest.mark.parametrize("bad", [torch.zeros(2, 3), torch.zeros(2), torch.zeros(2, 2, dtype=torch.int64), None])
+@pytest.mark.parametrize("bad", [torch.zeros(2, 3), torch.zeros(2), torch.zeros(0, 0), None])
 def test_a_bad_matrix_and_a_bad_number_do_not_switch_off_the_losses(
     bad: Tensor | None, spool_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -116,7 +116,7 @@ def test_a_bad_matrix_and_a_bad_number_do_not_switch_off_the_losses(
 def test_a_failure_at_the_end_does_not_keep_the_rest_from_being_delivered(
     monkeypatch: pytest.MonkeyPatch, spool_folder: Path
 ) -> None:
-    monkeypatch.setattr(instrument.Instrument, "drain", boom)
+    monkeypatch.setattr(instrument.Instrument, "harvest", boom)
     train(*world(), steps=3)
     messages = spooled(spool_folder)
     assert [event.data for event in events(messages, "finish")] == [{"state": "finished"}]

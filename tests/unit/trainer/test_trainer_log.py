@@ -69,8 +69,8 @@ def test_a_logged_tensor_is_taken_without_its_graph(spool_folder: Path) -> None:
     run = lg.init(mode="offline")
     for _ in run.steps(range(1)):
         run.log({"w2": weight * weight})
-        assert run._instrument is not None
-        assert not any(tensor.requires_grad for tensor in run._instrument._tensors)
+        assert run._loop.parts is not None
+        assert not any(tensor.requires_grad for tensor in run._loop.parts.instrument._tensors)
     run.finish()
     assert points(spooled(spool_folder))["w2"] == [(0, 4.0)]
 
@@ -137,3 +137,15 @@ def test_a_loop_without_boundaries_is_told_so_and_does_not_fill_the_memory(caplo
         run.total(a=torch.tensor(1.0))
     run.finish()
     assert "run.boundary()" in caplog.text
+
+
+def test_what_is_logged_between_epochs_belongs_to_the_last_step(spool_folder: Path) -> None:
+    run = lg.init(mode="offline")
+    for epoch in range(2):
+        for _ in run.steps(range(3)):
+            run.total(loss=torch.tensor(1.0))
+        run.log({"val/acc": torch.tensor(0.5 + epoch), "val/n": 7})
+    run.finish()
+    found = points(spooled(spool_folder))
+    assert found["val/acc"] == [(2, 0.5), (5, 1.5)]
+    assert found["val/n"] == [(2, 7.0), (5, 7.0)]

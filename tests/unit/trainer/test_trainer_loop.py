@@ -1,6 +1,7 @@
 """A run's life: boundaries, commands, the end."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from lossguard.run import Run
 
 def order(run: Run, number: int, kind: str, **args: Any) -> None:
     """What the link does with a command."""
-    assert run._controller is not None
-    run._controller.offer(Command(id=f"c{number}", number=number, kind=kind, args=args))
+    assert run._loop.parts is not None
+    run._loop.parts.controller.offer(Command(id=f"c{number}", number=number, kind=kind, args=args))
 
 
 def states(folder: Path) -> list[str]:
@@ -75,8 +76,8 @@ def test_the_status_says_where_the_run_is() -> None:
     run.boundary()
     run.boundary()
     assert run.status().step == 8
-    assert run._controller is not None
-    run._controller.paused = True
+    assert run._loop.parts is not None
+    run._loop.parts.controller.paused = True
     assert run.status().state == "paused"
     assert run.status().boundary_age_s >= 0
     run.finish()
@@ -161,3 +162,22 @@ def test_an_interrupt_ends_at_the_step_that_was_made(spool_folder: Path) -> None
     messages = spooled(spool_folder)
     assert points(messages)["loss/a"][-1][0] == 5
     assert [(event.step, event.data["state"]) for event in events(messages, "finish")] == [(5, "stopped")]
+
+
+def test_waiting_for_data_is_counted_once(spool_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+
+    def loader() -> Iterator[int]:
+        for i in range(4):
+            now_s[0] += 1.0  # each batch takes a second to come
+            yield i
+
+    run = lg.init(mode="offline")
+    monkeypatch.setattr("lossguard.loop.time.perf_counter", lambda: now_s[0])
+    for _ in run.steps(loader(), accumulate=2):
+        now_s[0] += 10.0  # and ten to be trained on
+    monkeypatch.undo()
+    run.finish()
+    found = points(spooled(spool_folder))
+    assert found["data_wait_s"] == [(0, 2.0), (1, 2.0)]
+    assert found["step_time_s"] == [(0, 22.0), (1, 22.0)]

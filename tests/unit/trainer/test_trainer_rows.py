@@ -40,10 +40,10 @@ def test_a_full_step_has_every_series_in_its_order(spool_folder: Path) -> None:
         wanted.append((mse.item(), size.item(), loss.item(), norm.item()))
     run.finish()
     assert names_in_order(spool_folder) == [
-        "weight/mse", "weight/size", "step_time_s", "data_wait_s", "lr",
+        "weight/mse", "weight/size", "step_time_s", "data_wait_s", "skipped", "lr",
         "loss/mse", "loss/size", "loss/total",
-        "matrix/W/fro", "matrix/W/spec", "matrix/W/trace", "matrix/W/defect",
-        "grad_norm/total", "grad_norm/first", "grad_norm/other", "clip_coef",
+        "matrix/W/fro", "matrix/W/spec", "matrix/W/trace", "matrix/W/defect", "clip_coef",
+        "grad_norm/total", "grad_norm/first", "grad_norm/other",
     ]  # fmt: skip
     found = points(spooled(spool_folder))
     assert {name: [step for step, _ in column] for name, column in found.items()} == {n: [0, 1, 2] for n in found}
@@ -127,8 +127,8 @@ def test_a_series_that_is_not_finite_is_told_when_it_begins_and_not_again(spool_
 def test_thousands_of_bad_series_are_told_within_one_message(spool_folder: Path) -> None:
     run = lg.init(mode="offline")
     for _ in run.steps(range(1)):
-        assert run._instrument is not None
-        run._instrument.add_many([f"s{i}" + "x" * 400 for i in range(3000)], torch.full((3000,), math.nan))
+        assert run._loop.parts is not None
+        run._loop.parts.instrument.add_many([f"s{i}" + "x" * 400 for i in range(3000)], torch.full((3000,), math.nan))
     run.finish()
     (told,) = events(spooled(spool_folder), "nonfinite")
     assert len(told.data["series"]) == 1000

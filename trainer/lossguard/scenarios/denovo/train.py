@@ -41,6 +41,7 @@ def train(options: Options, recorder: Recorder | None = None) -> Summary:
         config=asdict(options),
         model=setup.model,
         optimizer=setup.optimizer,
+        scheduler=setup.scheduler,
         curriculum=curriculum(options.curriculum, options.stage_steps),
         groups={"encoder": "encoder.*", "decoder": "decoder.*", "head": "head.*"},
         controls=lg.Controls(weight_bounds=WEIGHT_BOUNDS),

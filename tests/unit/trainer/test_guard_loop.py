@@ -1,0 +1,147 @@
+"""The guard in a user's loop: what is skipped, what is told, what happens next."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import lossguard as lg
+from helpers import events, points
+from lossguard.protocol.messages import Declaration
+from tiny_training import Training, batches
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_bad_batch_is_skipped_and_told(spool_folder: Path, fused: bool) -> None:
+    training = Training(spool_folder, bad_batches=[3], fused=fused, replay=False)
+    bits = []
+    training.train(batches(6), after=lambda step: bits.append(training.bits()))
+    messages = training.finish()
+    assert bits[3] == bits[2]
+    assert bits[4] != bits[3]
+    (trip,) = events(messages, "trip")
+    assert trip.step == 3
+    assert trip.data["mode"] == ("device" if fused else "trip")
+    assert trip.data["action"] == "skipped"
+    assert "loss/shape" in trip.data["series"]
+    assert "loss/fit" not in trip.data["series"]
+    found = points(messages)
+    assert [value for _, value in found["skipped"]] == [0, 0, 0, 1, 0, 0]
+    assert not any(name.startswith(".") for name in found)
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_with_and_without_the_guard_a_healthy_training_has_the_same_bits(tmp_path: Path, clip: bool) -> None:
+    trainings = []
+    for name, fused, guard in (("a", True, "auto"), ("b", True, "off"), ("c", False, "auto"), ("d", False, "off")):
+        training = Training(tmp_path / name, fused=fused, guard=guard).train(batches(20), clip)
+        training.finish()
+        trainings.append(training.bits())
+    assert trainings[0] == trainings[1]
+    assert trainings[2] == trainings[3]
+
+
+def test_observe_changes_nothing_and_tells(spool_folder: Path) -> None:
+    training = Training(spool_folder, bad_batches=[1], guard="observe", replay=False).train(batches(3))
+    (trip, *_) = events(training.finish(), "trip")
+    assert (trip.step, trip.data["mode"], trip.data["action"]) == (1, "observe", "observed")
+    assert not all(bool(value.isfinite().all()) for value in training.model.state_dict().values())
+
+
+def test_off_tells_no_trip(spool_folder: Path) -> None:
+    messages = Training(spool_folder, bad_batches=[1], guard="off").train(batches(3)).finish()
+    assert events(messages, "trip") == []
+    assert next(event.step for event in events(messages, "nonfinite")) == 1
+
+
+def test_raise_leaves_clean_weights_and_tells(spool_folder: Path) -> None:
+    training = Training(spool_folder, bad_batches=[2], fused=True, on_trip="raise")
+    with pytest.raises(lg.NonFiniteStep, match="weights and state are clean"):
+        training.train(batches(5))
+    assert training.seen == [0, 1, 2]
+    assert all(bool(value.isfinite().all()) for value in training.model.state_dict().values())
+    (trip,) = events(training.finish(), "trip")
+    assert (trip.step, trip.data["mode"]) == (2, "trip")
+
+
+def test_pause_stops_before_the_next_step_until_somebody_resumes(spool_folder: Path) -> None:
+    training = Training(spool_folder, bad_batches=[1], on_trip="pause", replay=False)
+    controller = training.run._loop.parts.controller  # type: ignore[union-attr]
+    held: list[int] = []
+    wait = controller._wake.wait
+
+    def resume(timeout: float | None = None) -> bool:
+        held.append(training.run.step)
+        assert training.run.status().state == "paused"
+        controller.paused = False
+        return wait(0)
+
+    controller._wake.wait = resume  # type: ignore[method-assign]
+    training.train(batches(4))
+    assert held == [1]
+    assert training.seen == [0, 1, 2, 3]
+
+
+def test_the_bad_micro_batch_is_named(spool_folder: Path) -> None:
+    training = Training(spool_folder, bad_batches=[6], replay=False)
+    loader = batches(12)
+    for batch in training.run.steps(loader, accumulate=4):
+        training.one(batch)
+        if batch[0] % 4 == 3:
+            training.optimizer.step()
+            training.optimizer.zero_grad()
+    messages = training.finish()
+    (trip,) = events(messages, "trip")
+    assert (trip.step, trip.data["micro_batch"], trip.data["micro_batches"]) == (1, 2, 4)
+    assert [step for step, _ in points(messages)["loss/total"]] == [0, 1, 2]
+    mean = torch.stack(training.totals[:4]).double().mean()
+    assert points(messages)["loss/total"][0][1] == pytest.approx(float(mean), rel=1e-12)
+
+
+def test_a_loader_that_ends_within_a_step_ends_the_loop(spool_folder: Path) -> None:
+    training = Training(spool_folder)
+    for batch in training.run.steps(batches(6), accumulate=4):
+        training.one(batch)
+    assert training.run.step == 1
+    assert training.seen == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_declaration_says_how_the_run_is_guarded(spool_folder: Path) -> None:
+    training = Training(spool_folder, fused=True, on_trip="pause")
+    declaration = next(m for m in training.finish() if isinstance(m, Declaration))
+    assert (declaration.guard.modes, declaration.guard.on_trip) == (["device"], "pause")
+    assert training.run.guard == {"0 AdamW": "device"}
+
+
+@pytest.mark.parametrize(
+    ("wish", "word"),
+    [({"guard": "on"}, "guard='on'"), ({"on_trip": "stop"}, "on_trip='stop'")],
+    ids=["guard", "on_trip"],
+)
+def test_a_wish_that_is_none_is_said(spool_folder: Path, wish: dict[str, str], word: str) -> None:
+    with pytest.raises(lg.ConfigError, match=word):
+        Training(spool_folder, **wish)
+
+
+def test_two_optimizers_each_have_their_own_norms(spool_folder: Path) -> None:
+    """A GAN: each player has a backward and a step of its own within one step."""
+    torch.manual_seed(0)
+    players = [torch.nn.Linear(3, 1), torch.nn.Linear(3, 1)]
+    model = torch.nn.ModuleList(players)
+    optimizers = [torch.optim.SGD(player.parameters(), lr=0.1) for player in players]
+    run = lg.init(losses={"d": 1.0, "g": 1.0}, model=model, optimizer=optimizers, mode="offline", dir=spool_folder)
+    norms: list[list[float]] = []
+    for x in run.steps([torch.randn(4, 3) for _ in range(2)]):
+        squares = []
+        for name, player, optimizer in zip("dg", players, optimizers, strict=True):
+            run.total({name: player(x).square().mean()}).backward()
+            squares.append(float(sum(p.grad.square().sum() for p in player.parameters() if p.grad is not None)))
+            optimizer.step()
+            optimizer.zero_grad()
+        norms.append([sum(squares) ** 0.5, *[square**0.5 for square in squares]])
+    run.finish(timeout_s=5.0)
+    from helpers import spooled
+
+    found = points(spooled(spool_folder))
+    for i, name in enumerate(("grad_norm/total", "grad_norm/0", "grad_norm/1")):
+        assert [value for _, value in found[name]] == pytest.approx([step[i] for step in norms], rel=1e-5), name

@@ -1,0 +1,200 @@
+"""The norm of every parameter's gradient, once a step, whoever asks first: the clip, the guard or an optimizer's hook.
+
+Rules of this file: norms only, on the device, no wait. What is recorded is the gradient before clipping where
+lossguard clips. Where a gradient was written again after its norm was taken, `of` takes it afresh, so that a verdict
+never rests on an older gradient. A finite L2 norm means that every element is finite: a sum of squares cannot cancel.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from . import norms
+from .protocol import names
+
+OUTSIDE = "outside"  # the group of parameters that an optimizer steps and the model does not hold
+
+Present = tuple[int, ...]  # indices of the parameters that have a gradient
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Norms [n] of the gradients of `present`, and what those gradients were then."""
+
+    present: Present
+    each: Tensor
+    total: Tensor
+    versions: tuple[int, ...]
+
+
+class GradNorms:
+    """The gradient norms of one step after the other."""
+
+    def __init__(
+        self,
+        model: torch.nn.Module | None,
+        optimizers: Sequence[Optimizer],
+        groups: Mapping[str, str | Sequence[str]] | None,
+    ) -> None:
+        named = list(model.named_parameters()) if model is not None else []
+        self.parameters = [name for name, _ in named]
+        self._params: list[Tensor] = [p for _, p in named]
+        self._model_count = len(named)  # what clipping "the model" means
+        self._at = {id(p): i for i, p in enumerate(self._params)}
+        self._owned = {id(opt): self._adopted(opt) for opt in optimizers}
+        if named:
+            self.groups, self._group_of = norms.assign_groups(self.parameters, groups)
+        else:
+            self.groups, self._group_of = [], []
+        self._group_index: dict[Present, Tensor] = {}
+        self._taken: dict[Present, Taken] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._taken)
+
+    def devices(self) -> set[torch.device]:
+        """Where the parameters are."""
+        return {p.device for p in self._params}
+
+    def _adopted(self, optimizer: Optimizer) -> list[int]:
+        """The indices of what `optimizer` steps; parameters that are not the model's (a learned loss weight) join."""
+        params = parameters_of(optimizer)
+        for p in params:
+            if id(p) not in self._at:
+                self._at[id(p)] = len(self._params)
+                self.parameters.append(f"{OUTSIDE if self._model_count else 'parameter'}.{len(self._params)}")
+                self._params.append(p)
+        return [self._at[id(p)] for p in params]
+
+    def _indices(self, optimizer: Optimizer) -> list[int]:
+        own = self._owned.get(id(optimizer), [])
+        if len(own) != sum(len(group["params"]) for group in optimizer.param_groups):  # add_param_group
+            own = self._owned[id(optimizer)] = self._adopted(optimizer)
+            if self.groups:  # in none of the declared groups, which stay as they were declared
+                self._group_of += [len(self.groups)] * (len(self._params) - len(self._group_of))
+        # parameters that no optimizer steps are measured with each, because one backward fills them all
+        free = set(range(self._model_count)).difference(*self._owned.values())
+        return sorted(free.union(own)) if free else own
+
+    def of(self, optimizer: Optimizer, scale: Tensor | None = None) -> Taken | None:
+        """The norms of what `optimizer` is about to read, current; None where it has no gradient.
+
+        `scale`: the gradients are still multiplied by it (a GradScaler with a fused optimizer).
+        """
+        present = self._present(self._indices(optimizer))
+        if not present:
+            return None
+        known = self._taken.get(present)
+        if known is not None and known.versions == self._versions(present):
+            return known
+        fresh = self._take(present, scale)
+        if known is None:
+            self._remember(fresh)
+        return fresh
+
+    def to_clip_by(self, whole_model: bool) -> Tensor | None:
+        """Take the norms before clipping; returns the total with torch's own bits, or None when torch must take it.
+
+        torch takes norms in the gradients' dtype, device by device, and of the parameters it was given: shared only
+        where that is ours.
+        """
+        present = self._present(range(self._model_count or len(self._params)))
+        if not present:
+            return None
+        grads = [grad for i in present if (grad := self._params[i].grad) is not None]
+        kinds = {(grad.device, grad.dtype, grad.layout) for grad in grads}
+        shared = whole_model and kinds == {(grads[0].device, torch.float32, torch.strided)}
+        if present in self._taken and not shared:
+            return None
+        taken = self._take(present)
+        self._remember(taken)
+        return taken.total if shared else None
+
+    def clipped(self) -> None:
+        """lossguard itself has just scaled the gradients by a finite factor, or spread what was not finite."""
+        for present, taken in self._taken.items():
+            self._taken[present] = Taken(present, taken.each, taken.total, self._versions(present))
+
+    def series(self) -> list[tuple[list[str], Tensor]]:
+        """(names, values [len(names)]) of the step's total and groups."""
+        found = list(self._taken.values())
+        if not found:
+            return []
+        if len(found) == 1:
+            present, each, total = found[0].present, found[0].each, found[0].total
+        else:
+            present, each = self._joined(found)
+            total = norms.total_norm(each)
+        series = [([names.GRAD_NORM_TOTAL], total.reshape(1))]
+        if self._group_of:
+            index = self._index_for(present, each.device)
+            by_group = norms.group_norms(each, index, len(self.groups) + 1)[:-1]
+            series.append(([names.grad_norm(group) for group in self.groups], by_group))
+        return series
+
+    def by_parameter(self) -> tuple[Present, Tensor] | None:
+        """(indices into `parameters`, norms) of the step, or None when none were taken."""
+        return self._joined(list(self._taken.values())) if self._taken else None
+
+    def clear(self) -> None:
+        """The step is over."""
+        self._taken.clear()
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _present(self, indices: Iterable[int]) -> Present:
+        return tuple(i for i in indices if self._params[i].grad is not None)
+
+    def _versions(self, present: Present) -> tuple[int, ...]:
+        return tuple([v for i in present if (g := self._params[i].grad) is not None for v in (id(g), g._version)])
+
+    def _take(self, present: Present, scale: Tensor | None = None) -> Taken:
+        with torch.no_grad():
+            grads = [self._grad(i) for i in present]
+            # at least float32, because a norm in float16 overflows at 65,504
+            wide = torch.float64 if any(g.dtype == torch.float64 for g in grads) else torch.float32
+            each = norms.grad_norms(grads, wide)
+            if scale is not None:
+                each = each / scale.to(each.device, non_blocking=True)
+            return Taken(present, each, norms.total_norm(each), self._versions(present))
+
+    def _remember(self, taken: Taken) -> None:
+        """Record what was not recorded in this step yet."""
+        covered = {i for present in self._taken for i in present}
+        fresh = [k for k, i in enumerate(taken.present) if i not in covered]
+        if len(fresh) == len(taken.present):
+            self._taken[taken.present] = taken
+        elif fresh:
+            each = torch.stack([taken.each[k] for k in fresh])
+            present = tuple(taken.present[k] for k in fresh)
+            self._taken[present] = Taken(present, each, norms.total_norm(each), self._versions(present))
+
+    def _joined(self, found: list[Taken]) -> tuple[Present, Tensor]:
+        if len(found) == 1:
+            return found[0].present, found[0].each
+        device = found[0].each.device
+        each = torch.cat([taken.each.to(device, non_blocking=True) for taken in found])
+        return tuple(i for taken in found for i in taken.present), each
+
+    def _grad(self, index: int) -> Tensor:
+        grad = self._params[index].grad
+        assert grad is not None
+        grad = grad.detach() if grad.requires_grad else grad  # hundreds of detach() a step would be seen
+        grad = grad.coalesce().values() if grad.is_sparse else grad
+        return torch.view_as_real(grad) if grad.is_complex() else grad
+
+    def _index_for(self, present: Present, device: torch.device) -> Tensor:
+        if present not in self._group_index:
+            # pinned and non-blocking: made on the device directly, it would wait for the device
+            groups = [self._group_of[i] for i in present]
+            host = torch.tensor(groups, device="cpu", pin_memory=device.type == "cuda")
+            self._group_index[present] = host.to(device, non_blocking=True)
+        return self._group_index[present]
+
+
+def parameters_of(optimizer: Optimizer) -> list[Tensor]:
+    """Every parameter that `optimizer` steps, group by group."""
+    return [p for group in optimizer.param_groups for p in group["params"]]

@@ -1,0 +1,249 @@
+"""Decides, just before an optimizer steps, whether what it would write is finite; if not, the step does not happen.
+
+Rules of this file:
+- The verdict covers every gradient that this optimizer reads, taken after the last write to it, every total of the
+  step, and the model's buffers. After a tripped step parameters, optimizer state and buffers hold the bits from
+  before it.
+- device: the optimizer's own kernel is told by `found_inf`, and nobody waits. trip: the host reads one number and
+  sets the gradients to None, which every optimizer takes as "not this one". Zeroed gradients would be no skip: weight
+  decay and momentum go on, and 0 * NaN is NaN.
+- Where a parameter has no optimizer state yet, that step goes by trip: a skipped first step would leave state behind,
+  for SGD with momentum even uninitialised memory.
+- observe: the verdict is recorded and nothing is changed.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ..errors import NonFiniteStep
+from ..grad_norms import GradNorms, Taken
+from ..shield import Shield
+from .probe import BAD, Ability, ability_of, unsupported
+from .shadow import BufferShadow
+
+MODES = ("auto", "observe", "off")
+
+
+@dataclass(frozen=True)
+class GuardOptions:
+    """As given to lg.init."""
+
+    mode: str = "auto"
+    on_trip: str = "skip"
+
+
+@dataclass
+class Verdicts:
+    """What was decided in one step. Tensors are 0-d and on their way; the host knows the rest already."""
+
+    bad: list[Tensor] = field(default_factory=list)
+    skipped: list[Tensor] = field(default_factory=list)
+    host_bad: bool = False
+    host_skipped: bool = False
+    stepped: bool = False
+
+
+@dataclass
+class Watched:
+    """One optimizer and how its steps are kept clean."""
+
+    optimizer: Optimizer
+    mode: str
+    ability: Ability
+    note: str = ""
+    warm: set[tuple[int, ...]] = field(default_factory=set)  # sets of parameters known to have their state
+
+
+class Guard:
+    """Watches the steps of a run's optimizers."""
+
+    def __init__(
+        self,
+        options: GuardOptions,
+        optimizers: Sequence[Optimizer],
+        model: torch.nn.Module | None,
+        norms: GradNorms,
+        totals: Callable[[], Sequence[Tensor]],
+        shield: Shield,
+    ) -> None:
+        self._options, self._norms, self._totals, self._shield = options, norms, totals, shield
+        self._shadow = BufferShadow(model if options.mode != "off" else None)
+        self.watched = [_watched(opt, options) for opt in optimizers]
+        self.verdicts = Verdicts()
+        self.before_update: Callable[[Optimizer], bool] = lambda optimizer: True
+        self._set_by_us: list[Optimizer] = []
+        self._hooks = [hook for each in self.watched for hook in self._hooked(each)]
+
+    @property
+    def has_device_mode(self) -> bool:
+        """True where a trip may be learned a step or two late."""
+        return any(each.mode == "device" for each in self.watched)
+
+    @property
+    def notes(self) -> list[str]:
+        """Why a mode is not what was asked for."""
+        return list(dict.fromkeys(each.note for each in self.watched if each.note))
+
+    def begin_step(self) -> None:
+        """A step begins: remember the buffers, forget the verdicts."""
+        self.verdicts = Verdicts()
+        for optimizer in self._set_by_us:  # a step that raised did not come to its end
+            _forget(optimizer)
+        self._set_by_us.clear()
+        self._shadow.take()
+
+    def put_back_buffers(self) -> None:
+        """The buffers as they were when the step began."""
+        self._shadow.put_back()
+
+    def detach(self) -> None:
+        """Take the hooks off."""
+        for hook in self._hooks:
+            hook.remove()
+
+    # -- the hooks ----------------------------------------------------------------------------------------------
+
+    def _hooked(self, watched: Watched) -> "list[torch.utils.hooks.RemovableHandle]":
+        if not isinstance(watched.optimizer, Optimizer):
+            return []
+
+        def before(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if self._shield.broken:
+                return None
+            closure = kwargs.get("closure") or (args[1] if len(args) > 1 else None)
+            if closure is None or watched.mode == "off":
+                self._judge(watched)
+                return None
+            # the gradients come into being inside the step: judge them there
+            guarded = self._judging(closure, watched)
+            return (args[:1], {**kwargs, "closure": guarded})
+
+        def after(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+            if optimizer in self._set_by_us:
+                self._set_by_us.remove(optimizer)
+                _forget(optimizer)
+
+        return [watched.optimizer.register_step_pre_hook(before), watched.optimizer.register_step_post_hook(after)]
+
+    def _judging(self, closure: Callable[[], Any], watched: Watched) -> Callable[[], Any]:
+        def guarded() -> Any:
+            loss = closure()
+            self._judge(watched)
+            return loss
+
+        return guarded
+
+    def _judge(self, watched: Watched) -> None:
+        if torch._C._current_graph_task_id() >= 0:  # the optimizer steps inside backward: nothing is complete yet
+            if watched.mode != "off":
+                watched.mode, watched.note = (
+                    "off",
+                    f"{type(watched.optimizer).__name__} steps inside backward; not supported",
+                )
+                self._shield.report("guard", watched.note)
+            return
+        raised = False
+        with self._shield("the guard"):
+            self.verdicts.stepped = True
+            scale = getattr(watched.optimizer, "grad_scale", None)
+            taken = self._norms.of(watched.optimizer, scale)
+            if not self.before_update(watched.optimizer):
+                _drop_gradients(watched.optimizer)  # a replay: it never reaches the weights
+            elif taken is not None and watched.mode != "off":
+                raised = self._act(watched, taken)
+        if raised:
+            raise NonFiniteStep()
+
+    def _act(self, watched: Watched, taken: Taken) -> bool:
+        """Decide and act; True when the user asked for an error."""
+        signs = [taken.total, *self._totals()]
+        if self.verdicts.host_bad:  # a step is tripped as a whole: what steps after the first trip is held back too
+            signs.append(torch.tensor(torch.nan))
+        if (fault := self._shadow.fault()) is not None:
+            signs.append(fault)
+        if watched.mode == "observe":
+            self.verdicts.bad.append(_is_bad(signs))
+        elif watched.mode == "device" and self._is_warm(watched, taken.present):
+            self._skip_on_device(watched.optimizer, signs)
+        elif not _all_finite(signs):
+            self.verdicts.host_bad = self.verdicts.host_skipped = True
+            _drop_gradients(watched.optimizer)
+            self._shadow.put_back()
+            return self._options.on_trip == "raise"
+        return False
+
+    def _skip_on_device(self, optimizer: Optimizer, signs: list[Tensor]) -> None:
+        bad = _is_bad(signs)
+        for earlier in self.verdicts.bad:
+            bad = bad.logical_or(earlier.to(bad.device, non_blocking=True))
+        self._shadow.put_back_where(bad)
+        flag = bad.to(torch.float32)
+        if (theirs := getattr(optimizer, "found_inf", None)) is None:
+            self._set_by_us.append(optimizer)
+        else:  # a GradScaler's: it set the attribute, and deletes it
+            flag = torch.clamp(theirs.to(flag.device, non_blocking=True) + flag, max=BAD)
+        optimizer.found_inf = flag  # type: ignore[attr-defined]
+        self.verdicts.bad.append(bad)
+        self.verdicts.skipped.append(flag)
+
+    def _is_warm(self, watched: Watched, present: tuple[int, ...]) -> bool:
+        if not watched.ability.keeps_state or present in watched.warm:
+            return True
+        optimizer = watched.optimizer
+        params = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if all(_has_state(optimizer, p) for p in params):
+            watched.warm.add(present)
+            return True
+        return False
+
+    def state_was_replaced(self) -> None:
+        """A rollback or a load has changed which parameters have their state."""
+        for each in self.watched:
+            each.warm.clear()
+
+
+def _watched(optimizer: Optimizer, options: GuardOptions) -> Watched:
+    nothing = Ability(False)
+    if reason := unsupported(optimizer):
+        return Watched(optimizer, "off", nothing, reason if options.mode == "auto" else "")
+    if options.mode in ("observe", "off"):
+        return Watched(optimizer, options.mode, nothing)
+    if options.on_trip == "raise":  # the host must know before the step, so it reads the verdict
+        return Watched(optimizer, "trip", nothing)
+    ability = ability_of(optimizer)
+    return Watched(optimizer, "device" if ability.skips_on_device else "trip", ability, ability.note)
+
+
+def _is_bad(signs: Sequence[Tensor]) -> Tensor:
+    device = signs[0].device
+    with torch.no_grad():
+        finite = [sign.reshape(()).isfinite().to(device, non_blocking=True) for sign in signs]
+        return torch.stack(finite).all().logical_not()
+
+
+def _all_finite(signs: Sequence[Tensor]) -> bool:
+    if all(sign.device.type == "cpu" for sign in signs):
+        return all(math.isfinite(sign) for sign in signs)
+    return not bool(_is_bad(signs))  # one wait, whatever the number of signs
+
+
+def _drop_gradients(optimizer: Optimizer) -> None:
+    for group in optimizer.param_groups:
+        for p in group["params"]:
+            p.grad = None
+
+
+def _has_state(optimizer: Optimizer, parameter: Tensor) -> bool:
+    state = optimizer.state.get(parameter) or {}
+    return any(isinstance(value, Tensor) for value in state.values())
+
+
+def _forget(optimizer: Optimizer) -> None:
+    if hasattr(optimizer, "found_inf"):
+        del optimizer.found_inf

@@ -1,0 +1,276 @@
+"""Where the training stands, and what happens at a step boundary.
+
+Rules of this file: the order at a boundary is: close the step, judge what arrived, replay if a step tripped, take a
+snapshot, obey commands, fetch the next batch, begin the step. Half-accumulated gradients are never at a boundary.
+Each part runs in a shield, so that none stops the training or another part.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .buffer import Note
+from .errors import ConfigError
+from .link import Status
+from .protocol import names
+from .recovery import Parts, Recovery
+from .schedule import Schedule
+from .shield import Shield
+
+if TYPE_CHECKING:
+    from .instrument import Instrument
+    from .replay import Replay
+    from .weights import DeviceWeights
+
+T = TypeVar("T")
+
+
+class _End:
+    """The loader has no more batches (a batch may be anything, even None)."""
+
+
+_END = _End()
+
+
+class Loop:
+    """The steps of one run."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        weights: "DeviceWeights",
+        add_note: Callable[[Note], None],
+        shield: Shield,
+        first_step: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self.step = first_step - 1
+        self.first_step = first_step
+        self.stage = ""
+        self.state = "running"
+        self.recovery = Recovery(add_note, clock, shield.report)
+        self.schedule, self._weights, self._add_note, self._clock = schedule, weights, add_note, clock
+        self._shield = shield
+        # each of its own: what fails in one must not switch off another
+        self._command_shield, self._keeper_shield, self._batch_shield = (Shield(shield.report) for _ in range(3))
+        self._boundary_at_s = time.perf_counter()
+        self._stage_index = -1
+        self._data_wait_s = 0.0  # for all batches of the step
+        self._fetched_s = 0.0  # for the first of them, which came before the step's clock began
+        self._step_time_s = 0.0
+        self.is_open = False
+        self._batches = 0
+        self._rewound: object = None
+        self._wants_rollback = False
+        self.is_through = True  # no run.steps is being looped over: the last one came to its end by itself
+
+    # -- what a run asks ----------------------------------------------------------------------------------------
+
+    @property
+    def parts(self) -> Parts | None:
+        """None in mode off, and after the run was turned off."""
+        return self.recovery.parts
+
+    @parts.setter
+    def parts(self, parts: Parts | None) -> None:
+        self.recovery.parts = parts
+
+    @property
+    def replay(self) -> "Replay | None":
+        """The replay that is being made."""
+        return self.recovery.replay
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of every component in force now; in a replay those of the step that is replayed."""
+        if self.replay is not None:
+            return self.replay.kept.weights
+        return self.schedule.weights_at(max(self.step, self.first_step))
+
+    @property
+    def instrument(self) -> "Instrument | None":
+        """What measures; None when nothing does, or does no more."""
+        return None if self.parts is None or self._shield.broken else self.parts.instrument
+
+    def status(self) -> Status:
+        """For the heartbeat; asked for by the link thread."""
+        state, step, newest, until, parts = self.state, self.step, None, -1, self.parts
+        if parts is not None:
+            if parts.controller.paused and state == "running":  # it stands before the coming step
+                state, step = "paused", step + 1
+            newest, until = parts.keeper.newest_step(), parts.instrument.detail.until
+        age_s = time.perf_counter() - self._boundary_at_s
+        return Status(state, max(step, self.first_step), age_s, -1 if newest is None else newest, until)
+
+    # -- the loop -----------------------------------------------------------------------------------------------
+
+    def iterate(self, loader: Iterable[T], accumulate: int) -> Iterator[T]:
+        """The batches of `loader`, `accumulate` of them a step; ends early when the run is stopped."""
+        if accumulate < 1:
+            raise ConfigError(f"run.steps got accumulate={accumulate!r}; it is a number of micro-batches from 1.")
+        batches = iter(loader)
+        self.is_through = False
+        while True:
+            self.close()
+            yield from self._replayed()
+            if not self._arrive(loader):
+                self.is_through = True
+                return
+            if self._rewound is not None:
+                batches = self._rewind(loader)
+            fetched_at_s = time.perf_counter()
+            try:
+                batch = next(batches)
+            except StopIteration:
+                self.is_through = True
+                return
+            self._enter(time.perf_counter() - fetched_at_s)
+            self._keep(batch)
+            yield batch
+            for _ in range(accumulate - 1):
+                fetched_at_s = time.perf_counter()
+                more = next(batches, _END)
+                if isinstance(more, _End):
+                    break
+                self._data_wait_s += time.perf_counter() - fetched_at_s
+                self._keep(more)
+                yield more
+
+    def boundary(self, batch: object = None) -> bool:
+        """The manual form of one turn of `iterate`. False means stop."""
+        self.close()
+        if self.parts is not None:
+            self.recovery.replay_beside(self.step + 1)
+        if not self._arrive(None):
+            return False
+        self._enter(0.0)
+        if batch is not None:
+            self._keep(batch)
+        return True
+
+    def close(self) -> None:
+        """The step that is open is over; nothing when none is."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        instrument = self.instrument
+        busy_s = time.perf_counter() - self._boundary_at_s
+        self._step_time_s = busy_s + self._fetched_s
+        if instrument is None:
+            return
+        with self._shield("boundary"):
+            if self.replay is None:
+                for component, weight in self.weights.items():
+                    instrument.add_host(names.weight(component), weight)
+            instrument.add_host("step_time_s", self._step_time_s)
+            instrument.add_host("data_wait_s", self._data_wait_s)
+            if self.replay is None:
+                instrument.close_step(self.step)
+            else:
+                instrument.close_quietly(self.step)
+
+    def end(self) -> None:
+        """The loop is over: everything on its way is waited for."""
+        self.close()
+        if self.replay is not None:  # left by an error, with its generator still held by a traceback
+            self.replay.stop()
+        if self.parts is None:
+            return
+        with self._shield("the end"):
+            self.parts.instrument.harvest(wait=True)
+            self.parts.replays.give_up()
+            self.parts.instrument.detach()
+
+    def turn_off(self) -> None:
+        """Take the hooks off and measure nothing more. Touches no device, takes no lock."""
+        parts, self.parts = self.parts, None
+        if parts is not None:
+            parts.instrument.detach()
+
+    # -- at a boundary ------------------------------------------------------------------------------------------
+
+    def _arrive(self, loader: object) -> bool:
+        """Snapshot and commands before the next step; False when the run must stop."""
+        if self.parts is None:
+            return True
+        if self.parts.controller.stopping:  # by a command; an end told as "stopped" does not stop a loop
+            return False
+        with self._keeper_shield("snapshots"):
+            if not self._keeper_shield.broken:
+                self.parts.keeper.at_boundary(self.step + 1, self._step_time_s, loader)
+        going_on = True
+        with self._command_shield("commands"):
+            if self._wants_rollback:
+                self._wants_rollback = False
+                self.roll_back(None, None)
+            going_on = self.parts.controller.apply(self.step + 1)
+        if not going_on:
+            self.state = "stopped"
+        return going_on
+
+    def _enter(self, data_wait_s: float) -> None:
+        self.step += 1
+        self._data_wait_s = self._fetched_s = data_wait_s
+        curriculum = self.schedule.curriculum
+        index = curriculum.stage_index(self.step)
+        self._weights.update(self.weights)
+        if index != self._stage_index:
+            self._stage_index, self.stage = index, curriculum.stages[index].name
+            data = {"index": index, "name": self.stage}
+            self._add_note(Note("stage", self.step, self._clock(), data))
+        if (instrument := self.instrument) is not None:
+            with self._shield("the start of a step"):
+                instrument.detail.at_step(self.step)
+                instrument.guard.begin_step()
+        if self.parts is not None:
+            self.parts.replays.begin(self.step, self.weights)
+        self.is_open = True
+        self._boundary_at_s = time.perf_counter()
+
+    def _keep(self, batch: object) -> None:
+        if self.parts is None:
+            return
+        with self._batch_shield("keeping a batch"):
+            if not self._batch_shield.broken:
+                self.parts.replays.batch(batch)
+        self.parts.instrument.frame.batch(self.step, self._batches)
+        self._batches += 1
+
+    # -- replay and rollback ------------------------------------------------------------------------------------
+
+    def _replayed(self) -> Iterator[Any]:
+        """The batches of a tripped step once more, as a step of its own whose update is skipped as well."""
+        if self.parts is None or self.recovery.replay_beside(self.step + 1):
+            return
+        replay = self.recovery.begin_replay(self.step + 1)
+        if replay is None:
+            return
+        self._enter(0.0)
+        try:
+            with replay.set_aside(self.parts.instrument.guard.put_back_buffers), replay.watching():
+                for batch, random in replay.kept.batches:
+                    random.put_back()
+                    yield batch
+                replay.is_complete = True
+        finally:  # also when the loop is left within its body
+            self.close()
+            self.recovery.end_replay()
+
+    def _rewind(self, loader: Any) -> Iterator[Any]:
+        with self._keeper_shield("rewinding the data"):
+            loader.load_state_dict(self._rewound)
+        self._rewound = None
+        return iter(loader)
+
+    def ask_for_rollback(self) -> None:
+        """Roll back at the next boundary."""
+        self._wants_rollback = True
+
+    def roll_back(self, before: int | None, command: str | None) -> tuple[int, int] | None:
+        """Go back in place to a healthy snapshot; (from step, to step), or None when there is none."""
+        came_from = self.step + 1
+        restored = self.recovery.roll_back(came_from, before, command)
+        if restored is None:
+            return None
+        self.step, self._rewound = restored.step - 1, restored.loader_state
+        return came_from, restored.step
