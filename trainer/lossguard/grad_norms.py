@@ -17,6 +17,8 @@ from .protocol import names
 
 OUTSIDE = "outside"  # the group of parameters that an optimizer steps and the model does not hold
 
+SETS_MAX = 64
+
 Present = tuple[int, ...]  # indices of the parameters that have a gradient
 
 
@@ -44,7 +46,12 @@ class GradNorms:
         self._params: list[Tensor] = [p for _, p in named]
         self._model_count = len(named)  # what clipping "the model" means
         self._at = {id(p): i for i, p in enumerate(self._params)}
-        self._owned = {id(opt): self._adopted(opt) for opt in optimizers}
+        self._ids: dict[int, list[int]] = {}  # by optimizer: its parameters, to see that they are others now
+        self._owned: dict[int, list[int]] = {}
+        self._free: list[int] = []
+        for optimizer in optimizers:
+            if isinstance(optimizer, Optimizer):
+                self._adopt(optimizer)
         if named:
             self.groups, self._group_of = norms.assign_groups(self.parameters, groups)
         else:
@@ -59,41 +66,45 @@ class GradNorms:
         """Where the parameters are."""
         return {p.device for p in self._params}
 
-    def _adopted(self, optimizer: Optimizer) -> list[int]:
-        """The indices of what `optimizer` steps; parameters that are not the model's (a learned loss weight) join."""
+    def _adopt(self, optimizer: Optimizer) -> None:
+        """Learn what `optimizer` steps; parameters that are not the model's (a learned loss weight) join."""
         params = parameters_of(optimizer)
         for p in params:
             if id(p) not in self._at:
                 self._at[id(p)] = len(self._params)
                 self.parameters.append(f"{OUTSIDE if self._model_count else 'parameter'}.{len(self._params)}")
                 self._params.append(p)
-        return [self._at[id(p)] for p in params]
+        self._ids[id(optimizer)] = [id(p) for p in params]
+        self._owned[id(optimizer)] = sorted(self._at[id(p)] for p in params)
+        # parameters that no optimizer steps are measured with each, because one backward fills them all
+        self._free = sorted(set(range(self._model_count)).difference(*self._owned.values()))
 
-    def _indices(self, optimizer: Optimizer) -> list[int]:
-        own = self._owned.get(id(optimizer), [])
-        if len(own) != sum(len(group["params"]) for group in optimizer.param_groups):  # add_param_group
-            own = self._owned[id(optimizer)] = self._adopted(optimizer)
+    def _indices(self, optimizer: Optimizer) -> tuple[list[int], list[int]]:
+        """(what it steps, that and what nobody steps)."""
+        if self._ids.get(id(optimizer)) != [id(p) for group in optimizer.param_groups for p in group["params"]]:
+            self._adopt(optimizer)  # add_param_group, or a part of the model was replaced
             if self.groups:  # in none of the declared groups, which stay as they were declared
                 self._group_of += [len(self.groups)] * (len(self._params) - len(self._group_of))
-        # parameters that no optimizer steps are measured with each, because one backward fills them all
-        free = set(range(self._model_count)).difference(*self._owned.values())
-        return sorted(free.union(own)) if free else own
+        own = self._owned[id(optimizer)]
+        return own, sorted({*self._free, *own}) if self._free else own
 
     def of(self, optimizer: Optimizer, scale: Tensor | None = None) -> Taken | None:
-        """The norms of what `optimizer` is about to read, current; None where it has no gradient.
+        """The norms of what `optimizer` is about to read, current; None where there is no gradient.
 
+        Parameters that no optimizer steps are recorded too, and are not among them: nothing clears their gradient.
         `scale`: the gradients are still multiplied by it (a GradScaler with a fused optimizer).
         """
-        present = self._present(self._indices(optimizer))
+        own, with_free = self._indices(optimizer)
+        present = self._present(with_free)
         if not present:
             return None
-        known = self._taken.get(present)
-        if known is not None and known.versions == self._versions(present):
-            return known
-        fresh = self._take(present, scale)
-        if known is None:
-            self._remember(fresh)
-        return fresh
+        taken = self._taken.get(present)
+        if taken is None or taken.versions != self._versions(present):
+            fresh = self._take(present, scale)
+            if taken is None:
+                self._remember(fresh)
+            taken = fresh
+        return taken if own is with_free else self._part(taken, own)
 
     def to_clip_by(self, whole_model: bool) -> Tensor | None:
         """Take the norms before clipping; returns the total with torch's own bits, or None when torch must take it.
@@ -172,10 +183,19 @@ class GradNorms:
             present = tuple(taken.present[k] for k in fresh)
             self._taken[present] = Taken(present, each, norms.total_norm(each), self._versions(present))
 
+    def _part(self, taken: Taken, own: Sequence[int]) -> Taken | None:
+        """Of what was taken, that of `own`."""
+        wanted = set(own)
+        places = [k for k, i in enumerate(taken.present) if i in wanted]
+        if not places:
+            return None
+        each = torch.stack([taken.each[k] for k in places])
+        return Taken(tuple(taken.present[k] for k in places), each, norms.total_norm(each), ())
+
     def _joined(self, found: list[Taken]) -> tuple[Present, Tensor]:
         if len(found) == 1:
             return found[0].present, found[0].each
-        device = found[0].each.device
+        device = next((taken.each.device for taken in found if taken.each.device.type != "cpu"), found[0].each.device)
         each = torch.cat([taken.each.to(device, non_blocking=True) for taken in found])
         return tuple(i for taken in found for i in taken.present), each
 
@@ -184,10 +204,12 @@ class GradNorms:
         assert grad is not None
         grad = grad.detach() if grad.requires_grad else grad  # hundreds of detach() a step would be seen
         grad = grad.coalesce().values() if grad.is_sparse else grad
-        return torch.view_as_real(grad) if grad.is_complex() else grad
+        return torch.view_as_real(grad.resolve_conj()) if grad.is_complex() else grad
 
     def _index_for(self, present: Present, device: torch.device) -> Tensor:
         if present not in self._group_index:
+            if len(self._group_index) >= SETS_MAX:  # which experts of a mixture have gradients is another set each step
+                self._group_index.clear()
             # pinned and non-blocking: made on the device directly, it would wait for the device
             groups = [self._group_of[i] for i in present]
             host = torch.tensor(groups, device="cpu", pin_memory=device.type == "cuda")

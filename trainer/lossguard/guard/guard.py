@@ -7,6 +7,7 @@ Rules of this file:
 - device: the optimizer's own kernel is told by `found_inf`, and nobody waits. trip: the host reads one number and
   sets the gradients to None, which every optimizer takes as "not this one". Zeroed gradients would be no skip: weight
   decay and momentum go on, and 0 * NaN is NaN.
+- Gradients that a trip set to None are there again after the step, so that code that looks at them finds them.
 - Where a parameter has no optimizer state yet, that step goes by trip: a skipped first step would leave state behind,
   for SGD with momentum even uninitialised memory.
 - observe: the verdict is recorded and nothing is changed.
@@ -27,7 +28,7 @@ from ..shield import Shield
 from .probe import BAD, Ability, ability_of, unsupported
 from .shadow import BufferShadow
 
-MODES = ("auto", "observe", "off")
+SETS_MAX = 64
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ class Watched:
     mode: str
     ability: Ability
     note: str = ""
-    warm: set[tuple[int, ...]] = field(default_factory=set)  # sets of parameters known to have their state
+    has_stepped: bool = False  # in this step
+    warm: set[tuple[object, ...]] = field(default_factory=set)  # sets of parameters known to have their state
+    dropped: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # (parameter, gradient) while a step is skipped
 
 
 class Guard:
@@ -77,6 +80,7 @@ class Guard:
         self.watched = [_watched(opt, options) for opt in optimizers]
         self.verdicts = Verdicts()
         self.before_update: Callable[[Optimizer], bool] = lambda optimizer: True
+        self.another_step: Callable[[], None] = lambda: None  # an optimizer steps again, and no step has begun
         self._set_by_us: list[Optimizer] = []
         self._hooks = [hook for each in self.watched for hook in self._hooked(each)]
 
@@ -96,6 +100,9 @@ class Guard:
         for optimizer in self._set_by_us:  # a step that raised did not come to its end
             _forget(optimizer)
         self._set_by_us.clear()
+        for each in self.watched:
+            _give_back(each)
+            each.has_stepped = False
         self._shadow.take()
 
     def put_back_buffers(self) -> None:
@@ -125,11 +132,18 @@ class Guard:
             return (args[:1], {**kwargs, "closure": guarded})
 
         def after(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+            _give_back(watched)
             if optimizer in self._set_by_us:
                 self._set_by_us.remove(optimizer)
                 _forget(optimizer)
 
-        return [watched.optimizer.register_step_pre_hook(before), watched.optimizer.register_step_post_hook(after)]
+        optimizer = watched.optimizer
+        return [
+            optimizer.register_step_pre_hook(before),
+            optimizer.register_step_post_hook(after),
+            # a checkpoint that is loaded may have no state, or less
+            optimizer.register_load_state_dict_post_hook(lambda optimizer: watched.warm.clear()),
+        ]
 
     def _judging(self, closure: Callable[[], Any], watched: Watched) -> Callable[[], Any]:
         def guarded() -> Any:
@@ -150,11 +164,13 @@ class Guard:
             return
         raised = False
         with self._shield("the guard"):
-            self.verdicts.stepped = True
+            if watched.has_stepped:
+                self.another_step()
+            watched.has_stepped = self.verdicts.stepped = True
             scale = getattr(watched.optimizer, "grad_scale", None)
             taken = self._norms.of(watched.optimizer, scale)
             if not self.before_update(watched.optimizer):
-                _drop_gradients(watched.optimizer)  # a replay: it never reaches the weights
+                _drop_gradients(watched)  # a replay: it never reaches the weights
             elif taken is not None and watched.mode != "off":
                 raised = self._act(watched, taken)
         if raised:
@@ -165,17 +181,17 @@ class Guard:
         signs = [taken.total, *self._totals()]
         if self.verdicts.host_bad:  # a step is tripped as a whole: what steps after the first trip is held back too
             signs.append(torch.tensor(torch.nan))
-        if (fault := self._shadow.fault()) is not None:
-            signs.append(fault)
+        signs += self._shadow.fault()
         if watched.mode == "observe":
             self.verdicts.bad.append(_is_bad(signs))
         elif watched.mode == "device" and self._is_warm(watched, taken.present):
             self._skip_on_device(watched.optimizer, signs)
         elif not _all_finite(signs):
             self.verdicts.host_bad = self.verdicts.host_skipped = True
-            _drop_gradients(watched.optimizer)
             self._shadow.put_back()
-            return self._options.on_trip == "raise"
+            if self._options.on_trip == "raise":
+                return True
+            _drop_gradients(watched)
         return False
 
     def _skip_on_device(self, optimizer: Optimizer, signs: list[Tensor]) -> None:
@@ -193,17 +209,27 @@ class Guard:
         self.verdicts.skipped.append(flag)
 
     def _is_warm(self, watched: Watched, present: tuple[int, ...]) -> bool:
-        if not watched.ability.keeps_state or present in watched.warm:
+        """Every parameter with a gradient has the state that a step would update."""
+        optimizer, stateless = watched.optimizer, watched.ability.stateless
+        if len(stateless) == len(optimizer.param_groups):
             return True
-        optimizer = watched.optimizer
-        params = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if all(_has_state(optimizer, p) for p in params):
-            watched.warm.add(present)
+        known = (present, id(optimizer.state), len(optimizer.state))
+        if known in watched.warm:
             return True
-        return False
+        groups = [group for i, group in enumerate(optimizer.param_groups) if i not in stateless]
+        if not all(_has_state(optimizer, p) for group in groups for p in group["params"] if p.grad is not None):
+            return False
+        if len(watched.warm) >= SETS_MAX:  # which experts of a mixture have gradients is another set at each step
+            watched.warm.clear()
+        watched.warm.add(known)
+        return True
+
+    def stop_judging_buffers(self) -> None:
+        """A buffer is NaN on purpose, it seems: trips of buffers alone would go on for ever."""
+        self._shadow.stop_judging()
 
     def state_was_replaced(self) -> None:
-        """A rollback or a load has changed which parameters have their state."""
+        """A rollback has changed which parameters have their state."""
         for each in self.watched:
             each.warm.clear()
 
@@ -221,7 +247,8 @@ def _watched(optimizer: Optimizer, options: GuardOptions) -> Watched:
 
 
 def _is_bad(signs: Sequence[Tensor]) -> Tensor:
-    device = signs[0].device
+    # gathered where the device is: a copy to the host that nobody waits for must not be read there
+    device = next((sign.device for sign in signs if sign.device.type != "cpu"), signs[0].device)
     with torch.no_grad():
         finite = [sign.reshape(()).isfinite().to(device, non_blocking=True) for sign in signs]
         return torch.stack(finite).all().logical_not()
@@ -233,10 +260,19 @@ def _all_finite(signs: Sequence[Tensor]) -> bool:
     return not bool(_is_bad(signs))  # one wait, whatever the number of signs
 
 
-def _drop_gradients(optimizer: Optimizer) -> None:
-    for group in optimizer.param_groups:
+def _drop_gradients(watched: Watched) -> None:
+    for group in watched.optimizer.param_groups:
         for p in group["params"]:
-            p.grad = None
+            if p.grad is not None:
+                watched.dropped.append((p, p.grad))
+                p.grad = None
+
+
+def _give_back(watched: Watched) -> None:
+    for p, grad in watched.dropped:
+        if p.grad is None:
+            p.grad = grad
+    watched.dropped.clear()
 
 
 def _has_state(optimizer: Optimizer, parameter: Tensor) -> bool:

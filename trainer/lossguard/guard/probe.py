@@ -18,10 +18,10 @@ BAD = 1.0  # the kernels test `*found_inf == 1`: a count, or a sum over ranks, w
 
 @dataclass(frozen=True)
 class Ability:
-    """What an optimizer can do. `note`: why not more; `keeps_state`: a step leaves state of its own."""
+    """What an optimizer can do. `note`: why not more; `stateless`: the groups whose steps leave no state."""
 
     skips_on_device: bool
-    keeps_state: bool = True
+    stateless: frozenset[int] = frozenset()
     note: str = ""
 
 
@@ -31,12 +31,16 @@ def ability_of(optimizer: Optimizer) -> Ability:
     if not getattr(optimizer, "_step_supports_amp_scaling", False):
         return Ability(False, note=f"{name} cannot skip on the device; fused=True can")
     try:
-        tried = [_try(optimizer, group, kind) for group in optimizer.param_groups for kind in _kinds(group)]
+        tried = {
+            i: [_try(optimizer, group, kind) for kind in _kinds(group)]
+            for i, group in enumerate(optimizer.param_groups)
+        }
     except (TypeError, ValueError, RuntimeError, AttributeError, AssertionError) as error:
         return Ability(False, note=f"a trial of {name} failed: {error}")
-    if not tried or not all(ability.skips_on_device for ability in tried):
+    outcomes = [outcome for each in tried.values() for outcome in each]
+    if not outcomes or not all(skipped for skipped, _ in outcomes):
         return Ability(False, note=f"{name} did not skip in a trial")
-    return Ability(True, any(ability.keeps_state for ability in tried))
+    return Ability(True, frozenset(i for i, each in tried.items() if not any(has_state for _, has_state in each)))
 
 
 def unsupported(optimizer: object) -> str:
@@ -53,7 +57,8 @@ def _kinds(group: dict[str, Any]) -> set[tuple[torch.device, torch.dtype]]:
     return {(p.device, p.dtype) for p in group["params"]}
 
 
-def _try(optimizer: Optimizer, group: dict[str, Any], kind: tuple[torch.device, torch.dtype]) -> Ability:
+def _try(optimizer: Optimizer, group: dict[str, Any], kind: tuple[torch.device, torch.dtype]) -> tuple[bool, bool]:
+    """(whether a bad step was skipped, whether a good one left state)."""
     device, dtype = kind
     scratch = torch.nn.Parameter(torch.ones(4, device=device, dtype=dtype))
     twin = _twin(optimizer, group, scratch)
@@ -64,7 +69,7 @@ def _try(optimizer: Optimizer, group: dict[str, Any], kind: tuple[torch.device, 
     twin.found_inf = torch.full((), BAD, device=device)  # type: ignore[attr-defined]
     twin.step()
     del twin.found_inf  # type: ignore[attr-defined]
-    return Ability(_bits(twin, scratch) == before, bool(_tensors(twin, scratch)))
+    return _bits(twin, scratch) == before, bool(_tensors(twin, scratch))
 
 
 def _twin(optimizer: Optimizer, group: dict[str, Any], scratch: Tensor) -> Optimizer:
