@@ -62,6 +62,14 @@ class NoSnapshot(CommandError):
     hint = "Wait for the first snapshot; the run's `snapshot_step` is its step, and null while there is none."
 
 
+class RollbackPending(CommandError):
+    """The run is about to go back: an earlier rollback is on its way."""
+
+    code = "rollback_pending"
+    status = 409
+    hint = "Wait for its result; until it is applied, rejected or expired there can be no second one."
+
+
 class RunNotConnected(CommandError):
     """The run's trainer is not connected, so nothing could carry the command out."""
 

@@ -8,6 +8,7 @@ advises for a component is repeated, not worked out anew from the next step's no
 from math import copysign, inf
 
 from .remedy import TARGET_SHARE, Remedy, weight_for_share
+from .schedule import Schedule
 from .window import Window
 
 
@@ -42,6 +43,6 @@ def set_back(window: Window, component: str, weight: float) -> Remedy | None:
     return Remedy("set_weight", {"component": component, "value": weight}, text)
 
 
-def pause(window: Window, why: str) -> Remedy | None:
+def pause(schedule: Schedule, why: str) -> Remedy | None:
     """Hold the trainer at its next step boundary while a person looks."""
-    return Remedy("pause", {}, f"Pause the run: {why}") if window.schedule.allows("pause") else None
+    return Remedy("pause", {}, f"Pause the run: {why}") if schedule.allows("pause") else None

@@ -7,7 +7,7 @@ Rules of this file:
   right before anybody hears of it is its verdict's `hold`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from .alert import SeverityName
 from .blame import Blame
 from .remedy import Remedy
+from .schedule import Schedule
 from .window import Window
 
 
@@ -62,10 +63,20 @@ class Verdict:
     explain: Callable[[], Finding]
 
 
+TripJudge = Callable[[int, Mapping[str, Any], Schedule], list[Verdict]]
+
+
+def no_verdicts(step: int, data: Mapping[str, Any], schedule: Schedule) -> list[Verdict]:
+    """A rule that has nothing to say of a trip."""
+    return []
+
+
 @dataclass(frozen=True)
 class Rule:
-    """A named judge. `one_per_run`: at most one alert open in a run, whichever series it names."""
+    """A named judge. `one_per_run`: at most one alert open in a run, whichever series it names. `judge_trip` is asked
+    about each `trip` event (its step, its data as it came, what is declared), which may come before the step's row."""
 
     name: str
     judge: Callable[[Window], list[Verdict]]
     one_per_run: bool = False
+    judge_trip: TripJudge = no_verdicts

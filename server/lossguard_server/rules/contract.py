@@ -82,7 +82,7 @@ def _explain(window: Window, series: str, value: float, low: float, high: float,
     if abs(decades) >= 1:
         way = "large" if decades > 0 else "small"
         text = f"{text} That is {abs(decades):.1f} decades too {way}: look for a missing or doubled scale."
-    remedy = advice.pause(window, f"{series} is far outside its declared range.") if is_far else None
+    remedy = advice.pause(window.schedule, f"{series} is far outside its declared range.") if is_far else None
     name = series.removeprefix("loss/")
     component = name if name in window.components.names else None
     return Finding(

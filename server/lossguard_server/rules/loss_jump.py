@@ -116,5 +116,5 @@ def _remedy(window: Window, blame: Blame | None, parameters: Parameters) -> Reme
             return advice.set_back(window, top.component, before[0])
         return advice.lower_weight(window, window.components.names.index(top.component))
     return advice.pause(
-        window, "no schedule explains the jump; look at the batch and the learning rate before it goes on."
+        window.schedule, "no schedule explains the jump; look at the batch and the learning rate before it goes on."
     )

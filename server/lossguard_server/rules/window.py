@@ -21,6 +21,7 @@ from .blame import Share
 from .remedy import Remedy
 from .schedule import Schedule, Stage
 
+BUFFERS = "buffers"  # what a trip names when all that was measured is finite; no row has a series of it
 GRADIENT_ORDER = 4.0  # in the flow of computation, gradients come from here on
 PROBES_MAX = 30  # in a row; each halves the scale, and what overflows at a billionth of it is no matter of scale
 AUXILIARY = 1 - 1e-9  # equal weights, though computed differently, are equal
@@ -107,6 +108,8 @@ class Window:
 
     def carries(self, name: str) -> bool:
         """Whether this row says anything about the series; a contribution is known where its raw loss is."""
+        if name == BUFFERS:
+            return self.is_whole  # a step of which no trip was told
         if name not in self.index and name.startswith("contribution/"):
             name = f"loss/{name.removeprefix('contribution/')}"
         number = self.number(name)
@@ -162,6 +165,10 @@ class Window:
                 before = self.reference.of(name) or (0.0, loss)
                 shares.append(Share(name, *before, weight, loss))
         return shares
+
+    def curve(self, series: str) -> list[list[float]]:
+        """The history that an alert about the series shows; of a contribution that nobody sent, its raw loss's."""
+        return self.history(series if series in self.index else f"loss/{series.partition('/')[2]}")
 
     def history(self, name: str) -> list[list[float]]:
         """The last 64 [step, value] of a series before this step, and this step's."""

@@ -17,7 +17,7 @@ from sqlmodel import Session
 
 from lossguard.protocol.messages import Command, Event
 
-from ..errors import IdempotencyConflict, UnknownCommand
+from ..errors import IdempotencyConflict, RollbackPending, UnknownCommand
 from ..store import audit, commands
 from ..store.columns import Reading
 from ..store.commands import Outcome, StoredCommand
@@ -31,7 +31,8 @@ Send = Callable[[Command], Awaitable[None]]
 Publish = Callable[[dict[str, Any]], None]
 
 TRAINER = "trainer"
-REPLACING = ("set_weight", "instrument", "rollback")
+REPLACING = ("set_weight", "instrument")
+ROLLBACK = "rollback"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Commands:
             # looked up again: two requests with one key may arrive together
             if (earlier := commands.by_key(session, run.id, intention.idempotency_key)) is not None:
                 return _same(earlier, intention), False, []
+            _check_not_going_back(session, run.id, intention)
             replaced = _supersede(session, run.id, intention, args, wall_s)
             return _add(session, run.id, command_id, intention, args, wall_s), True, replaced
 
@@ -197,11 +199,20 @@ def _add(
     return command
 
 
+def _check_not_going_back(session: Session, run_id: str, intention: Intention) -> None:
+    """Two rollbacks that were meant as one would undo what the first had mended. Raises RollbackPending."""
+    if intention.kind != ROLLBACK:
+        return
+    for command in commands.in_states(session, run_id, states.OPEN):
+        if command.kind == ROLLBACK:
+            raise RollbackPending(f"It is command {command.number} ({command.id}), {command.state}.")
+
+
 def _supersede(
     session: Session, run_id: str, intention: Intention, args: dict[str, Any], wall_s: float
 ) -> list[StoredCommand]:
     """A slider that moves on replaces its own earlier wishes, as long as they have not gone out; so does a newer
-    wish for detail, or to go back."""
+    wish for detail."""
     if intention.kind not in REPLACING:
         return []
     moved = [

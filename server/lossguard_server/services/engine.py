@@ -9,8 +9,10 @@ Rules of this file:
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +32,7 @@ __all__ = ["RULE_HEALTH", "Alert", "AlertChange", "Engine", "EngineError", "Unkn
 Steps = npt.NDArray[np.int64]
 Columns = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.intp]
+Curve = Callable[[str], list[list[float]]]  # the last [step, value] of a series
 Key = tuple[str, str]  # rule, series ("" for a rule of which a run has one alert at most)
 
 RULE_HEALTH = "rule_health"
@@ -75,6 +78,12 @@ class Engine:
         """Judge a step that still waits for its loss/total (call it at `finish` and when a stream falls silent)."""
         changes: list[AlertChange] = []
         self._run(run_id).flush(changes)
+        return changes
+
+    def tripped(self, run_id: str, step: int, data: Mapping[str, Any]) -> list[AlertChange]:
+        """The guard tells of a step that is not finite: `data` of its `trip` event, as it came."""
+        changes: list[AlertChange] = []
+        self._run(run_id).tripped(step, data, changes)
         return changes
 
     def acknowledge(self, run_id: str, alert_id: str) -> AlertChange:
@@ -202,28 +211,46 @@ class _Run:
         spoken: set[Key] = set()
         silent: set[str] = set()
         for rule in self.rules:
-            try:
-                for verdict in rule.judge(window):
-                    key = (rule.name, "" if rule.one_per_run else verdict.series)
-                    spoken.add(key)
-                    self._count(key, verdict, window, changes)
-            except Exception as error:  # noqa: BLE001, the roof of rule isolation: one broken rule must not blind the others
+            keys = self._ask(rule, partial(rule.judge, window), step, window.curve, changes)
+            if keys is None:
                 silent.add(rule.name)
-                self._report(rule.name, step, error, changes)
+            else:
+                spoken |= keys
         # a rule that broke has not said that its findings are over
         for key in sorted(key for key in self._watches if key not in spoken and key[0] not in silent):
             self._calm(key, window, changes)
         self.history.learn(window)
 
-    def _count(self, key: Key, verdict: Verdict, window: Window, changes: list[AlertChange]) -> None:
+    def tripped(self, step: int, data: Mapping[str, Any], changes: list[AlertChange]) -> None:
+        """What the rules say of a trip itself. Nothing grows calmer: that takes a row."""
+        for rule in self.rules:
+            verdicts = partial(rule.judge_trip, step, data, self.history.schedule)
+            self._ask(rule, verdicts, step, lambda series: [], changes)
+
+    def _ask(
+        self, rule: Rule, judge: Callable[[], list[Verdict]], step: int, curve: Curve, changes: list[AlertChange]
+    ) -> set[Key] | None:
+        """Count what the rule says; returns what it spoke of, or None when it broke."""
+        spoken: set[Key] = set()
+        try:
+            for verdict in judge():
+                key = (rule.name, "" if rule.one_per_run else verdict.series)
+                spoken.add(key)
+                self._count(key, verdict, step, curve, changes)
+        except Exception as error:  # noqa: BLE001, the roof of rule isolation: one broken rule must not blind the others
+            self._report(rule.name, step, error, changes)
+            return None
+        return spoken
+
+    def _count(self, key: Key, verdict: Verdict, step: int, curve: Curve, changes: list[AlertChange]) -> None:
         watch = self._watches.get(key) or _Watch(verdict.series, Condition())
         condition = replace(watch.condition)  # kept only if the rule can also explain itself
-        event = condition.against(window.step, verdict.severity, verdict.hold)
+        event = condition.against(step, verdict.severity, verdict.hold)
         if event is Event.HIT or (event is Event.CONFIRM and watch.condition.state in OPEN):
             watch.condition = condition
             self._watches[key] = watch
             return
-        alert = self._written(key[0], verdict, watch.alert, condition, window)
+        alert = self._written(key[0], verdict, watch.alert, condition, curve)
         transition: Transition = "escalated" if event is Event.WORSEN else "reopened" if watch.alert else "fired"
         self._watches[key] = _Watch(verdict.series, condition, alert)
         self._changed(alert, transition, changes)
@@ -240,10 +267,9 @@ class _Run:
         else:
             del self._watches[key]
 
-    def _written(self, rule: str, verdict: Verdict, was: Alert | None, condition: Condition, window: Window) -> Alert:
+    def _written(self, rule: str, verdict: Verdict, was: Alert | None, condition: Condition, curve: Curve) -> Alert:
         """The alert that a verdict makes; an alert that was there keeps its id, its first step and its time."""
         finding, series = verdict.explain(), verdict.series
-        shown = series if series in window.index else f"loss/{series.partition('/')[2]}"
         return Alert(
             id=was.id if was else self._new_id(),
             run=self.run_id,
@@ -253,11 +279,11 @@ class _Run:
             severity=(condition.severity or verdict.severity).word,
             state="firing",
             step=was.step if was else condition.first_step,
-            last_step=window.step,
+            last_step=condition.last_step,
             fired_s=was.fired_s if was else self._clock(),
             resolved_step=None,
             message=finding.message,
-            evidence={"text": finding.text, "values": window.history(shown), **finding.numbers},
+            evidence={"text": finding.text, "values": curve(series), **finding.numbers},
             blame=finding.blame.to_dict() if finding.blame else None,
             remedy=finding.remedy.to_dict() if finding.remedy else None,
         )

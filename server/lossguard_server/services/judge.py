@@ -4,11 +4,13 @@ Rules of this file:
 - It follows the journal, not the sockets: whether a message came a moment ago or before a restart is the same road.
 - Everything up to a stream's `judged_seq` has been judged. The alerts that a page of messages changed are stored in the
   transaction that moves `judged_seq` past it; only then are they told.
+- A rollback ends a page, so that other runs come between; the rows that it leaves are read again once, when the next
+  row is to be judged, however often the run went back until then.
 - One thread owns the engine. A slow rule makes alerts late; it cannot slow the commits or fill the memory.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -45,6 +47,7 @@ class Rules(Protocol):
     def declare(self, run_id: str, declaration: Declaration) -> None: ...
     def observe(self, run_id: str, steps: Steps, names: list[str], columns: Columns) -> list[AlertChange]: ...
     def flush(self, run_id: str) -> list[AlertChange]: ...
+    def tripped(self, run_id: str, step: int, data: Mapping[str, Any]) -> list[AlertChange]: ...
     def acknowledge(self, run_id: str, alert_id: str) -> AlertChange: ...
     def warm(self, run_id: str, steps: Steps, names: list[str], columns: Columns) -> None: ...
     def restore(self, run_id: str, open_alerts: Sequence[Alert]) -> None: ...
@@ -77,10 +80,6 @@ class _Place:
         return self.heads[self.number]
 
     @property
-    def older(self) -> Sequence[StreamHead]:
-        return self.heads[: self.number]
-
-    @property
     def newer(self) -> Sequence[StreamHead]:
         return self.heads[self.number + 1 :]
 
@@ -98,6 +97,7 @@ class Judge:
         self._waiting: set[str] = set()
         self._streams: dict[int, _Followed] = {}
         self._known: set[str] = set()
+        self._cold: set[str] = set()  # runs that went back, and of which no row was judged since
         self._unstored: dict[str, dict[str, Any]] = {}  # alerts that changed while the disk was full
         self._origins = Origins(rules, self._stored_alerts)
         self._is_closed = False
@@ -147,7 +147,9 @@ class Judge:
 
     def _judge_page(self, place: _Place, stream: _Followed) -> None:
         with self._reading() as session:
-            page = journal.read(session, place.head.id, stream.judged_seq, PAGE_MESSAGES)
+            rollback = journal.next_rollback(session, place.head.id, stream.judged_seq)
+            limit = PAGE_MESSAGES if rollback is None else min(PAGE_MESSAGES, rollback - stream.judged_seq)
+            page = journal.read(session, place.head.id, stream.judged_seq, limit)
         if not page:
             raise JournalDamaged(f"Message {stream.judged_seq + 1} of run {place.run_id} is missing.")
         # before the rules see it: a page on which they fail must not be shown to them for ever
@@ -156,6 +158,7 @@ class Judge:
         for part in _parts(page):
             if part[0].kind in (journal.FRAME, journal.SCHEMA):
                 for rows in joined(decode_rows(part, stream.names, stream.layouts)):
+                    self._warm_again(place, part[0].seq - 1)
                     found = self._rules.observe(place.run_id, rows.steps, list(rows.names), rows.columns)
                     changes += found + self._origins.fired(place.run_id, found)
             else:
@@ -173,24 +176,33 @@ class Judge:
             case Event(kind="origin") as event:
                 return self._origins.told(place.run_id, event)
             case Event(kind="rollback") as event:
-                return self._rewind(place, entry.seq, event)
+                return self._rewind(place, event)
+            case Event(kind="trip") as event:
+                found = self._rules.tripped(place.run_id, event.step, event.data)
+                return found + self._origins.fired(place.run_id, found)
         return []
 
-    def _rewind(self, place: _Place, seq: int, event: Event) -> list[AlertChange]:
-        """The rules as if the server had been started again, knowing what the run still shows."""
+    def _rewind(self, place: _Place, event: Event) -> list[AlertChange]:
+        """The rules as if the server had been started again; what the run still shows they learn with its next row."""
         to_step, from_step = branches.target_of(event), branches.step_of(event, "from")
         if to_step is None or any(self._judged_seq(newer) for newer in place.newer):
             return []  # of an older attempt that brings its data late nothing is shown any more
         self._origins.forget(place.run_id)
-        changes = self._rules.rewind(place.run_id, max(to_step, from_step or 0), to_step)
+        self._cold.add(place.run_id)
+        return self._rules.rewind(place.run_id, max(to_step, from_step or 0), to_step)
+
+    def _warm_again(self, place: _Place, seq: int) -> None:
+        """Before a row is judged: what the run shows up to message `seq` of this attempt, if it went back."""
+        if place.run_id not in self._cold:
+            return
+        self._cold.remove(place.run_id)
+        known = [(head, seq if head is place.head else self._judged_seq(head)) for head in place.heads]
         try:
-            known = [(head, self._judged_seq(head)) for head in place.older]
             with self._reading() as session:
-                tails = _tails(session, [*known, (place.head, seq)])
+                tails = _tails(session, known)
             self._warm(place.run_id, tails)
-        except ServerError as error:  # the rules can learn anew; what they have just said must not be lost
+        except ServerError as error:  # the rules can learn anew; what was found in this page must not be lost
             log.warning("run %s went back, and its rows before that were not read: %s", place.run_id, error)
-        return changes
 
     def _flush(self, run_id: str) -> None:
         self._follow(run_id)

@@ -135,7 +135,7 @@ def check_declaration(declaration: Declaration) -> None:
     limits = [limit for contract in declaration.contracts for limit in (contract.low, contract.high)]
     if any(limit is not None and math.isnan(limit) for limit in [*bounds, *limits]):
         raise BadDeclaration("A bound is NaN.")
-    _check_showable(declaration.config, "Its config")
+    _check_showable(declaration.config, "Its config", BadDeclaration)
 
 
 def _check_stages(declaration: Declaration) -> None:
@@ -157,16 +157,17 @@ def _check_event(event: Event) -> None:
         raise StreamError(f"There is no event {event.kind[:80]!r}.")
     if not -MAX_STEP <= event.step <= MAX_STEP:
         raise StreamError(f"An event is at step {event.step}.")
-    _check_showable(event.data, f"The data of an event {event.kind!r}")
+    _check_showable(event.data, f"The data of an event {event.kind!r}", StreamError)
 
 
-def _check_showable(value: Any, what: str) -> None:
+def _check_showable(value: Any, what: str, fault: type[StreamError]) -> None:
+    """Raises `fault`."""
     if _is_deeper(value, MAX_DEPTH):
-        raise BadDeclaration(f"{what} is nested more than {MAX_DEPTH} deep.")
+        raise fault(f"{what} is nested more than {MAX_DEPTH} deep.")
     try:
         dumps(value)
     except (TypeError, ValueError) as error:
-        raise BadDeclaration(f"{what} holds something that is not text, number, list or map.") from error
+        raise fault(f"{what} holds something that is not text, number, list or map.") from error
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

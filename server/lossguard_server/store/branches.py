@@ -36,11 +36,13 @@ def step_of(event: Event, key: str) -> int | None:
 
 def segments(cuts: Sequence[tuple[int, int]], up_to_seq: int, below_step: int = NO_LIMIT) -> list[Segment]:
     """A stream cut at its rollbacks, oldest first. `cuts`: (seq, step) in order; `below_step`: by newer attempts."""
-    limits = [below_step]
-    for _, step in reversed(cuts):
-        limits.append(min(limits[-1], step))
-    edges = [0, *(seq for seq, _ in cuts), up_to_seq]
-    return [Segment(after, to, limit) for (after, to), limit in zip(pairwise(edges), reversed(limits), strict=True)]
+    edges, limits = [up_to_seq], [below_step]
+    for seq, step in reversed(cuts):
+        if step < limits[-1]:  # else what comes before it is cut no shorter: a storm to one step is one cut
+            edges.append(seq)
+            limits.append(step)
+    ends = pairwise([0, *reversed(edges)])
+    return [Segment(after, to, limit) for (after, to), limit in zip(ends, reversed(limits), strict=True)]
 
 
 def shown_tails(

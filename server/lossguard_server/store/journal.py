@@ -173,6 +173,12 @@ def rollbacks(session: Session, stream_id: int, up_to_seq: int) -> list[tuple[in
     return [(seq, step) for seq, step in session.connection().execute(statement)]
 
 
+def next_rollback(session: Session, stream_id: int, after_seq: int) -> int | None:
+    """The stream's first rollback after `after_seq`."""
+    is_rollback = (_c.stream_id == stream_id, _c.kind != FRAME, _c.kind == ROLLBACK, _c.seq > after_seq)
+    return session.connection().execute(select_columns(_c.seq).where(*is_rollback).order_by(_c.seq).limit(1)).scalar()
+
+
 def read_definitions(session: Session, stream_id: int) -> list[Entry]:
     """The stream's declarations and schemas, in order."""
     # `kind != frame` is the partial index's own condition, without which SQLite would walk every frame

@@ -73,15 +73,53 @@ async def test_both_are_delivered_as_they_were_given(tmp_path: Path) -> None:
         trainer = await connected(inside)
         await beaten(inside, trainer, snapshot_step=40)
         for number, (kind, args) in enumerate(
-            [("instrument", {"steps": 50}), ("rollback", {}), ("rollback", {"before_step": 30})]
+            [("instrument", {"steps": 50}), ("rollback", {}), ("rollback", {"before_step": 30})], start=1
         ):
             given = await give(inside, kind, f"k{number}", **args)
             assert (given.status_code, given.json()["args"]) == (201, args)
             command = await trainer.expect(Command)
             assert (command.kind, command.args) == (kind, args)
+            trainer.event("command", number, id=command.id, state="applied", old=number, new=0)
+            await trainer.deliver()
 
 
-async def test_a_newer_one_replaces_what_has_not_gone_out_of_its_kind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("state", ["queued", "sent", "received"])
+async def test_while_one_rollback_is_on_its_way_there_is_no_second(tmp_path: Path, state: str) -> None:
+    async with running_server(tmp_path) as inside:
+        trainer = await connected(inside)
+        await beaten(inside, trainer, snapshot_step=40)
+        if state == "queued":
+            courier = inside.assembly._trainers._commands
+            courier._mark_sent = lambda command: asyncio.Event().wait()  # type: ignore[method-assign,assignment,return-value]
+        first = await give(inside, "rollback", "k1")
+        assert first.status_code == 201
+        if state != "queued":
+            await trainer.expect(Command)
+        if state == "received":
+            trainer.event("command", -1, id=first.json()["id"], state="received")
+            await trainer.deliver()
+        second = await give(inside, "rollback", "k2", before_step=3)
+        assert (second.status_code, second.json()["error"]) == (409, "rollback_pending")
+        assert first.json()["id"] in second.json()["message"]
+        assert "result" in second.json()["hint"]
+        assert [each["state"] for each in await listed(inside)] == [state], "the first is as it was"
+        repeated = await give(inside, "rollback", "k1")
+        assert (repeated.status_code, repeated.json()["id"]) == (200, first.json()["id"])
+        assert (await give(inside, "instrument", "k3", steps=5)).status_code == 201
+
+
+@pytest.mark.parametrize("state", ["applied", "rejected"])
+async def test_after_the_result_of_a_rollback_there_may_be_another(tmp_path: Path, state: str) -> None:
+    async with running_server(tmp_path) as inside:
+        trainer = await connected(inside)
+        await beaten(inside, trainer, snapshot_step=40)
+        assert (await give(inside, "rollback", "k1")).status_code == 201
+        trainer.event("command", 50, id=(await trainer.expect(Command)).id, state=state, old=50, new=40)
+        await trainer.deliver()
+        assert (await give(inside, "rollback", "k2")).status_code == 201
+
+
+async def test_a_newer_wish_for_detail_replaces_what_has_not_gone_out(tmp_path: Path) -> None:
     async with running_server(tmp_path) as inside:
         trainer = await connected(inside)
         courier = inside.assembly._trainers._commands
@@ -93,19 +131,17 @@ async def test_a_newer_one_replaces_what_has_not_gone_out_of_its_kind(tmp_path: 
                 ("instrument", {"steps": 5}),
                 ("rollback", {}),
                 ("instrument", {"steps": 9}),
-                ("rollback", {"before_step": 3}),
             ]
         ):
             assert (await give(inside, kind, f"k{number}", **args)).status_code == 201
         states = [(each["kind"], each["args"], each["state"]) for each in reversed(await listed(inside))]
         assert states == [
             ("instrument", {"steps": 5}, "superseded"),
-            ("rollback", {}, "superseded"),
+            ("rollback", {}, "queued"),
             ("instrument", {"steps": 9}, "queued"),
-            ("rollback", {"before_step": 3}, "queued"),
         ]
         send_nothing.set()
-        assert [(await trainer.expect(Command)).args for _ in range(2)] == [{"steps": 9}, {"before_step": 3}]
+        assert [(await trainer.expect(Command)).args for _ in range(2)] == [{}, {"steps": 9}]
 
 
 async def hold(until: asyncio.Event, mark_sent: Any, command: Any) -> bool:
@@ -149,9 +185,8 @@ async def breaks(inside: Inside, trainer: RawTrainer, step: int) -> None:
 async def settled(inside: Inside) -> None:
     """Everything is judged, and what came of it is answered."""
     judge = inside.assembly._judge
-    while judge._waiting:
-        await asyncio.wrap_future(judge._thread.submit(int))
-    await asyncio.wrap_future(judge._thread.submit(int))
+    while await asyncio.wrap_future(judge._thread.submit(lambda: bool(judge._waiting))):
+        pass
     await inside.assembly._reflex.settled()
 
 

@@ -1,11 +1,15 @@
 """nonfinite: at once, first in the flow of computation, one alert a run."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from lossguard.protocol.messages import ControlsSpec, Declaration
 from lossguard_server.rules import nonfinite
-from unit.rules.rule_world import declared, judged, noisy, said, summed, verdicts_at, window_at
+from lossguard_server.rules.base import Rule
+from lossguard_server.services.engine import Engine
+from unit.rules.rule_world import UNDECLARED, declared, judged, new_engine, noisy, said, summed, verdicts_at, window_at
 
 RULE = nonfinite.rule()
 
@@ -87,3 +91,93 @@ def test_it_is_over_after_twenty_finite_steps() -> None:
         ("fired", "nonfinite", 3),
         ("resolved", "nonfinite", 3),
     ]
+
+
+# -- trips that no row shows ------------------------------------------------------------------------------------------
+
+TRIP = {"mode": "device", "action": "skipped", "series": ["buffers"], "text": "buffers not finite at step 3."}
+
+
+def healthy(engine: Engine, start: int, stop: int) -> list[tuple[str, str, int]]:
+    n = stop - start
+    return said(engine.observe("run", np.arange(start, stop), ["loss/total"], np.full((1, n), 2.0)))
+
+
+def test_a_trip_of_buffers_alone_is_an_alert_of_its_own_until_twenty_calm_rows() -> None:
+    engine = new_engine(RULE)
+    engine.declare("run", UNDECLARED)
+    assert healthy(engine, 0, 4) == []
+    (change,) = engine.tripped("run", 3, TRIP)
+    alert = change.alert
+    assert (change.transition, alert.rule, alert.series, alert.severity) == (
+        "fired",
+        "nonfinite",
+        "buffers",
+        "critical",
+    )
+    assert (alert.step, alert.last_step, alert.message, alert.component) == (3, 3, TRIP["text"], None)
+    assert alert.remedy is not None
+    assert (alert.remedy["kind"], alert.remedy["text"].endswith("Look at the batch.")) == ("pause", True)
+    assert healthy(engine, 4, 20) == []
+    assert engine.tripped("run", 20, TRIP | {"series": ["buffers", "lr"]}) == [], "the same alert"
+    assert healthy(engine, 20, 39) == []
+    assert healthy(engine, 39, 40) == [("resolved", "nonfinite", 20)]
+
+
+@pytest.mark.parametrize("first", ["row", "trip"])
+def test_a_trip_whose_row_says_it_makes_no_alert_beside_that_of_the_row(first: str) -> None:
+    engine, trip = new_engine(RULE), TRIP | {"series": ["loss/total", "buffers"]}
+    row = np.array([3]), ["loss/total"], np.array([[np.nan]])
+    changes = engine.tripped("run", 3, trip) if first == "trip" else []
+    changes += engine.observe("run", *row)
+    changes += engine.tripped("run", 3, trip)
+    assert said(changes) == [("fired", "nonfinite", 3)]
+    assert changes[0].alert.series == "loss/total"
+
+
+@pytest.mark.parametrize("first", ["row", "trip"])
+def test_buffers_and_a_row_of_one_incident_are_one_alert(first: str) -> None:
+    engine, row = new_engine(RULE), (np.array([3]), ["loss/total"], np.array([[np.nan]]))
+    changes = engine.tripped("run", 3, TRIP) if first == "trip" else engine.observe("run", *row)
+    changes += engine.observe("run", *row) if first == "trip" else engine.tripped("run", 3, TRIP)
+    assert said(changes) == [("fired", "nonfinite", 3)]
+
+
+def test_after_a_restart_the_alert_of_buffers_ends_as_ever_and_a_rollback_undoes_it() -> None:
+    engine, restarted = new_engine(RULE), new_engine(RULE)
+    engine.tripped("run", 3, TRIP)
+    restarted.restore("run", engine.open_alerts("run"))
+    assert healthy(restarted, 4, 24) == [("resolved", "nonfinite", 3)]
+    assert said(engine.rewind("run", 5, 2)) == [("resolved", "nonfinite", 3)]
+
+
+def test_a_row_without_the_total_says_nothing_of_the_buffers() -> None:
+    engine = new_engine(RULE)
+    healthy(engine, 0, 3)
+    engine.tripped("run", 3, TRIP)
+    engine.observe("run", np.arange(4, 60), ["val/acc"], np.ones((1, 56)))
+    assert [alert.state for alert in engine.open_alerts("run")] == ["firing"]
+
+
+@pytest.mark.parametrize(
+    "odd", [{"series": None}, {"series": []}, {"series": 7}, {"series": [7]}, {"series": "buffers"}, {"series": {}}]
+)
+def test_a_trip_that_names_nothing_is_no_finding(odd: dict[str, Any]) -> None:
+    assert new_engine(RULE).tripped("run", 3, TRIP | odd) == []
+    assert new_engine(RULE).tripped("run", -1, TRIP) == []
+
+
+@pytest.mark.parametrize("text", [None, 5, "", ["x"], "x" * 100_000])
+def test_a_sentence_that_is_no_text_or_too_long_is_not_taken_over(text: Any) -> None:
+    (change,) = new_engine(RULE).tripped("run", 3, TRIP | {"text": text, "action": "observed"})
+    assert change.alert.message == ("x" * 1_000 if text == "x" * 100_000 else "A buffer is not finite at step 3.")
+    assert "Go back" in change.alert.evidence["text"]
+
+
+def test_a_rule_that_breaks_at_a_trip_is_told_once() -> None:
+    def breaks(*_: Any) -> Any:
+        raise ZeroDivisionError("no buffers")
+
+    engine = new_engine(Rule("broken", lambda window: [], judge_trip=breaks), RULE)
+    changes = engine.tripped("run", 3, TRIP) + engine.tripped("run", 4, TRIP)
+    assert said(changes) == [("fired", "rule_health", 3), ("fired", "nonfinite", 3)]

@@ -1,7 +1,7 @@
 """The rules see each committed message once and in order, over restarts; alerts are stored before they are told."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,10 @@ class Recorder:
         self.calls.append(("flush", None))
         return []
 
+    def tripped(self, run_id: str, step: int, data: Mapping[str, Any]) -> list[AlertChange]:
+        self.calls.append(("tripped", step))
+        return []
+
     def acknowledge(self, run_id: str, alert_id: str) -> AlertChange:
         return AlertChange(an_alert(alert_id, "acknowledged"), "acknowledged")
 
@@ -78,9 +82,8 @@ def judging(store: Store, rules: Recorder) -> Iterator[tuple[Judge, list[dict[st
 
 def done(judge: Judge) -> None:
     """Wait until the judge has nothing to do; a page may put another one behind us."""
-    while judge._waiting:
-        judge._thread.submit(threading.Event).result(10)
-    judge._thread.submit(threading.Event).result(10)
+    while judge._thread.submit(lambda: bool(judge._waiting)).result(10):  # asked there, where no page is half done
+        pass
 
 
 @pytest.fixture
@@ -172,10 +175,68 @@ def test_an_older_attempt_that_goes_back_late_moves_nothing_of_the_newer_one(sto
         judge.wake("r1")
         done(judge)
         assert [call for call in rules.calls if call[0] == "rewind"] == []
-        store.append(newer, rollback(3, 7, 1))
+        store.append(newer, rollback(3, 7, 1), frame(4, [1], [1.0]))
         judge.wake("r1")
         done(judge)
-    assert rules.calls[-2:] == [("rewind", (7, 1)), ("warm", 0)], "of both attempts, what is before step 1"
+    after = [("rewind", (7, 1)), ("warm", 0), ("observe", 1)]
+    assert rules.calls[-3:] == after, "of both attempts, what is before step 1"
+
+
+def test_while_a_run_goes_back_all_the_time_the_others_are_judged(store: Store) -> None:
+    storm, other, rules = store.stream("r1"), store.stream("r2"), Recorder()
+    store.append(storm, schema(1, "a"), frame(2, range(1_000), [1.0] * 1_000))
+    for seq in range(3, 603, 2):
+        store.append(storm, rollback(seq, 1_000, 999), frame(seq + 1, [999], [1.0]))
+    store.append(other, schema(1, "a"), frame(2, [5_000], [200.0]))
+    with judging(store, rules) as (judge, told):
+        both_wait = threading.Event()
+        judge._thread.submit(both_wait.wait, 10)
+        judge.wake("r1")
+        judge.wake("r2")
+        both_wait.set()
+    before = rules.calls[: rules.calls.index(("observe", 5_000))]
+    assert [kind for kind, _ in before if kind in ("rewind", "warm")] == ["rewind"]
+    assert sum(kind == "rewind" for kind, _ in rules.calls) == 300
+    assert (told[0]["id"], told[0]["state"]) == ("a5000", "firing")
+
+
+def test_rollbacks_in_a_row_are_learned_from_once(store: Store) -> None:
+    rules, stream = Recorder(), store.stream()
+    store.append(stream, schema(1, "a"), frame(2, range(100), [1.0] * 100))
+    backs = [(60, 90, 80), (30, 80, 20), (3, 20, 50)]  # the last cannot bring back what was cut off
+    store.append(stream, *(rollback(3 + k, from_step, to) for k, (_, from_step, to) in enumerate(backs)))
+    store.append(stream, Declaration(seq=6, components=["ce"]), frame(7, [50], [1.0]), frame(8, [51], [1.0]))
+    with judging(store, rules) as (judge, _):
+        judge.wake("r1")
+    assert rules.calls[101:] == [
+        *[("rewind", (from_step if from_step > to else to, to)) for _, from_step, to in backs],
+        ("declare", ["ce"]),
+        *[("warm", step) for step in range(20)],
+        *[("observe", step) for step in (50, 51)],
+    ]
+
+
+def test_a_restart_between_a_rollback_and_the_next_row_changes_nothing(store: Store) -> None:
+    stream, later = store.stream(), Recorder()
+    store.append(stream, schema(1, "a"), frame(2, range(4), [1.0] * 4), rollback(3, 4, 2))
+    with judging(store, Recorder()) as (judge, _):
+        judge.wake("r1")
+    store.append(stream, frame(4, [2], [1.0]))
+    with judging(store, later) as (judge, _):
+        judge.catch_up()
+    assert later.calls == [("warm", 0), ("warm", 1), ("restore", []), ("observe", 2)]
+
+
+def test_a_trip_is_told_once_also_over_a_restart(store: Store) -> None:
+    stream, rules, later = store.stream(), Recorder(), Recorder()
+    store.append(stream, Event(seq=1, kind="trip", step=7, data={"series": ["buffers"]}))
+    with judging(store, rules) as (judge, _):
+        judge.wake("r1")
+    store.append(stream, schema(2, "a"), frame(3, [8], [1.0]))
+    with judging(store, later) as (judge, _):
+        judge.wake("r1")
+    told = [each for recorder in (rules, later) for each in recorder.calls if each[0] == "tripped"]
+    assert told == [("tripped", 7)]
 
 
 def test_a_rollback_that_names_no_step_moves_nothing(store: Store) -> None:

@@ -37,9 +37,8 @@ def judged(store: Store) -> list[dict[str, Any]]:
     engine = Engine(lambda: 0.0, lambda: f"alert-{next(ids)}")
     judge = Judge(engine, store.writer, store.reading, store.clock.of_services, found.append)
     judge.wake("r1")
-    while judge._waiting:
-        judge._thread.submit(int).result(10)
-    judge._thread.submit(int).result(10)
+    while judge._thread.submit(lambda: bool(judge._waiting)).result(10):
+        pass
     judge.close()
     return found
 
@@ -104,6 +103,22 @@ def test_of_one_incident_the_first_origin_stays(store: Store) -> None:
     )
     judged(store)
     assert stored(store)[0]["evidence"]["origin"]["op"] == "log"
+
+
+@pytest.mark.parametrize("first", ["trip", "origin"])
+def test_an_alert_of_buffers_alone_takes_its_origin(store: Store, first: str) -> None:
+    trip = Event(seq=2, kind="trip", step=1, data={"series": ["buffers"], "text": "buffers not finite at step 1."})
+    pair = [trip, told(3, 1)] if first == "trip" else [told(2, 1), replace_seq(trip, 3)]
+    store.append(store.stream(), schema(1, "loss/total"), *pair, frame(4, [0, 1, 2], [1.0] * 3))
+    judged(store)
+    [alert] = stored(store)
+    assert (alert["series"], alert["step"], alert["evidence"]["origin"]) == ("buffers", 1, FOUND)
+    assert alert["evidence"]["text"].endswith(TEXT)
+    assert judged(store) == []
+
+
+def replace_seq(event: Event, seq: int) -> Event:
+    return Event(seq=seq, kind=event.kind, step=event.step, data=event.data)
 
 
 def test_what_waits_is_forgotten_when_the_run_goes_back(store: Store) -> None:

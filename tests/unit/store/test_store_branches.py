@@ -121,7 +121,10 @@ def test_the_tail_reaches_over_a_rollback_as_far_as_it_is_asked(store: Store) ->
 
 def test_a_stream_is_cut_into_segments_that_show_less_the_older_they_are() -> None:
     assert branches.segments([], 9) == [Segment(0, 9, NO_LIMIT)]
-    assert branches.segments([(3, 7), (5, 9)], 9, 8) == [Segment(0, 3, 7), Segment(3, 5, 8), Segment(5, 9, 8)]
+    assert branches.segments([(3, 7), (5, 9)], 9, 8) == [Segment(0, 3, 7), Segment(3, 9, 8)]
+    assert branches.segments([(3, 7), (5, 5)], 9) == [Segment(0, 5, 5), Segment(5, 9, NO_LIMIT)]
+    storm = [(seq, 7) for seq in range(3, 600)]
+    assert branches.segments(storm, 600) == [Segment(0, 599, 7), Segment(599, 600, NO_LIMIT)]
 
 
 @pytest.mark.parametrize(
