@@ -110,9 +110,18 @@ def plain(name: str, subject: Subject, against: str, clip: bool = False, item: b
 
 
 def watched(
-    name: str, subject: Subject, against: str, folder: str, clip: bool = False, everything: bool = False
+    name: str,
+    subject: Subject,
+    against: str,
+    folder: str,
+    clip: bool = False,
+    everything: bool = False,
+    full: bool = False,
 ) -> Variant:
-    """The same loop with lossguard, writing its spool as it does beside a server."""
+    """The same loop with lossguard, writing its spool as it does beside a server.
+
+    everything: activations, a matrix, a count, component gradients every tenth step. full: full detail at each step.
+    """
     run = lg.init(
         "bench", name, model=subject.model, optimizer=subject.optimizer, losses=subject.weights, mode="offline",
         dir=folder, activations=everything,
@@ -133,7 +142,7 @@ def watched(
         subject.optimizer.step()
         subject.optimizer.zero_grad()
 
-    if everything:
+    if full:
         run.instrument(10**5)
     return Variant(name, step, against, lambda: run.finish(timeout_s=1.0))
 
@@ -155,6 +164,9 @@ def variants(make: Callable[[], Subject], folder: str) -> list[Variant]:
         watched("lossguard", make(), "nothing", folder),
         watched("lossguard, clipping", make(), "clip_grad_norm_ alone", folder, clip=True),
         watched("lossguard, everything on", make(), "clip_grad_norm_ alone", folder, clip=True, everything=True),
+        watched(
+            "everything, full detail", make(), "clip_grad_norm_ alone", folder, clip=True, everything=True, full=True
+        ),
     ]
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from .norms import home_of
 from .protocol import names
 
 log = logging.getLogger("lossguard")
@@ -113,7 +114,8 @@ class Activations:
                     board.clear()
             if not read:
                 return None
-            values = torch.cat([each.to(read[0].device, non_blocking=True) for each in read]) if read[1:] else read[0]
+            home = home_of(read)
+            values = torch.cat([each.to(home, non_blocking=True) for each in read]) if read[1:] else read[0]
         return [series for board in was_on for series in board.series], values
 
     def detach(self) -> None:

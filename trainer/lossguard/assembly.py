@@ -5,9 +5,11 @@ Rules of this file: composition only; torch is here, which is why init imports i
 
 import logging
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
+from torch.optim import Optimizer
 
 from .activations import Activations
 from .arrivals import Arrivals
@@ -24,6 +26,7 @@ from .replay import ReplayFunction, Replays
 from .shield import Shield
 from .snapshots.keeper import Keeper, NoSnapshots, SnapshotKeeper
 from .snapshots.state import TrainingState
+from .snapshots.steering import Steering
 from .step_losses import StepLosses
 from .wishes import Wishes
 
@@ -49,27 +52,39 @@ class Watching:
 
 
 def measuring(buffer: SampleBuffer, loop: Loop, shield: Shield, wishes: Wishes) -> Watching:
-    """Attach to a model and its optimizers."""
+    """Attach to a model and its optimizers; no hook stays where that fails."""
+    with ExitStack() as undo:
+        watching = _attached(buffer, loop, shield, wishes, undo)
+        undo.pop_all()
+    return watching
+
+
+def _attached(buffer: SampleBuffer, loop: Loop, shield: Shield, wishes: Wishes, undo: ExitStack) -> Watching:
     model, optimizers = wishes.model, wishes.optimizers
+    known = [optimizer for optimizer in optimizers if isinstance(optimizer, Optimizer)]
     grads, losses = GradNorms(model, optimizers, wishes.groups), StepLosses()
     # ranks that judge for themselves would part: one skips, the others do not (until they agree, nobody skips)
     mode = "observe" if wishes.guard == "auto" and world_size() > 1 else wishes.guard
     guard = Guard(GuardOptions(mode, wishes.on_trip), optimizers, model, grads, losses.totals, shield)
+    undo.callback(guard.detach)
+    guard.another_step = loop.turn_over
     guard.before_update = lambda optimizer: loop.recovery.before_update()
     detail = Detail(lambda step, data: buffer.add_note(Note("detail", step, time.time(), data)))
     frame = FreezeFrame(
         grads.parameters, lambda at, series, values: buffer.add_row(Row(at, series, values, time.time()))
     )
+    activations = Activations(model, wishes.activations, lambda: True)
+    undo.callback(activations.detach)
     instrument = Instrument(
         Arrivals(buffer.add_row, buffer.add_note, time.time, loop.recovery.tripped),
         grads,
         losses,
         guard,
-        optimizers,
+        known,
         detail,
         frame,
         ComponentGradients(loop.schedule.curriculum.components, lambda: detail.is_full),
-        Activations(model, wishes.activations, lambda: True),
+        activations,
         wishes.scaler,
     )
     if model is not None and not wishes.activations:
@@ -82,14 +97,22 @@ def measuring(buffer: SampleBuffer, loop: Loop, shield: Shield, wishes: Wishes) 
         detail.changed = on_demand
     function = wishes.replay if callable(wishes.replay) else None
     keep = LATE_STEPS if guard.has_device_mode and _on_accelerator(grads) else 1
+    # the update of a replayed step is held back by a hook, which an optimizer of another kind does not have
+    is_replayed = bool(wishes.replay) and (function is not None or len(known) == len(optimizers))
     replays = Replays(
-        bool(wishes.replay), keep, lambda step, data: buffer.add_note(Note("origin", step, time.time(), data))
+        is_replayed,
+        keep,
+        lambda step, data: buffer.add_note(Note("origin", step, time.time(), data)),
+        Steering(known, wishes.scheduler, wishes.scaler),
     )
     return Watching(instrument, replays, _keeper(wishes), model, function)
 
 
 def _keeper(wishes: Wishes) -> Keeper:
     if wishes.snapshots is None or wishes.model is None or not wishes.optimizers:
+        return NoSnapshots()
+    if not all(isinstance(optimizer, Optimizer) for optimizer in wishes.optimizers):
+        log.warning("lossguard keeps no snapshots: an optimizer is no torch.optim.Optimizer.")
         return NoSnapshots()
     state = TrainingState(wishes.model, list(wishes.optimizers), wishes.scheduler, wishes.scaler)
     return SnapshotKeeper(

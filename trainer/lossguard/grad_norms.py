@@ -42,7 +42,7 @@ class GradNorms:
         groups: Mapping[str, str | Sequence[str]] | None,
     ) -> None:
         named = list(model.named_parameters()) if model is not None else []
-        self.parameters = [name for name, _ in named]
+        self.parameters = norms.clean_names([name for name, _ in named])
         self._params: list[Tensor] = [p for _, p in named]
         self._model_count = len(named)  # what clipping "the model" means
         self._at = {id(p): i for i, p in enumerate(self._params)}
@@ -50,8 +50,7 @@ class GradNorms:
         self._owned: dict[int, list[int]] = {}
         self._free: list[int] = []
         for optimizer in optimizers:
-            if isinstance(optimizer, Optimizer):
-                self._adopt(optimizer)
+            self._adopt(optimizer)
         if named:
             self.groups, self._group_of = norms.assign_groups(self.parameters, groups)
         else:
@@ -61,6 +60,10 @@ class GradNorms:
 
     def __bool__(self) -> bool:
         return bool(self._taken)
+
+    def named(self) -> dict[str, Tensor]:
+        """Every parameter that is measured, by name."""
+        return dict(zip(self.parameters, self._params, strict=True))
 
     def devices(self) -> set[torch.device]:
         """Where the parameters are."""
@@ -219,4 +222,4 @@ class GradNorms:
 
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:
     """Every parameter that `optimizer` steps, group by group."""
-    return [p for group in optimizer.param_groups for p in group["params"]]
+    return [p for group in getattr(optimizer, "param_groups", ()) for p in group["params"]]

@@ -44,6 +44,10 @@ class ComponentGradients:
             self._shared = activation
         return activation
 
+    def clear(self) -> None:
+        """The step is over: an activation that no losses followed must not stay in memory."""
+        self._shared = None
+
     def measure(
         self, step: int, losses: Mapping[str, Tensor], weights: Mapping[str, Weight], scale: Tensor | None = None
     ) -> tuple[list[str], Tensor] | None:

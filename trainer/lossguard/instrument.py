@@ -23,7 +23,7 @@ from .gradients import ComponentGradients
 from .guard.guard import Guard
 from .protocol import names
 from .ring import HostCopy, host_copy_for
-from .step_losses import StepLosses
+from .step_losses import StepLosses, copies
 
 Emit = Callable[[int, tuple[str, ...], npt.NDArray[np.float64]], None]
 
@@ -73,7 +73,7 @@ class Instrument:
         self.add_many([name], value)
 
     def add_many(self, series: Sequence[str], values: Tensor) -> None:
-        """A vector [len(series)] of this step, or a 0-d tensor for one."""
+        """A vector [len(series)] of this step, or a 0-d tensor for one; nobody may write into it afterwards."""
         if len(self._tensors) >= PENDING_MAX:
             self._names, self._tensors = [], []
             raise RuntimeError("no step has ended for a long time: loop over run.steps(...), or call run.boundary()")
@@ -113,6 +113,7 @@ class Instrument:
 
     def close_step(self, step: int) -> None:
         """Send the step on its way to the host, and hand over the steps that have arrived."""
+        self.gradients.clear()
         pending, self._names, self._tensors = (self._names, self._tensors), [], []
         for series, values in self.losses.series():
             self.add_many(series, values)
@@ -130,6 +131,7 @@ class Instrument:
 
     def close_quietly(self, step: int) -> None:
         """A replay: only what the host knows is a number of this step."""
+        self.gradients.clear()
         self.activations.values()
         self._names, self._tensors = [], []
         self._host_values[names.SKIPPED] = 1.0
@@ -151,14 +153,15 @@ class Instrument:
     def log(self, step: int, values: Mapping[str, Tensor], with_step: bool) -> None:
         """0-d tensors that the user logs: with the step that is being made, or as a row of their own at `step`."""
         if with_step:
-            for name, value in values.items():
+            # copies, because a running mean is set to zero again, and a parameter is changed by the optimizer
+            for name, value in zip(values, copies(list(values.values())), strict=True):
                 self.add(name, value)
         else:
             self._send(step, tuple(values), [], list(values.values()))
             self.harvest()
 
     def _send(self, step: int, series: tuple[str, ...], host_values: list[float], tensors: list[Tensor]) -> None:
-        device = next((t.device for t in tensors if t.device.type != "cpu"), tensors[0].device)
+        device = norms.home_of(tensors)
         if device not in self._hosts:
             self._hosts[device] = host_copy_for(device)
         self._hosts[device].push(
@@ -236,5 +239,5 @@ class Instrument:
 def _any(flags: Sequence[Tensor]) -> Tensor:
     if len(flags) == 1:
         return flags[0]
-    device = flags[0].device
+    device = norms.home_of(flags)
     return torch.stack([flag.to(device=device, dtype=torch.float32, non_blocking=True) for flag in flags]).amax()

@@ -13,7 +13,7 @@ from .buffer import Note
 from .errors import ConfigError
 from .link import Status
 from .protocol import names
-from .recovery import Parts, Recovery
+from .recovery import Parts, Recovery, Standing
 from .schedule import Schedule
 from .shield import Shield
 
@@ -61,19 +61,22 @@ class Loop:
         self.is_open = False
         self._batches = 0
         self._rewound: object = None
-        self._wants_rollback = False
+        self.wants_rollback = False  # at the next boundary
+        self._at_end = Standing()
+        self.is_paced = False  # by run.steps or run.boundary
         self.is_through = True  # no run.steps is being looped over: the last one came to its end by itself
 
     # -- what a run asks ----------------------------------------------------------------------------------------
 
     @property
     def parts(self) -> Parts | None:
-        """None in mode off, and after the run was turned off."""
+        """None in mode off, and after the run was turned off or has ended."""
         return self.recovery.parts
 
     @parts.setter
     def parts(self, parts: Parts | None) -> None:
         self.recovery.parts = parts
+        self._at_end = Standing()  # also of one that has ended: a newer run measures its optimizers now
 
     @property
     def replay(self) -> "Replay | None":
@@ -92,15 +95,23 @@ class Loop:
         """What measures; None when nothing does, or does no more."""
         return None if self.parts is None or self._shield.broken else self.parts.instrument
 
+    @property
+    def guard_modes(self) -> dict[str, str]:
+        """How each optimizer is guarded, or was when the run ended; empty when nothing is."""
+        return self._standing.modes
+
+    @property
+    def _standing(self) -> Standing:
+        parts = self.parts
+        return self._at_end if parts is None else parts.standing()
+
     def status(self) -> Status:
         """For the heartbeat; asked for by the link thread."""
-        state, step, newest, until, parts = self.state, self.step, None, -1, self.parts
-        if parts is not None:
-            if parts.controller.paused and state == "running":  # it stands before the coming step
-                state, step = "paused", step + 1
-            newest, until = parts.keeper.newest_step(), parts.instrument.detail.until
+        state, step, standing = self.state, self.step, self._standing
+        if standing.is_paused and state == "running":  # it stands before the coming step
+            state, step = "paused", step + 1
         age_s = time.perf_counter() - self._boundary_at_s
-        return Status(state, max(step, self.first_step), age_s, -1 if newest is None else newest, until)
+        return Status(state, max(step, self.first_step), age_s, standing.snapshot_step, standing.detail_until)
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
@@ -117,7 +128,7 @@ class Loop:
                 self.is_through = True
                 return
             if self._rewound is not None:
-                batches = self._rewind(loader)
+                batches, self._rewound = _rewound(loader, self._rewound, self._keeper_shield), None
             fetched_at_s = time.perf_counter()
             try:
                 batch = next(batches)
@@ -148,6 +159,12 @@ class Loop:
             self._keep(batch)
         return True
 
+    def turn_over(self) -> None:
+        """An optimizer steps again, and no step has begun: in a loop without `steps` and `boundary` one begins here."""
+        if not self.is_paced:
+            self.close()
+            self._enter(0.0)
+
     def close(self) -> None:
         """The step that is open is over; nothing when none is."""
         if not self.is_open:
@@ -170,16 +187,20 @@ class Loop:
                 instrument.close_quietly(self.step)
 
     def end(self) -> None:
-        """The loop is over: everything on its way is waited for."""
+        """The loop is over: everything on its way is waited for; model, batches and snapshots are let go."""
+        self.recovery.leave_replay()  # one left by an error, with its generator still held by a traceback
         self.close()
-        if self.replay is not None:  # left by an error, with its generator still held by a traceback
-            self.replay.stop()
+        self.recovery.end_replay()
         if self.parts is None:
             return
         with self._shield("the end"):
             self.parts.instrument.harvest(wait=True)
             self.parts.replays.give_up()
-            self.parts.instrument.detach()
+        with self._shield("the end"):
+            standing = self._standing
+            self.turn_off()
+            self._at_end = standing
+        self._rewound = None
 
     def turn_off(self) -> None:
         """Take the hooks off and measure nothing more. Touches no device, takes no lock."""
@@ -192,7 +213,7 @@ class Loop:
     def _arrive(self, loader: object) -> bool:
         """Snapshot and commands before the next step; False when the run must stop."""
         if self.parts is None:
-            return True
+            return not self._at_end.is_stopping
         if self.parts.controller.stopping:  # by a command; an end told as "stopped" does not stop a loop
             return False
         with self._keeper_shield("snapshots"):
@@ -200,8 +221,8 @@ class Loop:
                 self.parts.keeper.at_boundary(self.step + 1, self._step_time_s, loader)
         going_on = True
         with self._command_shield("commands"):
-            if self._wants_rollback:
-                self._wants_rollback = False
+            if self.wants_rollback:
+                self.wants_rollback = False
                 self.roll_back(None, None)
             going_on = self.parts.controller.apply(self.step + 1)
         if not going_on:
@@ -212,10 +233,12 @@ class Loop:
         self.step += 1
         self._data_wait_s = self._fetched_s = data_wait_s
         curriculum = self.schedule.curriculum
-        index = curriculum.stage_index(self.step)
+        replay = self.replay
+        index = curriculum.stage_index(self.step if replay is None else replay.kept.step)
         self._weights.update(self.weights)
-        if index != self._stage_index:
-            self._stage_index, self.stage = index, curriculum.stages[index].name
+        self.stage = curriculum.stages[index].name
+        if replay is None and index != self._stage_index:
+            self._stage_index = index
             data = {"index": index, "name": self.stage}
             self._add_note(Note("stage", self.step, self._clock(), data))
         if (instrument := self.instrument) is not None:
@@ -240,31 +263,16 @@ class Loop:
 
     def _replayed(self) -> Iterator[Any]:
         """The batches of a tripped step once more, as a step of its own whose update is skipped as well."""
-        if self.parts is None or self.recovery.replay_beside(self.step + 1):
-            return
-        replay = self.recovery.begin_replay(self.step + 1)
-        if replay is None:
+        coming, recovery = self.step + 1, self.recovery
+        if self.instrument is None or recovery.replay_beside(coming) or recovery.begin_replay(coming) is None:
             return
         self._enter(0.0)
         try:
-            with replay.set_aside(self.parts.instrument.guard.put_back_buffers), replay.watching():
-                for batch, random in replay.kept.batches:
-                    random.put_back()
-                    yield batch
-                replay.is_complete = True
+            yield from recovery.batches_again()
         finally:  # also when the loop is left within its body
+            recovery.leave_replay()
             self.close()
-            self.recovery.end_replay()
-
-    def _rewind(self, loader: Any) -> Iterator[Any]:
-        with self._keeper_shield("rewinding the data"):
-            loader.load_state_dict(self._rewound)
-        self._rewound = None
-        return iter(loader)
-
-    def ask_for_rollback(self) -> None:
-        """Roll back at the next boundary."""
-        self._wants_rollback = True
+            recovery.end_replay()
 
     def roll_back(self, before: int | None, command: str | None) -> tuple[int, int] | None:
         """Go back in place to a healthy snapshot; (from step, to step), or None when there is none."""
@@ -274,3 +282,9 @@ class Loop:
             return None
         self.step, self._rewound = restored.step - 1, restored.loader_state
         return came_from, restored.step
+
+
+def _rewound(loader: Any, state: object, shield: Shield) -> Iterator[Any]:
+    with shield("rewinding the data"):
+        loader.load_state_dict(state)
+    return iter(loader)

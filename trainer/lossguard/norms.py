@@ -12,6 +12,8 @@ from torch import Tensor
 
 MATRIX_NORMS = ("fro", "spec", "trace", "defect")
 BATCH_NORMS = (*MATRIX_NORMS, "worst", "trace_min")
+MARKS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # of torch.compile, FSDP, checkpointing
+MODULE = "module."  # of DistributedDataParallel and DataParallel
 
 
 def grad_norms(grads: Sequence[Tensor], dtype: torch.dtype | None = None) -> Tensor:
@@ -20,8 +22,16 @@ def grad_norms(grads: Sequence[Tensor], dtype: torch.dtype | None = None) -> Ten
     `torch._foreach_norm`: a few launches for all of them. A finite norm means that every element is finite.
     """
     norms = torch._foreach_norm(list(grads), 2.0, dtype=dtype)
-    device = norms[0].device
-    return torch.stack([norm if norm.device == device else norm.to(device) for norm in norms])
+    device = home_of(norms)
+    return torch.stack([norm if norm.device == device else norm.to(device, non_blocking=True) for norm in norms])
+
+
+def home_of(tensors: Sequence[Tensor]) -> torch.device:
+    """Where to bring tensors together without a wait: the first device that is not the CPU.
+
+    A copy to the CPU that does not wait has not landed yet when the next operation there reads it.
+    """
+    return next((tensor.device for tensor in tensors if tensor.device.type != "cpu"), tensors[0].device)
 
 
 def total_norm(norms: Tensor) -> Tensor:
@@ -139,16 +149,39 @@ def assign_groups(
     """(group names, group index of each parameter name).
 
     `groups` maps a group to a pattern or several: a module prefix ("encoder") or a glob ("encoder.*"); the first that
-    matches wins, the rest is "other". Without `groups`, the first part of a parameter's name is its group.
+    matches wins, the rest is "other". Without `groups`, the first part of a parameter's name is its group. Names and
+    patterns may be those of the model or of its wrapper.
     """
+    names = clean_names(names)
     if groups is None:
         found = [name.partition(".")[0] for name in names]
     else:
         patterns = {group: [each] if isinstance(each, str) else list(each) for group, each in groups.items()}
+        # a part called "module" that is still there is the model's own
+        clean = _without_marks if any(name.startswith(MODULE) for name in names) else clean_name
+        patterns = {group: [clean(p) or p for p in each] for group, each in patterns.items()}
         found = [_group_of(name, patterns) for name in names]
     order = list(dict.fromkeys([*(groups or {}), *found]))
     order = [group for group in order if group in found]
     return order, [order.index(group) for group in found]
+
+
+def clean_name(name: str) -> str:
+    """A parameter's name in a wrapped model as the user knows it.
+
+    A leading "module" is taken for that of DistributedDataParallel; `clean_names` sees whether it can be.
+    """
+    return _without_marks(name).removeprefix(MODULE)
+
+
+def clean_names(names: Sequence[str]) -> list[str]:
+    """The same for all parameters of a model; beside another part, a "module" is no wrapper's."""
+    found = [_without_marks(name) for name in names]
+    return [name.removeprefix(MODULE) for name in found] if all(name.startswith(MODULE) for name in found) else found
+
+
+def _without_marks(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in MARKS)
 
 
 def _group_of(name: str, patterns: Mapping[str, Sequence[str]]) -> str:

@@ -1,14 +1,14 @@
 """Runs the batch of a tripped step once more, watched op by op, to learn where its non-finite value was born.
 
-Rules of this file: the replay never reaches the weights, and leaves random states, buffers and gradients as it found
-them. It happens at a step boundary, at most REPLAYS_MAX times a run and not again within REST_STEPS: a run whose every
-step is broken must not spend its time on being explained. Batches are kept by reference: one step's, and two more where
-a trip is learned late.
+Rules of this file: the replay never reaches the weights, and leaves random states, buffers, gradients, learning rates,
+schedulers and the scaler as it found them. It happens at a step boundary, at most REPLAYS_MAX times a run and not again
+within REST_STEPS: a run whose every step is broken must not spend its time on being explained. Batches are kept by
+reference: one step's, and two more where a trip is learned late.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +18,19 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from .arrivals import Trip
 from .origin.report import Origin, component_gradients_bad, find_origin
-from .origin.trace import OriginTrace
+from .origin.trace import Birth, OriginTrace
 from .random_states import RandomStates
+from .snapshots.steering import Steering
 
 REPLAYS_MAX = 10
 REST_STEPS = 100
 NO_REPLAY = "no replay was possible: loop over run.steps(...), or give lg.init(replay=a function of a batch)"
+UNKNOWN_SCHEDULER = (
+    "no replay was made, because the learning rate's scheduler would step once too often: "
+    "give lg.init(scheduler=...) or replay=function"
+)
+OBSERVED = "no replay was made: the guard only observes, so the bad update is in the weights that it would start from"
+LEFT, FAILED = "the loop ended during the replay", "the replay could not be made"
 
 ReplayFunction = Callable[[Any], "Mapping[str, Tensor] | Tensor"]
 Tell = Callable[[int, dict[str, Any]], None]
@@ -41,35 +48,58 @@ class KeptStep:
 class Replay:
     """One replay in progress."""
 
-    def __init__(self, kept: KeptStep, trip: Trip, now_step: int, model: torch.nn.Module | None) -> None:
+    def __init__(
+        self,
+        kept: KeptStep,
+        trip: Trip,
+        now_step: int,
+        model: torch.nn.Module | None,
+        params: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """`params`: what is measured, by name; it may be more than the model's, or there may be no model."""
         self.kept, self.trip, self.now_step = kept, trip, now_step
         self.is_complete = False
+        self.has_failed = False  # by a fault of ours
         self._model = model
-        self._trace = OriginTrace(model)
-        self._params = list(model.parameters()) if model is not None else []
+        self._named = dict(params if params is not None else model.named_parameters() if model is not None else {})
+        self._params: list[Tensor] = []
+        self._buffer: tuple[str, Birth | None] | None = None
+        self._undo = ExitStack()
         self._losses: dict[str, Tensor] = {}
         self._by_gradient: str | None = None
         self._found: Origin | None = None
 
+    def enter(self, put_back_buffers: Callable[[], None], steering: Steering) -> None:
+        """From here on every op is looked at, until `leave`. What fails half-way is undone, and raised."""
+        with ExitStack() as undo:  # calls all of them, whichever fails; the last one first
+            undo.callback(RandomStates.take().put_back)
+            undo.callback(put_back_buffers)
+            for put_back in steering.take():
+                undo.callback(put_back)
+            self._params = list(self._named.values())
+            undo.callback(_put_back_gradients, self._params, [p.grad for p in self._params])
+            for p in self._params:
+                p.grad = None
+            self._trace = undo.enter_context(OriginTrace(self._model))
+            self._undo = undo.pop_all()
+
+    def leave(self) -> None:
+        """Everything is as it was before `enter`. May be called twice, and without it."""
+        self._undo.close()
+
     @contextmanager
-    def set_aside(self, put_back_buffers: Callable[[], None]) -> Iterator[None]:
-        """Random states, gradients and buffers after it are those before it."""
-        random = RandomStates.take()
-        held = [p.grad for p in self._params]
-        for p in self._params:
-            p.grad = None
+    def set_aside(self, put_back_buffers: Callable[[], None], steering: Steering) -> Iterator[None]:
+        """`enter` and `leave`."""
+        self.enter(put_back_buffers, steering)
         try:
             yield
         finally:
-            for p, grad in zip(self._params, held, strict=True):
-                p.grad = grad
-            put_back_buffers()
-            random.put_back()
+            self.leave()
 
-    def run(self, function: ReplayFunction, put_back_buffers: Callable[[], None]) -> None:
+    def run(self, function: ReplayFunction, put_back_buffers: Callable[[], None], steering: Steering) -> None:
         """Replay by the user's own function of a batch."""
         weights = self.kept.weights
-        with self.set_aside(put_back_buffers), self.watching():
+        with self.set_aside(put_back_buffers, steering):
             for batch, random in self.kept.batches:
                 random.put_back()
                 given = function(batch)
@@ -78,15 +108,7 @@ class Replay:
                 total = torch.stack([weights.get(name, 1.0) * loss.reshape(()) for name, loss in losses.items()]).sum()
                 total.backward()
             self.saw_gradients()
-            self.is_complete = True
-
-    def stop(self) -> None:
-        """The loop will not come back to it: stop watching."""
-        self._trace.__exit__(None, None, None)
-
-    def watching(self) -> AbstractContextManager[object]:
-        """Within it, every op is looked at."""
-        return self._trace
+            self.saw_end()
 
     def saw_losses(self, losses: Mapping[str, Tensor]) -> None:
         """One call of run.total, before the user's backward."""
@@ -103,16 +125,29 @@ class Replay:
 
     def saw_gradients(self) -> None:
         """The backward is complete, and nothing has scaled the gradients yet."""
+        if self._found is not None:
+            return
+        with _disable_current_modes():
+            grads = {name: p.grad for name, p in self._named.items() if p.grad is not None}
+            self._found = find_origin(self._trace, self._losses, grads, self._by_gradient)
+
+    def saw_end(self) -> None:
+        """The last batch is through; the buffers are still as it left them."""
+        self.is_complete = True
         if self._found is not None or self._model is None:
             return
         with _disable_current_modes():
-            grads = {name: p.grad for name, p in self._model.named_parameters() if p.grad is not None}
-            self._found = find_origin(self._trace, self._losses, grads, self._by_gradient)
+            for name, buffer in self._model.named_buffers():
+                if buffer.is_floating_point() and bool(buffer.isnan().any()):
+                    self._buffer = (name, self._trace.birth_of(buffer))
+                    return
 
     def to_data(self) -> dict[str, Any]:
         """The data of the `origin` event."""
         if self._found is None and not self.is_complete:
-            return _without_replay(self.trip, "the loop ended during the replay")
+            return _without_replay(self.trip, FAILED if self.has_failed else LEFT)
+        if self._found is None and self._buffer is not None:
+            return {**_without_replay(self.trip, ""), "reproduced": True, **_of_buffer(*self._buffer)}
         late = self.now_step - 1 - self.trip.step
         blank = {"component": None, "module": None, "op": None, "phase": None, "where": None, "value": None}
         found = self._found
@@ -134,7 +169,8 @@ class Replay:
 class Replays:
     """Keeps the last steps' batches, and decides which trip is replayed."""
 
-    def __init__(self, enabled: bool, keep_steps: int, tell: Tell) -> None:
+    def __init__(self, enabled: bool, keep_steps: int, tell: Tell, steering: Steering | None = None) -> None:
+        self.steering = steering or Steering()
         self._enabled, self._tell = enabled, tell
         self._kept: deque[KeptStep] = deque(maxlen=keep_steps)
         self._asked: tuple[KeptStep, Trip] | None = None
@@ -159,6 +195,11 @@ class Replays:
         """A trip was learned: replay it at the next opportunity, or say that it cannot be."""
         if trip.step < self._rest_until or self._asked is not None or self._made >= REPLAYS_MAX:
             return
+        if not trip.skipped:  # what a replay would find is the broken weights
+            if not self._told:
+                self._told = True
+                self._tell(trip.step, _without_replay(trip, OBSERVED))
+            return
         kept = next((kept for kept in self._kept if kept.step == trip.step and kept.batches), None)
         if kept is not None:
             self._asked = (kept, trip)
@@ -166,14 +207,23 @@ class Replays:
             self._told = True
             self._tell(trip.step, _without_replay(trip))
 
-    def due(self, now_step: int, model: torch.nn.Module | None) -> Replay | None:
+    def due(
+        self, now_step: int, model: torch.nn.Module | None, params: Mapping[str, Tensor] | None = None
+    ) -> Replay | None:
         """The replay to make now, as step `now_step`."""
         if self._asked is None:
             return None
         (kept, trip), self._asked = self._asked, None
         self._made += 1
         self._rest_until = now_step + REST_STEPS
-        return Replay(kept, trip, now_step, model)
+        return Replay(kept, trip, now_step, model, params)
+
+    def decline(self, replay: Replay) -> bool:
+        """True when the loop must not make it, because it could not put everything back; that is told."""
+        if self.steering.is_complete:
+            return False
+        self._tell(replay.trip.step, _without_replay(replay.trip, UNKNOWN_SCHEDULER))
+        return True
 
     def tell(self, replay: Replay) -> None:
         """The replay is over."""
@@ -189,6 +239,31 @@ class Replays:
         """A rollback: the kept steps belong to another branch."""
         self._kept.clear()
         self._asked = None
+        self._rest_until = -1  # a trip of this branch is news
+
+
+def _of_buffer(name: str, birth: Birth | None) -> dict[str, Any]:
+    module = name.rpartition(".")[0] or None
+    if birth is None:
+        return {
+            "module": module,
+            "value": "nan",
+            "text": f"The buffer {name} became nan; no operation was seen to make it.",
+        }
+    at = ", ".join(part for part in (birth.phase, birth.module, birth.where) if part)
+    return {
+        "module": birth.module or module,
+        "op": birth.op,
+        "phase": birth.phase,
+        "where": birth.where or None,
+        "value": birth.value,
+        "text": f"The buffer {name} became nan in {birth.op} ({at}).",
+    }
+
+
+def _put_back_gradients(params: list[Tensor], held: list[Tensor | None]) -> None:
+    for p, grad in zip(params, held, strict=True):
+        p.grad = grad
 
 
 def _without_replay(trip: Trip, why: str = NO_REPLAY) -> dict[str, Any]:

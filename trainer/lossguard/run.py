@@ -16,6 +16,7 @@ from .link import Link, Status
 from .loop import Loop
 from .process_end import state_after
 from .protocol import names
+from .protocol.messages import DETAIL_STEPS_MAX
 from .recovery import Parts
 from .shield import Shield
 
@@ -72,6 +73,7 @@ class Run:
         self._log_shield, self._watch_shield = Shield(shield.report), Shield(shield.report)
         self._left_out: set[str] = set()
         self._logged_step = loop.first_step
+        self._is_paced = False  # by run.steps or run.boundary: else steps are counted by the optimizer's
 
     def assemble(self, parts: Parts | None, link: Link) -> None:
         """Called once, by init: the parts that need the run itself."""
@@ -107,8 +109,7 @@ class Run:
     @property
     def guard(self) -> dict[str, str]:
         """How each optimizer is guarded: its class name, and `device`, `trip`, `observe` or `off`."""
-        watched = self._loop.parts.instrument.guard.watched if self._loop.parts is not None else []
-        return {f"{i} {type(each.optimizer).__name__}": each.mode for i, each in enumerate(watched)}
+        return self._loop.guard_modes
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
@@ -118,6 +119,7 @@ class Run:
         `accumulate`: so many batches make one step; their gradients add up before the optimizer steps. After a step
         that the guard tripped its batches come once more, as a step whose update is skipped too (`run.replaying`).
         """
+        self._is_paced = self._loop.is_paced = True
         yield from self._loop.iterate(loader, accumulate)  # not returned: a run lives as long as its loop
 
     def boundary(self, batch: object = None) -> bool:
@@ -125,6 +127,7 @@ class Run:
 
         `batch`: kept for a replay by the function that was given to lg.init(replay=...).
         """
+        self._is_paced = self._loop.is_paced = True
         return self._loop.boundary(batch)
 
     def total(self, losses: "Mapping[str, Tensor] | None" = None, /, **components: "Tensor") -> "Tensor":
@@ -134,13 +137,12 @@ class Run:
         of weight 0 is still evaluated. Raises UnknownComponent or NotAScalar.
         """
         given = self._device_weights.as_tensors({**(losses or {}), **components})
-        if self.step < self._loop.first_step:
-            self.boundary()
+        is_in_step = self._is_paced or _begin_step(self._loop, self._shield)
         total = self._device_weights.total(given)
         if (replay := self._loop.replay) is not None:
             with self._watch_shield("the replay"):
                 replay.saw_losses(given)
-        elif (instrument := self._loop.instrument) is not None:
+        elif is_in_step and (instrument := self._loop.instrument) is not None:
             with self._shield("total"):
                 instrument.add_losses(self.step, given, self.weights, total)
         return total
@@ -193,7 +195,7 @@ class Run:
         if (measuring := self._measuring) is not None:
             with self._shield("clip_grad_norm_"):
                 measuring.add_clip(total, max_norm)
-        return total
+        return total.clone()  # the norm that is recorded is not the script's to change
 
     def log(self, values: "Mapping[str, float | Tensor]", step: int | None = None) -> None:
         """Record named numbers at the current step (or at `step`). Tensors of one element are read without waiting.
@@ -225,11 +227,15 @@ class Run:
         """
         if (measuring := self._measuring) is not None:
             with self._watch_shield("instrument"):
-                measuring.detail.raise_for(max(self.step, self._loop.first_step), int(steps), reason)
+                if (wanted := min(int(steps), DETAIL_STEPS_MAX)) >= 1:
+                    measuring.detail.raise_for(max(self.step, self._loop.first_step), wanted, reason)
+                elif "run.instrument" not in self._left_out:
+                    self._left_out.add("run.instrument")
+                    log.warning("lossguard: run.instrument takes a number of steps from 1, not %r.", steps)
 
     def rollback(self) -> None:
         """At the next boundary go back, in place, to the newest healthy snapshot; without one nothing happens."""
-        self._loop.ask_for_rollback()
+        self._loop.wants_rollback = True
 
     def status(self) -> Status:
         """For the heartbeat."""
@@ -290,6 +296,21 @@ class Run:
             if len(self._log_names) > 10_000:  # names made up each step would grow this for ever
                 self._log_names.clear()
         return good, [numbers[name] for name in good]
+
+
+def _begin_step(loop: Loop, shield: Shield) -> bool:
+    """For a loop without `steps` and `boundary`: a step begins once an optimizer has stepped. False: it is stopped."""
+    if loop.step < loop.first_step:
+        return loop.boundary()
+    instrument = loop.instrument
+    if instrument is None or loop.replay is not None or not instrument.guard.verdicts.stepped:
+        return loop.is_open
+    if loop.boundary():
+        return True
+    # nobody here can obey a stop: the loop goes on, guarded as before, and is not recorded
+    with shield("the start of a step"):
+        instrument.guard.begin_step()
+    return False
 
 
 def _one_number(value: Any) -> "Tensor":

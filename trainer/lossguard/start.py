@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from . import environment, identity
-from .buffer import Note, SampleBuffer
+from .buffer import Note, Row, SampleBuffer
 from .config import plain_config
 from .controls import Controller, Controls
 from .curriculum import Curriculum, is_step
@@ -31,7 +31,7 @@ from .schedule import Schedule
 from .shield import Shield
 from .snapshots.options import Snapshots
 from .spool import Spool
-from .wishes import Wishes
+from .wishes import Wishes, check_kinds
 
 if TYPE_CHECKING:
     import torch
@@ -91,16 +91,22 @@ def init(
     there is, for at most 2 s, and die of it; only where nobody else handles it. An unfinished run of one of these
     optimizers ends here. Raises ConfigError for arguments that cannot be meant so, and nothing else.
     """
-    _check_names(project=project, name=name or "run")
+    check_kinds(
+        losses=losses, contracts=contracts, controls=controls, scaler=scaler, replay=replay, snapshots=snapshots,
+        activations=activations, mode=mode, url=url, token=token, dir=dir,
+    )  # fmt: skip
+    name = "run" if name is None or name == "" else name
+    _check_names(project=project, name=name)
     _check_choice("guard", guard, GUARDS)
     _check_choice("on_trip", on_trip, ON_TRIP)
     _check_groups(groups)
+    _check_model(model)
     wishes = Wishes(
         project=project,
-        name=name or "run",
+        name=name,
         config=config,
         model=model,
-        optimizers=_as_list(optimizer),
+        optimizers=_optimizers(optimizer),
         scheduler=scheduler,
         scaler=scaler,
         schedule=Schedule(_curriculum(curriculum, losses)),
@@ -111,7 +117,7 @@ def init(
         on_trip=on_trip,
         replay=replay,
         snapshots=_snapshots(snapshots),
-        activations=activations,
+        activations=[activations] if isinstance(activations, str) else activations,
         mode=environment.mode_from(mode, os.environ),
         url=url,
         token=token,
@@ -120,6 +126,7 @@ def init(
     )
     wishes.controls.spec(wishes.schedule)  # what they cannot bound, and
     environment.endpoint(url, token, os.environ)  # a malformed address, is said now, not by the link at night
+    _say_what_is_missing(wishes)
     make_room(wishes.optimizers)
     buffer = EndBuffer()
     telemetry = NullTelemetry() if wishes.mode == "off" else buffer
@@ -130,14 +137,38 @@ def init(
     if wishes.mode == "off" or identity.rank() > 0:
         run.assemble(None, NullLink())
         return run
+    end = None
     with shield("init"):
-        _watch(run, loop, buffer, shield, wishes)
+        end = _watch(run, loop, buffer, shield, wishes)
+    if end is None:
+        log.warning("lossguard: nothing of this run is measured or guarded, because lg.init failed inside; see above")
+        with shield("init"):
+            end = _only_tell(run, loop, buffer, wishes)
+    if end is not None:
+        with shield("init"):
+            end.watch(handle_sigterm)
     return run
 
 
-def _watch(run: Run, loop: Loop, buffer: EndBuffer, shield: Shield, wishes: Wishes) -> None:
+def _only_tell(run: Run, loop: Loop, buffer: EndBuffer, wishes: Wishes) -> ProcessEnd:
+    """Nothing could be attached: the run is told of all the same, with its error, and with what it logs."""
+    spec = ControlsSpec([], {})  # a command would reach nobody
+    declaration = Declaration(
+        seq=0,
+        components=list(wishes.schedule.curriculum.components),
+        stages=[stage.spec() for stage in wishes.schedule.curriculum.stages],
+        controls=spec,
+        contracts=list(wishes.contracts),
+        config=plain_config(wishes.config),
+    )
+    with ExitStack() as undo:
+        end = _linked(run, loop, buffer, wishes, declaration, lambda command: None, lambda step: [], undo)
+        run.assemble(None, end)
+        return end
+
+
+def _watch(run: Run, loop: Loop, buffer: EndBuffer, shield: Shield, wishes: Wishes) -> ProcessEnd:
     """Attach to the training, and begin to tell of it; nothing is left behind when a part cannot be made."""
-    from . import __version__
     from .assembly import measuring
     from .system import SystemSeries
 
@@ -151,21 +182,43 @@ def _watch(run: Run, loop: Loop, buffer: EndBuffer, shield: Shield, wishes: Wish
             raise_detail=detail.raise_for, roll_back=loop.roll_back,
         )  # fmt: skip
         parts = Parts(watching, controller, wishes.on_trip)
-        hello, encoder = identity.hello(run.id, wishes.project, wishes.name, __version__), Encoder()
-        spool = Spool(environment.spool_folder(wishes.dir, os.environ), hello)
-        undo.callback(spool.close)
-        spool.append(encoder.declare(_declaration(spec, watching, wishes)))
-        find = lambda: environment.endpoint(wishes.url, wishes.token, os.environ)  # noqa: E731
+        parts.can_be_resumed = wishes.mode != "offline"
         sampled = Sampler(SystemSeries(watching.instrument.grads.devices(), time.monotonic).sample)
-        link = LinkThread(
-            hello, buffer, encoder, spool, loop.status, controller.offer,
-            find if wishes.mode == "online" else None, sampled,
-        )  # fmt: skip
-        end = ProcessEnd(run, link, buffer, loop, wishes.optimizers)
-        link.start()
-        undo.pop_all()
+        declaration = _declaration(spec, watching, wishes)
+        end = _linked(run, loop, buffer, wishes, declaration, controller.offer, sampled, undo)
         run.assemble(parts, end)
-        end.watch(wishes.handle_sigterm)
+        return end
+
+
+def _linked(
+    run: Run,
+    loop: Loop,
+    buffer: EndBuffer,
+    wishes: Wishes,
+    declaration: Declaration,
+    offer: Callable[[Command], None],
+    sampled: Callable[[int], list[Row]],
+    undo: ExitStack,
+) -> ProcessEnd:
+    """The spool and the link thread, started; what `undo` holds is kept from then on."""
+    from . import __version__
+
+    hello, encoder = identity.hello(run.id, wishes.project, wishes.name, __version__), Encoder()
+    spool = Spool(environment.spool_folder(wishes.dir, os.environ), hello)
+    undo.callback(spool.close)
+    spool.append(encoder.declare(declaration))
+    find = lambda: environment.endpoint(wishes.url, wishes.token, os.environ)  # noqa: E731
+    link = LinkThread(
+        hello, buffer, encoder, spool, loop.status, offer, find if wishes.mode == "online" else None, sampled
+    )  # fmt: skip
+    end = ProcessEnd(run, link, buffer, loop, _that_can_be_marked(wishes.optimizers))
+    link.start()
+    undo.pop_all()
+    return end
+
+
+def _that_can_be_marked(optimizers: Sequence[object]) -> list[object]:
+    return [optimizer for optimizer in optimizers if hasattr(optimizer, "__dict__")]
 
 
 def _spec(wishes: Wishes, watching: "Watching") -> ControlsSpec:
@@ -196,7 +249,8 @@ def _make_run(
     if wishes.model is not None:
         parameters = list(wishes.model.parameters())
     else:
-        parameters = [p for opt in wishes.optimizers for group in opt.param_groups for p in group["params"]]
+        known = [getattr(opt, "param_groups", ()) for opt in wishes.optimizers]
+        parameters = [p for groups in known for group in groups for p in group["params"]]
     schedule = wishes.schedule
     weights = DeviceWeights(schedule.curriculum.components, schedule.weights_at(start_step))
     loop = Loop(schedule, weights, telemetry.add_note, shield, int(start_step), time.time)
@@ -249,16 +303,54 @@ def _check_names(**given: str) -> None:
             raise ConfigError(f"lg.init got {argument}={value!r}: {fault if isinstance(value, str) else 'not a text'}.")
 
 
-def _check_groups(groups: Mapping[str, str | Sequence[str]] | None) -> None:
-    for group in groups or {}:
+def _check_groups(groups: object) -> None:
+    if groups is not None and not isinstance(groups, Mapping):
+        raise ConfigError(f"lg.init got groups={groups!r}; give a dict of names and patterns.")
+    for group, patterns in (groups or {}).items():
         if (fault := fault_in(group) or fault_in(grad_norm(group))) is not None:
             raise ConfigError(f"lg.init got a group {group!r}: {fault}.")
+        if not all(isinstance(each, str) for each in (patterns if isinstance(patterns, list | tuple) else [patterns])):
+            raise ConfigError(f"lg.init got {patterns!r} for the group {group!r}; give a pattern or a list of them.")
 
 
-def _as_list(optimizer: Any) -> "list[torch.optim.Optimizer]":
-    if optimizer is None:
-        return []
-    return list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
+def _check_model(model: object) -> None:
+    from torch import nn
+
+    if model is not None and not isinstance(model, nn.Module):
+        raise ConfigError(
+            f"lg.init got a model of type {type(model).__name__}; pass one module, e.g. torch.nn.ModuleList([G, D])."
+        )
+
+
+def _optimizers(given: Any) -> "list[torch.optim.Optimizer]":
+    """The optimizers as a list. One that is not torch's stays: the guard says that it cannot work with it."""
+    if isinstance(given, Mapping):
+        raise ConfigError("lg.init got a dict of optimizers; pass a list, e.g. list(optimizers.values()).")
+    found = [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
+    for each in found:
+        if isinstance(each, type) or not callable(getattr(each, "step", None)):
+            raise ConfigError(f"lg.init got an optimizer of type {type(each).__name__}; it has no step to watch.")
+    return [_inner(each) for each in found]
+
+
+def _inner(optimizer: Any) -> Any:
+    """What a wrapper steps that is an optimizer in name only (accelerate's): hooks can be put on that alone."""
+    inner = getattr(optimizer, "optimizer", None)
+    is_usable = hasattr(optimizer, "_optimizer_step_pre_hooks")
+    return optimizer if is_usable or not hasattr(inner, "_optimizer_step_pre_hooks") else inner
+
+
+def _say_what_is_missing(wishes: Wishes) -> None:
+    """What was asked for in a way that gives less than it seems to."""
+    if wishes.mode == "off":
+        return
+    if wishes.model is not None and not wishes.optimizers:
+        log.warning(
+            "lossguard: no optimizer was given to lg.init, so nothing is guarded, and gradients are measured only "
+            "where run.clip_grad_norm_ is called"
+        )
+    if wishes.mode == "offline" and wishes.on_trip == "pause":
+        log.warning("lossguard: nobody can resume a run in mode offline, so on_trip='pause' does not pause it")
 
 
 def _error(where: str, message: str) -> dict[str, str]:

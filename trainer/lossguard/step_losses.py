@@ -1,6 +1,7 @@
 """The losses of one step: one call of `run.total`, or several when gradients are accumulated.
 
-Rules of this file: tensors stay on their device. Calls with the same components are micro-batches: the step's value is
+Rules of this file: tensors stay on their device, and are copied when they are given, because a script may change its
+own in place before the step ends (`loss /= 4`). Calls with the same components are micro-batches: the step's value is
 their mean. Calls with other components (two players of a game) stand beside each other: their totals add up. A call
 without a graph (a look at validation data) does not count beside one that has a graph.
 """
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from . import norms
 from .protocol import names
 
 CALLS_MAX = 4_096  # far more than anybody accumulates: the loop has no step boundaries
@@ -37,8 +39,8 @@ class StepLosses:
         if len(self._calls) >= CALLS_MAX:
             self._calls.clear()
             raise RuntimeError("no step has ended for a long time: loop over run.steps(...), or call run.boundary()")
-        kept = {name: loss.detach().reshape(()) for name, loss in losses.items()}
-        self._calls.append(Call(kept, total.detach(), total.requires_grad))
+        *kept, kept_total = copies([*losses.values(), total])
+        self._calls.append(Call(dict(zip(losses, kept, strict=True)), kept_total, total.requires_grad))
 
     def totals(self) -> list[Tensor]:
         """The totals so far that lead to an update."""
@@ -58,8 +60,10 @@ class StepLosses:
         means = [_means(each) for each in players.values()]
         totals = _column([mean[-1] for _, mean in means])
         losses = [(series, mean[:-1]) for series, mean in means]
-        micro = [f"{MICRO}{i}" for i in range(len(calls))]
-        return [*losses, ([names.TOTAL], totals.sum()), (micro, _column([call.total for call in calls]))]
+        found = [*losses, ([names.TOTAL], totals.sum())]
+        if len(players) == 1:  # two players of a game are no micro-batches
+            found.append(([f"{MICRO}{i}" for i in range(len(calls))], _column([call.total for call in calls])))
+        return found
 
     def clear(self) -> None:
         """The step is over."""
@@ -69,14 +73,23 @@ class StepLosses:
         return [call for call in self._calls if call.has_graph] or self._calls[-1:]
 
 
+def copies(values: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors of one element in memory of their own, 0-d and without their graph."""
+    first = values[0]
+    with torch.no_grad():
+        if all(value.dtype == first.dtype and value.device == first.device for value in values):
+            return list(torch.stack([value.reshape(()) for value in values]).unbind())  # one launch for all of them
+        return [value.detach().reshape(()).clone() for value in values]
+
+
 def _means(calls: Sequence[Call]) -> tuple[list[str], Tensor]:
     """(names, the mean of each loss and, last, of the total)."""
-    table = torch.stack([_column([*call.losses.values(), call.total]) for call in calls])
+    table = _column([value for call in calls for value in (*call.losses.values(), call.total)]).view(len(calls), -1)
     return [names.loss(name) for name in calls[0].losses], table.sum(0) / len(calls)
 
 
 def _column(values: Sequence[Tensor]) -> Tensor:
     # in float64, where the mean of equal values is that value
-    device = values[-1].device
+    device = norms.home_of(values)
     wide = torch.float32 if device.type == "mps" else torch.float64
     return torch.stack([value.to(device=device, dtype=wide, non_blocking=True) for value in values])

@@ -232,3 +232,7 @@ if (root !== null) {
   );
 }
 session.start(wanted);
+box.watchAddress((run) => {
+  session.restart(run);
+  box.showRun(state.value.selected);
+});

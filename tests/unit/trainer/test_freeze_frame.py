@@ -1,8 +1,11 @@
 """The last steps in full detail, sent with a trip and only once."""
 
-import torch
+from collections.abc import Sequence
 
-from lossguard.freeze_frame import FreezeFrame
+import torch
+from torch import Tensor
+
+from lossguard.freeze_frame import INDICES_MAX, FreezeFrame, Landing
 
 Rows = list[tuple[int, tuple[str, ...], list[float]]]
 
@@ -69,3 +72,66 @@ def test_steps_that_a_rollback_undid_are_forgotten() -> None:
     frame.flush(3, {})
     frame.harvest(wait=True)
     assert [row[0] for row in rows] == [0, 1, 2, 3, 4, 2, 3]
+
+
+class Mark:
+    """A pretended event: passed when it is told so."""
+
+    def __init__(self) -> None:
+        self.is_passed = False
+
+    def record(self) -> None:
+        """In no stream."""
+
+    def query(self) -> bool:
+        return self.is_passed
+
+    def synchronize(self) -> None:
+        self.is_passed = True
+
+
+def test_a_flush_brings_what_was_not_sent_in_the_type_it_is_kept_in_and_lets_it_go() -> None:
+    brought: list[Tensor] = []
+    marks: list[Mark] = []
+    rows: Rows = []
+
+    def bring(pieces: Sequence[Tensor]) -> Landing:
+        brought.append(torch.cat(list(pieces)))
+        marks.append(Mark())
+        return brought[-1], marks[-1]
+
+    names = ["p0", "p1"]
+    frame = FreezeFrame(names, lambda at, series, values: rows.append((at, series, list(values))), 4, bring)
+    for step in range(3):
+        keep(frame, step)
+    frame.flush(2, {})
+    for step in range(3, 5):  # around the end of the ring
+        keep(frame, step)
+    frame.flush(4, {})
+    assert [(tuple(each.shape), each.dtype) for each in brought] == [((3, 2), torch.float32), ((2, 2), torch.float32)]
+    frame.harvest()
+    assert rows == []
+    marks[0].is_passed = True
+    frame.harvest()
+    assert [row[0] for row in rows] == [0, 1, 2]
+    frame.harvest(wait=True)
+    assert [(row[0], row[2]) for row in rows[3:]] == [(3, [30.0, 31.0]), (4, [40.0, 41.0])]
+    assert not frame._flights
+
+
+def test_sets_of_parameters_that_change_at_each_step_leave_no_index_each() -> None:
+    frame, _ = frame_of(200, 4)
+    for step in range(199):
+        keep(frame, step, (step, step + 1))
+    assert len(frame._index) <= INDICES_MAX
+
+
+def test_the_first_batch_of_each_step_is_remembered_whatever_the_number_of_its_micro_batches() -> None:
+    frame, _ = frame_of(1, 4)
+    for step in range(6):
+        for micro in range(8):
+            frame.batch(step, step * 8 + micro)
+        frame.keep(step, (0,), torch.tensor([1.0]))
+    data = frame.flush(5, {})
+    assert data is not None
+    assert data["batches"] == [16, 24, 32, 40]

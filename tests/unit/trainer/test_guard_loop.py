@@ -66,7 +66,10 @@ def test_raise_leaves_clean_weights_and_tells(spool_folder: Path) -> None:
 
 def test_pause_stops_before_the_next_step_until_somebody_resumes(spool_folder: Path) -> None:
     training = Training(spool_folder, bad_batches=[1], on_trip="pause", replay=False)
-    controller = training.run._loop.parts.controller  # type: ignore[union-attr]
+    parts = training.run._loop.parts
+    assert parts is not None
+    parts.can_be_resumed = True  # as it is with a server
+    controller = parts.controller
     held: list[int] = []
     wait = controller._wake.wait
 
@@ -145,3 +148,35 @@ def test_two_optimizers_each_have_their_own_norms(spool_folder: Path) -> None:
     found = points(spooled(spool_folder))
     for i, name in enumerate(("grad_norm/total", "grad_norm/0", "grad_norm/1")):
         assert [value for _, value in found[name]] == pytest.approx([step[i] for step in norms], rel=1e-5), name
+
+
+@pytest.mark.parametrize("fused", [True, False], ids=["device", "trip"])
+def test_a_loop_that_only_logs_is_guarded_step_by_step(spool_folder: Path, fused: bool) -> None:
+    training = Training(spool_folder, fused=fused)
+    moved = []
+    for number, batch in enumerate(batches(8)):
+        before = [p.detach().clone() for p in training.model.parameters()]
+        loss = sum(training.losses(batch).values()) * (torch.nan if number == 3 else 1.0)
+        loss.backward()  # type: ignore[union-attr]
+        training.optimizer.step()
+        training.optimizer.zero_grad()
+        training.run.log({"loss": float(loss.detach())})  # type: ignore[union-attr]
+        moved.append(not all(map(torch.equal, before, training.model.parameters())))
+    messages = training.finish()
+    assert moved == [True, True, True, False, True, True, True, True]
+    assert len(events(messages, "trip")) == 1
+
+
+def test_a_buffer_that_is_nan_at_every_step_does_not_hold_up_the_training_for_ever(spool_folder: Path) -> None:
+    class Marked(Training):
+        def losses(self, batch: tuple[int, torch.Tensor]) -> dict[str, torch.Tensor]:
+            self.model.mark = torch.full((2,), torch.nan)  # a user's sign for "not set"
+            return super().losses(batch)
+
+    training = Marked(spool_folder, replay=False)
+    training.model.register_buffer("mark", torch.zeros(2))
+    training.train(batches(12))
+    messages = training.finish()
+    assert [event.step for event in events(messages, "trip")] == [0, 1, 2, 3, 4]
+    (told,) = events(messages, "error")
+    assert "judged no more" in told.data["message"]

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 import lossguard as lg
-from helpers import events, points
+from helpers import events, points, spooled
 from lossguard.arrivals import Trip
 from lossguard.replay import KeptStep, Replay, Replays
+from lossguard.snapshots.steering import Steering
 from tiny_training import Training, batches
 
 
@@ -228,7 +229,7 @@ def test_random_states_after_a_replay_are_those_before_it_whatever_it_drew() -> 
     """On a GPU the run has moved on when a trip is learned: its random numbers must not come twice."""
     replay = Replay(KeptStep(3, {}), Trip(3, True, ("loss/a",), None, 1), 6, None)
     before = torch.get_rng_state()
-    with replay.set_aside(lambda: None):
+    with replay.set_aside(lambda: None, Steering()):
         torch.manual_seed(9)
         torch.rand(3)
     assert torch.equal(torch.get_rng_state(), before)
@@ -256,3 +257,54 @@ def test_a_replay_that_was_left_before_its_end_says_nothing_of_repeating(spool_f
     (origin,) = events(training.finish(), "origin")
     assert origin.data["reproduced"] is None
     assert "the loop ended during the replay" in origin.data["text"]
+
+
+def test_where_the_guard_only_observes_no_replay_is_made_and_that_is_said(spool_folder: Path) -> None:
+    training = Training(spool_folder, bad_batches=[2], guard="observe").train(batches(5))
+    assert training.seen == [0, 1, 2, 3, 4]
+    (origin,) = events(training.finish(), "origin")
+    assert origin.data["reproduced"] is None
+    assert "the guard only observes" in origin.data["text"]
+
+
+def test_without_a_model_the_optimizers_gradients_are_looked_at(spool_folder: Path) -> None:
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    run = lg.init(optimizer=optimizer, mode="offline", dir=spool_folder)
+    for number in run.steps(range(4)):
+        hidden = (weight * 0.0).square().sum() if number == 2 else weight.square().sum()
+        run.total(loss=hidden.sqrt()).backward()  # the slope of sqrt at 0 is infinite; times 0 it is NaN
+        optimizer.step()
+        optimizer.zero_grad()
+    run.finish(timeout_s=5)
+    (origin,) = events(spooled(spool_folder), "origin")
+    assert (origin.data["phase"], origin.data["reproduced"]) == ("backward", True)
+
+
+def test_a_buffer_that_alone_became_nan_is_named(spool_folder: Path) -> None:
+    class Tracking(Training):
+        def losses(self, batch: tuple[int, Tensor]) -> dict[str, Tensor]:
+            given = super().losses(batch)
+            norm = self.model.encoder[1]
+            with torch.no_grad():
+                if batch[0] == 2:
+                    norm.running_var.data.copy_((norm.running_var * 0).log() * 0)  # type: ignore[union-attr]
+            return given
+
+    training = Tracking(spool_folder).train(batches(5))
+    messages = training.finish()
+    (trip,), (origin,) = events(messages, "trip"), events(messages, "origin")
+    assert trip.data["series"] == ["buffers"]
+    assert origin.data["reproduced"] is True
+    assert "The buffer encoder.1.running_var became nan" in origin.data["text"]
+    assert all(bool(value.isfinite().all()) for value in training.model.state_dict().values())
+
+
+def test_a_trip_after_a_rollback_is_news(spool_folder: Path) -> None:
+    replays = Replays(True, 1, lambda step, data: None)
+    for step in (50, 20):
+        replays.begin(step, {})
+        replays.batch("the batch")
+        replays.ask(Trip(step, True, ("loss/a",), None, 1))
+        assert replays.due(step + 1, None) is not None
+        replays.forget()

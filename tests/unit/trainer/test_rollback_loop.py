@@ -170,3 +170,17 @@ def test_a_command_that_came_with_the_rollback_is_in_force_from_the_step_it_went
     training.train(batches(3))
     applied = [event for event in events(training.finish(), "command") if event.data["state"] == "applied"]
     assert [(event.data["id"], event.step) for event in applied] == [("c1", 20), ("c2", newest)]
+
+
+def test_a_rollback_drops_gradients_that_were_half_accumulated(spool_folder: Path) -> None:
+    training = Training(spool_folder, snapshots=OFTEN)
+    training.train(batches(20))
+    for batch in batches(1):
+        training.one(batch)
+    training.run.rollback()
+    held = training.run.steps(batches(1))
+    next(held)
+    assert training.run.step < 20
+    assert all(p.grad is None for p in training.model.parameters())
+    held.close()  # type: ignore[attr-defined]
+    training.finish()

@@ -1,9 +1,10 @@
 """What one step's losses become: alone, accumulated, of two players, beside a look at validation data."""
 
+import pytest
 import torch
 from torch import Tensor
 
-from lossguard.step_losses import StepLosses
+from lossguard.step_losses import StepLosses, copies
 
 
 def values(losses: StepLosses) -> dict[str, float]:
@@ -61,3 +62,37 @@ def test_alone_it_counts() -> None:
 
 def test_no_step_no_series() -> None:
     assert StepLosses().series() == []
+
+
+def test_what_is_changed_in_place_afterwards_was_recorded_as_it_was() -> None:
+    losses = StepLosses()
+    part, total, half = torch.tensor(2.0), torch.tensor(4.0, requires_grad=True), torch.tensor(1.5).bfloat16()
+    losses.add({"a": part, "half": half}, total)  # of two kinds
+    losses.add({"a": part, "half": half}, total)
+    with torch.no_grad():
+        for each in (part, total, half):
+            each /= 4
+    assert values(losses) == {"loss/a": 2.0, "loss/half": 1.5, "loss/total": 4.0, ".micro/0": 4.0, ".micro/1": 4.0}
+
+
+def test_values_of_one_kind_are_copied_at_once() -> None:
+    given = [torch.tensor([1.0], requires_grad=True), torch.tensor(2.0)]
+    kept = copies(given)
+    assert [(each.shape, each.requires_grad, each.item()) for each in kept] == [((), False, 1.0), ((), False, 2.0)]
+    assert kept[0].untyped_storage().data_ptr() == kept[1].untyped_storage().data_ptr()
+    assert not {each.data_ptr() for each in kept} & {each.data_ptr() for each in given}
+
+
+def test_two_players_are_no_micro_batches() -> None:
+    losses = StepLosses()
+    call(losses, 1.0, discriminator=1.0)
+    call(losses, torch.nan, generator=torch.nan)
+    assert not any(name.startswith(".micro/") for name in values(losses))
+
+
+@pytest.mark.parametrize("order", [("cpu", "meta"), ("meta", "cpu")])
+def test_a_micro_batch_on_the_host_goes_to_the_device(order: tuple[str, str]) -> None:
+    losses = StepLosses()
+    for device in order:
+        losses.add({"a": torch.ones((), device=device)}, torch.ones((), device=device, requires_grad=True))
+    assert {tensor.device.type for _, tensor in losses.series()} == {"meta"}

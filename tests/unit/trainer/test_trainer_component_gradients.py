@@ -1,12 +1,14 @@
 """Shares and cosines of the components' gradients, against numbers made by hand."""
 
 import math
+import weakref
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+import lossguard as lg
 from lossguard.gradients import ComponentGradients, Weight, _compare
 
 ONE = {"a": 1.0, "b": 1.0}
@@ -156,3 +158,16 @@ def test_a_mark_on_which_nothing_depends_is_said_and_forgiven() -> None:
 def test_nothing_here_looks_at_a_value() -> None:
     with FakeTensorMode():
         assert _compare(torch.empty(3, 8), [1.0, torch.empty(()), -2.0]).shape == (6,)
+
+
+def test_an_activation_that_no_losses_follow_is_let_go_with_its_step() -> None:
+    net = torch.nn.Linear(3, 2)
+    run = lg.init(mode="offline", model=net, optimizer=torch.optim.SGD(net.parameters(), lr=0.1))
+    alive: list[weakref.ref[Tensor]] = []
+    for _ in run.steps(range(3)):
+        assert not any(each() is not None for each in alive)
+        hidden = run.shared(net(torch.ones(4, 3)))
+        alive.append(weakref.ref(hidden))
+        hidden.sum().backward()
+        del hidden
+    run.finish()

@@ -164,3 +164,19 @@ def test_an_error_of_the_loader_and_of_the_loop_pass_unchanged(spool_folder: Pat
     with pytest.raises(OSError, match="disk"):
         train()
     assert [event.data["state"] for event in events(spooled(spool_folder), "finish")] == ["crashed"]
+
+
+def test_an_init_that_fails_inside_is_told_and_leaves_no_hook(
+    monkeypatch: pytest.MonkeyPatch, spool_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr("lossguard.assembly.Activations", boom)
+        run, net, opt = world()
+    assert not opt._optimizer_step_pre_hooks
+    assert len(train(run, net, opt, steps=3)) == 3
+    messages = spooled(spool_folder)
+    (error,) = events(messages, "error")
+    assert error.data == {"where": "init", "message": "RuntimeError('boom')"}
+    assert points(messages)["a"] == [(0, 1.0), (1, 1.0), (2, 1.0)]
+    assert events(messages, "finish")
+    assert "nothing of this run is measured or guarded, because lg.init failed inside" in caplog.text

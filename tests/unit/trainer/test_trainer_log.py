@@ -149,3 +149,39 @@ def test_what_is_logged_between_epochs_belongs_to_the_last_step(spool_folder: Pa
     found = points(spooled(spool_folder))
     assert found["val/acc"] == [(2, 0.5), (5, 1.5)]
     assert found["val/n"] == [(2, 7.0), (5, 7.0)]
+
+
+def test_what_is_changed_in_place_afterwards_was_logged_as_it_was(spool_folder: Path) -> None:
+    run = lg.init(mode="offline")
+    running, scale, array = torch.zeros(()), torch.nn.Parameter(torch.tensor(1.0)), np.zeros(1)
+    for step in run.steps(range(3)):
+        running += step + 1
+        run.log({"running": running, "scale": scale, "array": array})
+        running.zero_()
+        with torch.no_grad():
+            scale *= 2
+        array += 1
+    run.finish()
+    found = points(spooled(spool_folder))
+    assert found["running"] == [(0, 1.0), (1, 2.0), (2, 3.0)]
+    assert found["scale"] == [(0, 1.0), (1, 2.0), (2, 4.0)]
+    assert found["array"] == [(0, 0.0), (1, 1.0), (2, 2.0)]
+
+
+def test_the_total_and_the_clipped_norm_may_be_changed_in_place(spool_folder: Path) -> None:
+    weight = torch.nn.Parameter(torch.tensor([3.0]))
+    for optimizers in ([], [torch.optim.SGD([weight], lr=0.0)]):
+        run = lg.init(mode="offline", optimizer=optimizers)
+        for _ in run.steps(range(1)):
+            total = run.total(loss=weight.sum())
+            total /= 4
+            total.backward()
+            norm = run.clip_grad_norm_(1.0, [weight])
+            norm *= 100
+            for optimizer in optimizers:
+                optimizer.step()
+            weight.grad = None
+        run.finish()
+    found = points(spooled(spool_folder))
+    assert found["loss/total"] == [(0, 3.0)] * 2
+    assert found["grad_norm/total"] == [(0, 0.25)] * 2

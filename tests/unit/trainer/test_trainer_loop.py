@@ -10,7 +10,7 @@ import torch
 
 import lossguard as lg
 from helpers import events, points, spooled
-from lossguard.protocol.messages import Command
+from lossguard.protocol.messages import DETAIL_STEPS_MAX, Command
 from lossguard.run import Run
 
 
@@ -181,3 +181,73 @@ def test_waiting_for_data_is_counted_once(spool_folder: Path, monkeypatch: pytes
     found = points(spooled(spool_folder))
     assert found["data_wait_s"] == [(0, 2.0), (1, 2.0)]
     assert found["step_time_s"] == [(0, 22.0), (1, 22.0)]
+
+
+def with_total_only(run: Run, net: torch.nn.Linear, opt: torch.optim.Optimizer, bad: int = -1, parts: int = 1) -> int:
+    """Ten updates of `parts` calls each in a loop that knows nothing of steps; how many moved the weights."""
+    moved = 0
+    for i in range(10):
+        before = net.weight.detach().clone()
+        for _ in range(parts):
+            loss = net(torch.ones(4, 2)).square().mean()
+            run.total(loss=loss * torch.nan if i == bad else loss).backward()
+        opt.step()
+        opt.zero_grad()
+        moved += not torch.equal(net.weight, before)
+    return moved
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_loop_that_only_calls_total_is_counted_by_its_optimizer(parts: int, spool_folder: Path) -> None:
+    net = torch.nn.Linear(2, 1)
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+    run = lg.init(mode="offline", model=net, optimizer=opt)
+    assert with_total_only(run, net, opt, bad=3, parts=parts) == 9
+    run.finish()
+    messages = spooled(spool_folder)
+    assert [step for step, _ in points(messages)["loss/total"]] == list(range(10))
+    assert [(event.step, event.data["action"]) for event in events(messages, "trip")] == [(3, "skipped")]
+    assert points(messages)["skipped"] == [(step, float(step == 3)) for step in range(10)]
+    assert bool(net.weight.isfinite().all())
+
+
+def test_a_stop_that_such_a_loop_cannot_obey_costs_neither_its_guard_nor_memory(spool_folder: Path) -> None:
+    net = torch.nn.Linear(2, 1)
+    opt = torch.optim.SGD(net.parameters(), lr=0.01)
+    run = lg.init(mode="offline", model=net, optimizer=opt)
+    with_total_only(run, net, opt)
+    order(run, 1, "stop")
+    assert with_total_only(run, net, opt, bad=3, parts=2) == 9
+    assert run.state == "stopped"
+    assert run._loop.instrument is not None
+    assert not run._loop.instrument.losses.totals()
+    run.finish()
+    assert len(points(spooled(spool_folder))["loss/total"]) == 10
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_two_updates_within_a_step_of_its_own_are_one_step(by_hand: bool, spool_folder: Path) -> None:
+    net = torch.nn.Linear(2, 1)
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+    run = lg.init(mode="offline", model=net, optimizer=opt)
+    for _ in range(3) if by_hand else run.steps(range(3)):
+        if by_hand:
+            run.boundary()
+        for _ in range(2):
+            run.total(loss=net(torch.ones(4, 2)).square().mean()).backward()
+            opt.step()
+            opt.zero_grad()
+    run.finish()
+    assert [step for step, _ in points(spooled(spool_folder))["loss/total"]] == [0, 1, 2]
+
+
+def test_full_detail_for_no_step_is_none_and_for_too_many_is_the_most(caplog: pytest.LogCaptureFixture) -> None:
+    run = lg.init(mode="offline")
+    for _ in run.steps(range(1)):
+        for steps in (0, -3, 0):
+            run.instrument(steps)
+        assert run.status().detail_until == -1
+        run.instrument(10**30)
+        assert run.status().detail_until == DETAIL_STEPS_MAX - 1
+    run.finish()
+    assert [r.message for r in caplog.records] == ["lossguard: run.instrument takes a number of steps from 1, not 0."]

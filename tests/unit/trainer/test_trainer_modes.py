@@ -5,13 +5,14 @@ import threading
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 import lossguard as lg
-from helpers import spooled
+from helpers import events, points, spooled
 from lossguard import start
 
 CURRICULUM = lg.Curriculum(
@@ -133,6 +134,17 @@ FAULTS: dict[str, tuple[dict[str, object], str]] = {
     "bounds": ({"controls": lg.Controls(weight_bounds={"z": (0, 1)})}, "bounds 'z', which no stage declares"),
     "group": ({"groups": {"a\tb": "*"}}, r"lg.init got a group 'a\\tb': it contains a control"),
     "long group": ({"groups": {"g" * 510: "*"}}, "it has 520 bytes, at most 512"),
+    "models": ({"model": [nn.Linear(1, 1)]}, r"pass one module, e.g. torch.nn.ModuleList\(\[G, D\]\)"),
+    "optimizers": ({"optimizer": {"a": 1}}, "a dict of optimizers; pass a list"),
+    "no optimizer": ({"optimizer": nn.Linear(1, 1)}, "an optimizer of type Linear; it has no step to watch"),
+    "optimizer class": ({"optimizer": [torch.optim.SGD]}, "it has no step to watch"),
+    "groups": ({"groups": ["encoder"]}, "give a dict of names and patterns"),
+    "pattern": ({"groups": {"a": 5}}, "got 5 for the group 'a'"),
+    **{
+        f"{argument} {value!r}": ({argument: value}, f"lg.init got {argument}=")
+        for argument in ("losses", "contracts", "controls", "scaler", "snapshots", "activations", "url", "dir")
+        for value in (5, [1], object)
+    },
     "url": ({"url": "localhost:5677"}, "The server's address is 'localhost:5677'"),
     "url that does not end": ({"url": "http://[::1"}, "it must look like http://127.0.0.1:5677"),
     **{
@@ -150,3 +162,82 @@ def test_what_cannot_be_meant_so_is_said_before_training(
     with pytest.raises(lg.ConfigError, match=text):
         lg.init(**{"mode": mode, **arguments})  # type: ignore[arg-type]
     assert os.listdir(tmp_path) == []
+
+
+def test_a_model_without_an_optimizer_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    net = nn.Linear(2, 1)
+    lg.init(mode="offline", model=net, optimizer=torch.optim.SGD(net.parameters(), lr=0.1)).finish()
+    lg.init(mode="off", model=net).finish()
+    assert not caplog.records
+    lg.init(mode="offline", model=net).finish()
+    assert [record.message for record in caplog.records] == [
+        "lossguard: no optimizer was given to lg.init, so nothing is guarded, and gradients are measured only "
+        "where run.clip_grad_norm_ is called"
+    ]
+
+
+def test_a_pause_that_nobody_can_end_is_told_of_and_not_made(caplog: pytest.LogCaptureFixture) -> None:
+    run = lg.init(mode="offline", on_trip="pause")
+    assert run._loop.parts is not None
+    assert not run._loop.parts.can_be_resumed
+    assert [record.message for record in caplog.records] == [
+        "lossguard: nobody can resume a run in mode offline, so on_trip='pause' does not pause it"
+    ]
+    run.finish()
+
+
+class Plain:
+    """Steps like an optimizer, and is none of torch's."""
+
+    __slots__ = ("parameters",)
+
+    def __init__(self, parameters: Iterator[nn.Parameter]) -> None:
+        self.parameters = list(parameters)
+
+    def step(self) -> None:
+        with torch.no_grad():
+            for p in self.parameters:
+                assert p.grad is not None
+                p -= 0.1 * p.grad
+                p.grad = None
+
+
+@pytest.mark.parametrize("with_model", [False, True])
+def test_an_optimizer_that_is_not_torchs_is_not_watched_and_the_rest_is_measured(
+    with_model: bool, spool_folder: Path
+) -> None:
+    net = nn.Linear(2, 1)
+    plain: Any = Plain(net.parameters())
+    run = lg.init(mode="offline", model=net if with_model else None, optimizer=plain)
+    for _ in run.steps(range(4)):
+        run.total(loss=net(torch.ones(3, 2)).square().sum()).backward()
+        plain.step()
+    run.finish()
+    messages = spooled(spool_folder)
+    assert run.guard == {"0 Plain": "off"}
+    assert messages[0].guard.notes == ["Plain is no torch.optim.Optimizer; the guard does not support it"]  # type: ignore[union-attr]
+    assert len(points(messages)["loss/total"]) == 4
+    assert not events(messages, "error")
+
+
+class Wrapped(torch.optim.Optimizer):
+    """As accelerate's: an optimizer by its class, whose hooks were never made."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+
+    def step(self, closure: Any = None) -> None:
+        self.optimizer.step()
+
+
+def test_of_a_wrapper_the_optimizer_within_is_guarded() -> None:
+    net = nn.Linear(2, 1)
+    wrapped = Wrapped(torch.optim.SGD(net.parameters(), lr=0.1))
+    run = lg.init(mode="offline", model=net, optimizer=wrapped)
+    for i in run.steps(range(3)):
+        run.total(loss=net(torch.ones(3, 2)).sum() * (torch.nan if i == 1 else 1.0)).backward()
+        wrapped.step()
+        wrapped.optimizer.zero_grad()
+    run.finish()
+    assert run.guard == {"0 SGD": "trip"}
+    assert bool(net.weight.isfinite().all())

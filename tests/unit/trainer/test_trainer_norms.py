@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lossguard import norms
+from lossguard.instrument import _any
 
 
 def gradients(dtype: torch.dtype, seed: int = 0) -> list[torch.Tensor]:
@@ -86,3 +87,30 @@ def test_the_first_pattern_that_matches_wins(
     groups: dict[str, str | list[str]], assigned: tuple[list[str], list[int]]
 ) -> None:
     assert norms.assign_groups(NAMES, groups) == assigned
+
+
+@pytest.mark.parametrize("order", [("cpu", "meta"), ("meta", "cpu")])
+def test_tensors_of_two_devices_meet_where_no_copy_has_to_be_awaited(order: tuple[str, str]) -> None:
+    assert norms.home_of([torch.ones(2, device=device) for device in order]).type == "meta"
+    assert norms.home_of([torch.ones(2)]).type == "cpu"
+    assert _any([torch.ones((), dtype=torch.bool, device=device) for device in order]).device.type == "meta"
+
+
+WRAPPED = ["", "_orig_mod.", "module.", "_orig_mod.module.", "module._orig_mod."]
+
+
+@pytest.mark.parametrize("prefix", WRAPPED)
+def test_a_wrapper_changes_no_group(prefix: str) -> None:
+    names = [f"{prefix}{name}" for name in ("encoder.0.weight", "encoder.0.bias", "head.weight")]
+    assert norms.assign_groups(names, None) == (["encoder", "head"], [0, 0, 1])
+    for given in (prefix, ""):  # a pattern in the wrapper's words, or in the model's
+        groups = {"backbone": f"{given}encoder.*", "top": f"{given}head"}
+        assert norms.assign_groups(names, groups) == (["backbone", "top"], [0, 0, 1])
+
+
+def test_a_part_called_module_is_the_models_own_beside_another() -> None:
+    names = ["module.0.weight", "module.1.weight", "head.weight"]
+    assert norms.assign_groups(names, None) == (["module", "head"], [0, 0, 1])
+    assert norms.assign_groups(names, {"m": "module.*"}) == (["m", "other"], [0, 0, 1])
+    assert norms.clean_names(["blocks._orig_mod.0.weight", "_orig_mod.b"]) == ["blocks.0.weight", "b"]
+    assert norms.clean_name("module._orig_mod.encoder.weight") == "encoder.weight"

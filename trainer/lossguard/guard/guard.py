@@ -25,7 +25,7 @@ from torch.optim import Optimizer
 from ..errors import NonFiniteStep
 from ..grad_norms import GradNorms, Taken
 from ..shield import Shield
-from .probe import BAD, Ability, ability_of, unsupported
+from .probe import BAD, Ability, ability_of, takes_hooks, unsupported
 from .shadow import BufferShadow
 
 SETS_MAX = 64
@@ -117,7 +117,7 @@ class Guard:
     # -- the hooks ----------------------------------------------------------------------------------------------
 
     def _hooked(self, watched: Watched) -> "list[torch.utils.hooks.RemovableHandle]":
-        if not isinstance(watched.optimizer, Optimizer):
+        if not takes_hooks(watched.optimizer):
             return []
 
         def before(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

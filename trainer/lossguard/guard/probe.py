@@ -48,9 +48,14 @@ def unsupported(optimizer: object) -> str:
     name = type(optimizer).__name__
     if isinstance(optimizer, LBFGS):
         return f"{name} evaluates the loss several times within a step; the guard does not support it"
-    if not isinstance(optimizer, Optimizer):
+    if not takes_hooks(optimizer):
         return f"{name} is no torch.optim.Optimizer; the guard does not support it"
     return ""
+
+
+def takes_hooks(optimizer: object) -> bool:
+    """False for what only looks like an optimizer of torch, or never called its constructor."""
+    return isinstance(optimizer, Optimizer) and hasattr(optimizer, "_optimizer_step_pre_hooks")
 
 
 def _kinds(group: dict[str, Any]) -> set[tuple[torch.device, torch.dtype]]:

@@ -113,7 +113,9 @@ class Modules:
     """Which module of the model each thread is executing."""
 
     def __init__(self, model: nn.Module | None) -> None:
-        self._paths = {module: clean_path(path, model) for path, module in model.named_modules()} if model else {}
+        # not `if model`: a compiled model asks the model within for its length
+        named = model.named_modules() if model is not None else ()
+        self._paths = {module: clean_path(path, model) for path, module in named}
         self._of_thread = threading.local()
         self._hooks: list[RemovableHandle] = []
 

@@ -155,6 +155,7 @@ class SnapshotKeeper:
             self._tell(f"the rollback to step {place.step} leaves {addition} as it is: it was added after that step.")
         self._copies.before_update()
         self._state.put_back(place.content.frozen)
+        self._state.drop_gradients()
         self._shelf.cut_after(place.step)
         self._cadence.start_from(place.step)
         return Restored(place.step, copy.deepcopy(place.content.loader_state))

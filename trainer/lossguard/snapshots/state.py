@@ -118,7 +118,7 @@ class TrainingState:
     ) -> None:
         self._models = [model] if isinstance(model, nn.Module) else list(model)
         self._optimizers = [optimizers] if isinstance(optimizers, Optimizer) else list(optimizers)
-        self._schedulers = _as_list(scheduler)
+        self._schedulers = as_list(scheduler)
         self._scaler, self._own, self._take_random = scaler, own or Own(), take_random
 
     def freeze(self, inventory: Inventory) -> Frozen:
@@ -133,7 +133,7 @@ class TrainingState:
             buffers=list(self._frozen_buffers(inventory)),
             optimizers=[_freeze_optimizer(optimizer, inventory) for optimizer in self._optimizers],
             schedulers=[freeze(scheduler.state_dict(), in_line) for scheduler in self._schedulers],
-            scaler=freeze(_scaler_parts(self._scaler), in_line),
+            scaler=freeze(scaler_parts(self._scaler), in_line),
             own=freeze(self._own.take(), in_line),
             random=self._take_random(),
         )
@@ -176,6 +176,11 @@ class TrainingState:
         refill.write()
         frozen.random.put_back()  # last: nothing above may draw from it
 
+    def drop_gradients(self) -> None:
+        """What is half-accumulated belongs to the state that was replaced."""
+        for _, parameter in self._named_parameters():
+            parameter.grad = None
+
     def _put_back_small(self, frozen: Frozen) -> None:
         """First, because it runs code of others: what fails here has touched no weight, and no rate set here stays."""
         refill = Refill()
@@ -217,7 +222,8 @@ class TrainingState:
                 yield name, parameter
 
 
-def _as_list(scheduler: Stateful | Sequence[Stateful] | None) -> list[Stateful]:
+def as_list(scheduler: Stateful | Sequence[Stateful] | None) -> list[Stateful]:
+    """The schedulers, of which there may be one, several or none."""
     if scheduler is None:
         return []
     return list(scheduler) if isinstance(scheduler, list | tuple) else [cast(Stateful, scheduler)]
@@ -243,7 +249,8 @@ def _ids(tensors: Iterable[Tensor]) -> set[int]:
     return {id(tensor) for tensor in tensors}
 
 
-def _scaler_parts(scaler: Stateful | None) -> object:
+def scaler_parts(scaler: Stateful | None) -> object:
+    """What decides how a scaler goes on: of a GradScaler its live attributes, else its state_dict()."""
     if isinstance(scaler, GradScaler):
         return {name: value for name, value in vars(scaler).items() if name in _SCALER_PARTS}
     return None if scaler is None else scaler.state_dict()

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Chosen } from "../lib/crowd";
 import { seriesInfoOf } from "../lib/models";
 import { chartsOf } from "./catalogue";
+import { firstChoices } from "./picture";
 import type { ChartSpec } from "./spec";
 
 const COMPONENTS = ["ce", "spectrum", "precursor"];
@@ -55,6 +56,30 @@ describe("charts", () => {
 
   it("are left out where a run has no such series", () => {
     expect(chartsOf(["loss/total"], [], [])).toEqual([]);
+  });
+});
+
+describe("gradient norms of many groups", () => {
+  const names = ["grad_norm/total", ...Array.from({ length: 75 }, (_, i) => `grad_norm/block${i}`)];
+  const members = Array.from({ length: 12 }, (_, i) => `block${74 - i}`);
+
+  it("are the largest under the total, and all of them are seen at first", () => {
+    const [chart] = chartsOf(names, [], [], [{ id: "groups", members, of: 75 }]);
+    expect(chart).toMatchObject({ id: "gradients", note: "12 of 75 groups, the largest" });
+    expect(chart?.lines.map((line) => line.label)).toEqual(["total", ...members]);
+    expect(chart === undefined ? [] : [...firstChoices(chart).hidden]).toEqual([]);
+  });
+
+  it("wait until it is known which are the largest", () => {
+    expect(chartsOf(names, [], [])[0]?.lines.map((line) => line.label)).toEqual(["total"]);
+  });
+
+  it("are all shown where they are few", () => {
+    const few = names.slice(0, 4);
+    const chosen = { id: "groups", members: ["block2", "block0", "block1"], of: 3 } as const;
+    expect(chartsOf(few, [], [], [chosen])).toMatchObject([
+      { note: "", lines: [{ label: "total" }, { label: "block0" }, { label: "block1" }, { label: "block2" }] },
+    ]);
   });
 });
 

@@ -4,7 +4,7 @@
  * Rules of this file: pure; it follows from the names of the series, who of a crowd is shown, and nothing else; a
  * component keeps its colour over all charts.
  */
-import { CROWD_KINDS, type Chosen, crowdKindOf, seriesOf } from "../lib/crowd";
+import { CROWD_KINDS, CROWD_SHOWN, type Chosen, crowdKindOf, seriesOf } from "../lib/crowd";
 import { words } from "../lib/format";
 import type { SeriesInfo } from "../lib/models";
 import { INK, type Look, look } from "../lib/palette";
@@ -57,9 +57,13 @@ export function chartsOf(
   crowds: readonly Chosen[] = [],
 ): ChartSpec[] {
   const known = new Map(infos.map((info) => [info.name, info]));
-  const charts = KINDS.map((kind) => chartOf(kind, names, components, known));
+  const groups = crowds.find((chosen) => chosen.id === GROUPS);
+  const charts = KINDS.map((kind) => {
+    const chart = chartOf(kind, names, components, known);
+    return kind.id === "gradients" ? ofLargest(chart, groups) : chart;
+  });
   const before = charts.findIndex((chart) => chart.id === "matrices");
-  const crowded = crowds.flatMap((chosen) => crowdCharts(chosen, new Set(names)));
+  const crowded = crowds.filter((chosen) => chosen !== groups).flatMap((chosen) => crowdCharts(chosen, new Set(names)));
   charts.splice(before, 1, ...crowded, ...charts.slice(before, before + 1), worstChart(names));
   charts.push(...otherCharts(names, known), ...machineCharts(names, known));
   return charts.filter((chart) => chart.lines.length > 0);
@@ -87,6 +91,28 @@ function chartOf(kind: Kind, names: readonly string[], components: readonly stri
     isStepped: id === "weights",
     contracts: lines.flatMap((line) => contractsOf(line, known)),
   };
+}
+
+const GROUPS: Chosen["id"] = "groups";
+
+/** Of many groups the largest, in the places that the crowd gives them; many wait until it is known which those are. */
+function ofLargest(chart: ChartSpec, chosen: Chosen | undefined): ChartSpec {
+  const parts = chart.lines.filter((line) => !line.isTotal);
+  const note = chosen === undefined ? "" : noteOf(chosen);
+  if (note === "" && parts.length <= CROWD_SHOWN) return chart;
+  const known = new Map(parts.map((line) => [line.label, line]));
+  const largest = (chosen?.members ?? []).flatMap((member, i) => {
+    const line = known.get(member.replace("|", " · "));
+    return line === undefined ? [] : [{ ...line, look: look(i) }];
+  });
+  return { ...chart, note, lines: [...chart.lines.filter((line) => line.isTotal), ...largest] };
+}
+
+/** Which part of a crowd is shown; empty when all of it is. */
+function noteOf(chosen: Chosen): string {
+  const noun = CROWD_KINDS.find((kind) => kind.id === chosen.id)?.noun ?? "";
+  const isPart = chosen.members.length < chosen.of;
+  return isPart ? `${chosen.members.length} of ${chosen.of} ${noun}, the largest` : "";
 }
 
 function isWorst(name: string): boolean {
@@ -118,8 +144,7 @@ const CROWD_TITLES: Readonly<Record<string, string>> = {
 function crowdCharts(chosen: Chosen, names: ReadonlySet<string>): ChartSpec[] {
   const kind = CROWD_KINDS.find((one) => one.id === chosen.id);
   if (kind === undefined) return [];
-  const isPart = chosen.members.length < chosen.of;
-  const note = isPart ? `${chosen.members.length} of ${chosen.of} ${kind.noun}, the largest` : "";
+  const note = noteOf(chosen);
   const labels = labelsOf(chosen.members);
   return kind.endings.map((ending, at) => ({
     ...PLAIN,

@@ -121,6 +121,11 @@ describe("a rollback", () => {
   });
 });
 
+it("a rollback stands before what was asked for at its step", () => {
+  const asked = { id: "i", step: 60, severity: "none", kind: "command", text: "", card: null } as const;
+  expect(chiefOf([asked, { ...asked, id: "b", kind: "rollback" }])?.kind).toBe("rollback");
+});
+
 it("says what the commands of the guard do", () => {
   expect([
     commandText(commandOf({ kind: "instrument", args: { steps: 200 } })),

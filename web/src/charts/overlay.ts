@@ -24,6 +24,8 @@ export interface Mark {
   readonly severity: "critical" | "warning" | "none";
   readonly step: number;
   readonly text: string;
+  /** of several trips drawn as one, the last step */
+  readonly to?: number;
   /** the alert or the command whose card says more */
   readonly card: string | null;
 }
@@ -189,6 +191,8 @@ export function chiefOf(marks: readonly Mark[]): Mark | undefined {
     marks.find((mark) => mark.severity === "critical" && mark.kind === "alert") ??
     marks.find((mark) => mark.severity === "critical") ??
     marks.find((mark) => mark.severity === "warning") ??
+    // A rollback says why the curves begin anew here; what was asked for at the same step does not.
+    marks.find((mark) => mark.kind === "rollback") ??
     marks[0]
   );
 }

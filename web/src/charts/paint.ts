@@ -98,6 +98,22 @@ export function paintContracts(pane: Pane, contracts: readonly Contract[], theme
 /** Nearer lines of one colour than this would become a wall that hides the curves: a run may trip for hours. */
 const MARK_SPACING_PX = 4;
 
+/** Faint enough for curves to be read upon it. */
+const SPAN_ALPHA = 0.13;
+
+/** A series of trips as one ground behind the curves; paintMarks draws the line at its beginning. */
+export function paintSpans(pane: Pane, marks: readonly Mark[], theme: Theme): void {
+  clipped(pane, () => {
+    for (const mark of marks) {
+      if (mark.to === undefined) continue;
+      const from = pane.x(mark.step);
+      pane.ctx.fillStyle = markColour(mark, theme);
+      pane.ctx.globalAlpha = SPAN_ALPHA;
+      pane.ctx.fillRect(from, pane.top, Math.max(pane.ratio, pane.x(mark.to) - from), pane.height);
+    }
+  });
+}
+
 export function paintMarks(pane: Pane, marks: readonly Mark[], theme: Theme): void {
   const { ctx, ratio } = pane;
   const last = new Map<string, number>();

@@ -6,6 +6,7 @@
  */
 import { type Frame, type Range, type Window, fold, lines as linesOf, stack, windowOf } from "../lib/fold";
 import type { PointStore } from "../lib/store";
+import { gathered } from "./gather";
 import type { Overlay } from "./overlay";
 import type { ChartSpec, Line } from "./spec";
 import type { Theme } from "./theme";
@@ -39,10 +40,11 @@ export interface Choices {
 const VISIBLE_AT_FIRST = 12;
 
 export function firstChoices(spec: ChartSpec): Choices {
+  const parts = spec.lines.filter((line) => !line.isTotal);
   return {
     isLog: spec.isLog,
     isStacked: spec.canStack,
-    hidden: new Set(spec.lines.slice(VISIBLE_AT_FIRST).map((line) => line.name)),
+    hidden: new Set(parts.slice(VISIBLE_AT_FIRST).map((line) => line.name)),
   };
 }
 
@@ -71,7 +73,7 @@ export function pictureOf(spec: ChartSpec, choices: Choices, ground: Ground, wid
     lines,
     frame,
     window,
-    overlay: ground.overlay,
+    overlay: { bands: ground.overlay.bands, marks: gathered(ground.overlay.marks, window) },
     isLog: choices.isLog,
     isStacked,
     isDense,

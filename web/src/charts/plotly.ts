@@ -9,9 +9,9 @@
  */
 import { step as stepText } from "../lib/format";
 import sheetAddress from "./plotly.css?url";
-import { markColour } from "./overlay";
+import { type Mark, markColour } from "./overlay";
 import type { Picture } from "./picture";
-import { colourOf } from "./theme";
+import { type Theme, colourOf } from "./theme";
 
 /** The bundle did not arrive. */
 export class PlotlyMissing extends Error {
@@ -148,6 +148,7 @@ function layoutOf({ spec, overlay, window, isLog, theme, frame }: Picture): Json
       : {}),
     shapes: [
       ...bands.map((band) => lineAt(band.from, theme.bandLine, "solid")),
+      ...overlay.marks.flatMap((mark) => (mark.to === undefined ? [] : [spanOf(mark, theme)])),
       ...overlay.marks.map((mark) => lineAt(mark.step, markColour(mark, theme), "dot")),
     ],
     annotations: bands.map((band) => ({
@@ -162,4 +163,11 @@ function layoutOf({ spec, overlay, window, isLog, theme, frame }: Picture): Json
       font: { color: theme.muted, size: 11 },
     })),
   };
+}
+
+/** A series of trips: a faint ground behind the curves. */
+function spanOf(mark: Mark, theme: Theme): Json {
+  const fillcolor = markColour(mark, theme);
+  const ends = { x0: mark.step, x1: mark.to ?? mark.step, y0: 0, y1: 1 };
+  return { type: "rect", layer: "below", xref: "x", yref: "paper", ...ends, fillcolor, opacity: 0.13, line: { width: 0 } };
 }

@@ -9,7 +9,7 @@ import "uplot/dist/uPlot.min.css";
 import { step as stepText, tick } from "../lib/format";
 import { logTicks } from "../lib/ticks";
 import { GLYPHS, type Mark, chiefOf, labelOf } from "./overlay";
-import { type Pane, paintBandNames, paintBands, paintContracts, paintMarks, paintNonFinite } from "./paint";
+import { type Pane, paintBandNames, paintBands, paintContracts, paintMarks, paintNonFinite, paintSpans } from "./paint";
 import type { Picture } from "./picture";
 import type { Line } from "./spec";
 import { type Theme, colourOf } from "./theme";
@@ -161,6 +161,7 @@ export class LiveChart {
     const pane = paneOf(u);
     paintBands(pane, this.picture.overlay.bands, this.picture.theme);
     paintContracts(pane, this.picture.spec.contracts, this.picture.theme);
+    paintSpans(pane, this.picture.overlay.marks, this.picture.theme);
   }
 
   private paintUpon(u: uPlot): void {
@@ -177,8 +178,8 @@ export class LiveChart {
   /** One button a mark, or one for several that are too near to be pressed apart. */
   private placeGlyphs(u: uPlot, picture: Picture): void {
     const { from, to } = picture.window;
-    const inView = picture.overlay.marks.filter((mark) => mark.step >= from && mark.step <= to);
-    const placed = clustered(inView.map((mark) => ({ mark, x: u.valToPos(mark.step, "x") })));
+    const inView = picture.overlay.marks.filter((mark) => (mark.to ?? mark.step) >= from && mark.step <= to);
+    const placed = clustered(inView.map((mark) => ({ mark, x: u.valToPos(Math.max(from, mark.step), "x") })));
     const key = placed
       .map(({ x, marks }) => `${Math.round(x)} ${chiefOf(marks)?.id ?? ""} ${labelOf(marks)}`)
       .join("|");

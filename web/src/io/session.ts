@@ -80,8 +80,10 @@ export class Session {
     });
   }
 
-  /** A new token was given. */
-  restart(): void {
+  /** A new token was given, with the run that its address named, if any. */
+  restart(run: string | null = null): void {
+    this.wanted = run ?? this.wanted;
+    if (run !== null && Object.hasOwn(this.parts.state().runs, run)) this.select(run);
     this.attend(this.readAccess());
     this.socket.open();
   }

@@ -30,6 +30,13 @@ export class TokenBox {
     return run;
   }
 
+  /** An address with a token that is put into an open tab signs in like a fresh one; `onToken` gets the run it names. */
+  watchAddress(onToken: (run: string | null) => void): void {
+    window.addEventListener("hashchange", () => {
+      if (readFragment(location.hash).token !== null) onToken(this.takeFromAddress());
+    });
+  }
+
   token(): string | null {
     return this.storage.getItem(KEY);
   }

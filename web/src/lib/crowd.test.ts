@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { CROWD_KINDS, CROWD_SHOWN, Crowd, crowdKindOf, memberOf, seriesOf } from "./crowd";
 
-const [PARAMETERS, ACTIVATIONS] = CROWD_KINDS;
-if (PARAMETERS === undefined || ACTIVATIONS === undefined) throw new Error("there are two crowds");
+const [GROUPS, PARAMETERS, ACTIVATIONS] = CROWD_KINDS;
+if (GROUPS === undefined || PARAMETERS === undefined || ACTIVATIONS === undefined) throw new Error("there are three crowds");
 const name = (member: number): string => `param_grad_norm/p${member}`;
 
 function crowdOf(count: number, sizeOf: (i: number) => number): Crowd {
@@ -43,6 +43,15 @@ describe("who is shown", () => {
     crowd.note(name(6), 1, -Infinity);
     expect([...crowd.choose().came].sort()).toEqual(["p5", "p6"]);
   });
+});
+
+it("groups are a crowd, and their sum is not one of them", () => {
+  const crowd = new Crowd(GROUPS);
+  const names = ["grad_norm/total", ...Array.from({ length: 75 }, (_, i) => `grad_norm/block${i}`)];
+  crowd.noteAll({ run: "r", steps: Float64Array.of(1), names, values: names.map((_, i) => Float64Array.of(i)) });
+  crowd.choose();
+  expect([crowd.chosen.of, crowd.chosen.members.length, crowd.chosen.members[0]]).toEqual([75, CROWD_SHOWN, "block74"]);
+  expect([crowdKindOf("grad_norm/total"), crowdKindOf("grad_norm/block3")]).toEqual([undefined, GROUPS]);
 });
 
 describe("a latest value", () => {

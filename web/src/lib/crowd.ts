@@ -1,6 +1,6 @@
 /**
- * Series that come by the hundred, of which a chart shows the largest: norms of every parameter, activations of every
- * block.
+ * Series that come by the hundred, of which a chart shows the largest: gradient norms of groups and of every parameter,
+ * activations of every block.
  *
  * Rules of this file:
  * - Of a member that is not shown only its latest value is kept: 500 parameters are 500 numbers, not 500 curves.
@@ -15,16 +15,19 @@ export const CROWD_SHOWN = 12;
 const MARGIN = 1.2;
 
 export interface CrowdKind {
-  readonly id: "parameters" | "activations";
+  readonly id: "groups" | "parameters" | "activations";
   readonly noun: string;
   readonly prefix: string;
   /** endings of the series of one member; the first one ranks */
   readonly endings: readonly string[];
+  /** a series of its own under the same prefix: the sum of the members, always shown */
+  readonly sum: string | null;
 }
 
 export const CROWD_KINDS: readonly CrowdKind[] = [
-  { id: "parameters", noun: "parameters", prefix: "param_grad_norm/", endings: [""] },
-  { id: "activations", noun: "modules", prefix: "activation/", endings: ["/rms", "/absmax"] },
+  { id: "groups", noun: "groups", prefix: "grad_norm/", endings: [""], sum: "grad_norm/total" },
+  { id: "parameters", noun: "parameters", prefix: "param_grad_norm/", endings: [""], sum: null },
+  { id: "activations", noun: "modules", prefix: "activation/", endings: ["/rms", "/absmax"], sum: null },
 ];
 
 /** What of a crowd is shown. */
@@ -42,7 +45,7 @@ interface Latest {
 }
 
 export function crowdKindOf(series: string): CrowdKind | undefined {
-  return CROWD_KINDS.find((kind) => series.startsWith(kind.prefix));
+  return CROWD_KINDS.find((kind) => series.startsWith(kind.prefix) && series !== kind.sum);
 }
 
 /** The member that a series belongs to: `activation/decoder.0/rms` is of `decoder.0`. */
@@ -103,7 +106,7 @@ export class Crowd {
     const last = columns.steps.length - 1;
     if (last < 0) return false;
     columns.names.forEach((name, i) => {
-      if (!name.startsWith(this.kind.prefix)) return;
+      if (crowdKindOf(name) !== this.kind) return;
       this.note(name, columns.steps[last] ?? 0, columns.values[i]?.[last] ?? NaN);
     });
     return this.hasNewMember;

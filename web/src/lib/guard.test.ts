@@ -62,3 +62,14 @@ it("a path may be broken after its dots, and loses nothing", () => {
   for (const odd of [path, "..", "a", "", "x.py:42", ".a.", "aten::log.default"])
     expect(breakable(odd).join("")).toBe(odd);
 });
+
+describe("the words of an origin", () => {
+  it("say non-finite values as the page does, and begin like a sentence", () => {
+    expect(originOf({ text: "the first nan is in aux, inf before" })?.text).toBe("The first NaN is in aux, Inf before");
+    expect(originOf({ text: "aten.log gave nan." })?.text).toBe("aten.log gave NaN.");
+  });
+
+  it("leave names as they are", () => {
+    expect(originOf({ text: "loss/nan of nan.weight, nan_guard" })?.text).toBe("loss/nan of nan.weight, nan_guard");
+  });
+});

@@ -83,8 +83,21 @@ export function originOf(value: unknown): Origin | null {
     reproduced: typeof f["reproduced"] === "boolean" ? f["reproduced"] : null,
     stepsLate: integerOrNull(f["steps_late"]) ?? 0,
     microBatch: integerOrNull(f["micro_batch"]),
-    text: text(f["text"]),
+    text: sentence(nonFiniteWords(text(f["text"]))),
   };
+}
+
+/** A word of its own, not a part of a name such as `loss/nan` or `nan.weight`. */
+const NON_FINITE_WORD = /(?<![\w/.])(nan|inf)(?![\w/]|\.\w)/gi;
+
+/** Non-finite values as everywhere on the page: NaN, Inf. */
+export function nonFiniteWords(said: string): string {
+  return said.replace(NON_FINITE_WORD, (word) => (word.toLowerCase() === "nan" ? "NaN" : "Inf"));
+}
+
+/** A sentence begins with a capital letter; a name at its beginning (`aten.log`, `loss/aux`) stays as it is. */
+function sentence(said: string): string {
+  return /^[a-z]+[\s,]/.test(said) ? said.charAt(0).toUpperCase() + said.slice(1) : said;
 }
 
 /** A record, a triple, or words. */

@@ -134,6 +134,8 @@ export interface Alert {
   readonly values: readonly (readonly [step: number, value: number])[];
   /** where the non-finite value was born; it may come after the alert */
   readonly origin: Origin | null;
+  /** the alert is over because a rollback to this step undid its steps */
+  readonly rolledBackTo: number | null;
   readonly blame: Blame | null;
   readonly remedy: Remedy | null;
 }
@@ -273,11 +275,14 @@ function remedyOf(value: unknown): Remedy | null {
   return f === null ? null : { kind: text(f["kind"]), args: fields(f["args"]), text: text(f["text"]) };
 }
 
+/** Parts of an evidence that are said in words, or drawn. */
+const NOT_NUMBERS: readonly string[] = ["text", "values", "rolled_back_to"];
+
 /** The numbers of an evidence that are no series, in the order in which the rule gave them. */
 function evidenceNumbers(evidence: Fields): [string, number][] {
   const numbers: [string, number][] = [];
   for (const [name, value] of Object.entries(evidence)) {
-    const number = name === "text" || name === "values" ? null : numberOrNull(value);
+    const number = NOT_NUMBERS.includes(name) ? null : numberOrNull(value);
     if (number !== null) numbers.push([name, number]);
   }
   return numbers;
@@ -303,6 +308,7 @@ export function alertOf(value: unknown): Alert {
     evidence: evidenceNumbers(evidence),
     values: list(evidence["values"]).map((pair) => [numberOr(list(pair)[0], 0), numberOr(list(pair)[1], NaN)] as const),
     origin: originOf(evidence["origin"]),
+    rolledBackTo: integerOrNull(evidence["rolled_back_to"]),
     blame: blameOf(f["blame"]),
     remedy: remedyOf(f["remedy"]),
   };

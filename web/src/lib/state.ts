@@ -4,7 +4,8 @@
  * Rules of this file: one pure reducer; points are not in here (series.ts holds them, they come too often); an item is
  * replaced by id, so a message that comes twice, or by socket and by HTTP, changes nothing.
  */
-import { mergedEvents, withEvent } from "./events";
+import { text } from "./decode";
+import { currentBranch, mergedEvents, withEvent } from "./events";
 import { duration, words } from "./format";
 import type { Alert, AlertState, Command, Health, Run, RunEvent, SeriesInfo, StageMark } from "./models";
 
@@ -203,9 +204,19 @@ export function isPending(command: Command): boolean {
   return command.state === "queued" || command.state === "sent" || command.state === "received";
 }
 
-/** The newest command that answers an alert. */
+/** A rule that asks for full detail by itself has not answered its alert: the remedy is still a person's to take. */
+function isOfRule(command: Command): boolean {
+  return command.actor.startsWith("rule:");
+}
+
+/** The newest command of a person that answers an alert. */
 export function answerTo(detail: Detail, alert: string): Command | null {
-  return commandsOf(detail).find((command) => command.alert === alert) ?? null;
+  return commandsOf(detail).find((command) => command.alert === alert && !isOfRule(command)) ?? null;
+}
+
+/** What the rule of an alert did by itself, the newest. */
+export function reflexOf(detail: Detail, alert: string): Command | null {
+  return commandsOf(detail).find((command) => command.alert === alert && isOfRule(command)) ?? null;
 }
 
 /** The newest command about a component's weight that is under way or was decided. */
@@ -238,6 +249,25 @@ export function whyNoRollback(state: State, run: Run): string | null {
   const refusal = whyNoControl(state, run);
   if (refusal !== null) return refusal;
   return run.snapshotStep === null ? "No healthy snapshot to go back to yet." : null;
+}
+
+/** The step after which the guard paused the run; null when it is not paused, or a person paused it. */
+export function pausedByGuard(run: Run, detail: Detail): number | null {
+  if (run.state !== "paused") return null;
+  const after = currentBranch(detail.events).findLast((event) => isGuardPause(run, event));
+  if (after === undefined) return null;
+  const held = after.kind === "trip" ? after.step + 1 : after.step;
+  const isDecided = commandsOf(detail).some(
+    ({ kind, state, step }) => (kind === "pause" || kind === "resume") && state === "applied" && (step ?? -1) >= held,
+  );
+  return isDecided ? null : held - 1;
+}
+
+/** The trainer tells its pause as an error at the step that would come next, and the end of a pause in the same place. */
+function isGuardPause(run: Run, event: RunEvent): boolean {
+  if (event.kind === "error") return event.data["where"] === "pause" && text(event.data["message"]).startsWith("paused");
+  const isBefore = event.step === run.step || event.step + 1 === run.step;
+  return event.kind === "trip" && run.guard?.onTrip === "pause" && isBefore;
 }
 
 export function criticalCount(state: State): number {

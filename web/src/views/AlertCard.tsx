@@ -1,12 +1,13 @@
 /** One alert: what, since when, why, and the remedy that says what it will do before it is pressed. */
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { commandText } from "../charts/overlay";
 import { short, step, words } from "../lib/format";
 import type { Alert, Command, Remedy, Run } from "../lib/models";
-import { answerTo, canControl, isOpen, isPending, whyNoControl } from "../lib/state";
+import { answerTo, canControl, isOpen, isPending, reflexOf, whyNoControl } from "../lib/state";
 import { setWeightText } from "../lib/weights";
 import { BlameBar } from "./BlameBar";
-import { CommandLife } from "./CommandLife";
+import { CommandLife, outcomeOf, resultOf } from "./CommandLife";
 import { usePage } from "./context";
 import { HealthLight } from "./HealthLight";
 import { OriginFacts } from "./OriginFacts";
@@ -16,6 +17,7 @@ export function AlertCard({ alert, run }: { alert: Alert; run: Run }): JSX.Eleme
   const page = usePage();
   const isShown = page.shownCard.value === alert.id;
   const answer = answerTo(page.state.value.detail, alert.id);
+  const reflex = reflexOf(page.state.value.detail, alert.id);
   return (
     <article
       id={`card-${alert.id}`}
@@ -37,7 +39,7 @@ export function AlertCard({ alert, run }: { alert: Alert; run: Run }): JSX.Eleme
       </header>
       <p class="alert-since number">
         {alert.severity}, since step {step(alert.step)}
-        {alert.resolvedStep !== null && `, resolved at step ${step(alert.resolvedStep)}`}
+        {endText(alert)}
       </p>
       <p class="alert-message">{alert.message}</p>
       {alert.origin !== null && <OriginFacts origin={alert.origin} />}
@@ -48,11 +50,28 @@ export function AlertCard({ alert, run }: { alert: Alert; run: Run }): JSX.Eleme
           said={alert.message}
         />
       )}
+      {reflex !== null && (
+        <p class="alert-reflex number" data-testid="alert-reflex">
+          {reflexText(reflex)}
+        </p>
+      )}
       {answer !== null && <CommandLife command={answer} />}
       <Deeds alert={alert} run={run} answer={answer} />
       <Evidence alert={alert} />
     </article>
   );
+}
+
+/** How the alert ended; empty while it has not. */
+function endText(alert: Alert): string {
+  if (alert.rolledBackTo !== null) return `, undone by a rollback to step ${step(alert.rolledBackTo)}`;
+  return alert.resolvedStep === null ? "" : `, resolved at step ${step(alert.resolvedStep)}`;
+}
+
+/** What the rule did by itself, in a line. */
+function reflexText(command: Command): string {
+  if (command.state === "applied") return outcomeOf(command) ?? commandText(command);
+  return `${commandText(command)}: ${isPending(command) ? "asked for by the rule" : resultOf(command)}`;
 }
 
 function Evidence({ alert }: { alert: Alert }): JSX.Element {
@@ -87,7 +106,9 @@ function Deeds({ alert, run, answer }: { alert: Alert; run: Run; answer: Command
     fault.value = await work;
     isSending.value = false;
   };
-  const canRemedy = alert.remedy !== null && alert.state !== "resolved" && !isAnswered;
+  const isDue = alert.remedy !== null && alert.state !== "resolved";
+  const canResume = isDue && alert.remedy.kind === "pause" && run.state === "paused";
+  const canRemedy = isDue && !canResume && !isAnswered;
   return (
     <footer class="alert-deeds">
       {alert.remedy !== null && canRemedy && (
@@ -97,6 +118,17 @@ function Deeds({ alert, run, answer }: { alert: Alert; run: Run; answer: Command
           isDisabled={isSending.value || refusal !== null}
           onPress={() => void act(page.actions.command(alert.remedy?.kind ?? "", alert.remedy?.args ?? {}, alert.id))}
         />
+      )}
+      {canResume && (
+        <button
+          type="button"
+          class="button button-main"
+          data-testid="alert-resume"
+          disabled={isSending.value || refusal !== null || !run.controls.includes("resume")}
+          onClick={() => void act(page.actions.command("resume", {}))}
+        >
+          Resume the run
+        </button>
       )}
       {isOpen(alert) && (
         <button

@@ -39,7 +39,8 @@ function Resolved({ alert, run, isOpen }: { alert: Alert; run: Run; isOpen: bool
           {words(alert.rule)} {alert.component ?? ""}
         </span>
         <span class="number quiet">
-          {step(alert.step)} – {step(alert.resolvedStep ?? alert.lastStep)} resolved
+          {step(alert.step)} – {step(alert.resolvedStep ?? alert.lastStep)}{" "}
+          {alert.rolledBackTo === null ? "resolved" : "undone"}
         </span>
       </summary>
       <AlertCard alert={alert} run={run} />

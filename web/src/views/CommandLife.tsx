@@ -30,10 +30,20 @@ function lastReached(command: Command): number {
   return Math.max(...command.history.map((entry) => ROAD.findIndex((state) => state === entry.state)), 0);
 }
 
+/** What an applied command brought about; null where its kind says it all. */
+export function outcomeOf({ kind, old, new: now }: Command): string | null {
+  if (now === null) return null;
+  if (kind === "instrument") return `full detail until step ${step(now)}`;
+  if (kind === "rollback") return old === null ? `to step ${step(now)}` : `from step ${step(old)} to ${step(now)}`;
+  return `${short(old)} → ${short(now)}`;
+}
+
 export function resultOf(command: Command): string {
   if (command.state === "applied") {
+    const outcome = outcomeOf(command);
+    if (command.kind === "rollback" && outcome !== null) return `applied: ${outcome}`;
     const at = `applied at step ${step(command.step)}`;
-    return command.new === null ? at : `${at}: ${short(command.old)} → ${short(command.new)}`;
+    return outcome === null ? at : `${at}: ${outcome}`;
   }
   if (command.state === "queued") return "stored; waiting for the trainer's connection";
   if (command.state === "sent") return "on its way to the trainer";

@@ -5,7 +5,7 @@ import { commandText } from "../charts/overlay";
 import { short, step } from "../lib/format";
 import type { Command } from "../lib/models";
 import { commandsOf } from "../lib/state";
-import { resultOf } from "./CommandLife";
+import { outcomeOf, resultOf } from "./CommandLife";
 import { usePage } from "./context";
 
 const SHOWN = 20;
@@ -25,6 +25,13 @@ export function CommandList({ isAllowed }: { isAllowed: boolean }): JSX.Element 
       {commands.length > SHOWN && <p class="quiet">and {commands.length - SHOWN} older</p>}
     </section>
   );
+}
+
+/** The row says old and new of a weight already. */
+function appliedText(command: Command): string {
+  const outcome = command.kind === "instrument" || command.kind === "rollback" ? outcomeOf(command) : null;
+  if (command.kind === "rollback" && outcome !== null) return outcome;
+  return `at step ${step(command.step)}${outcome === null ? "" : `, ${outcome}`}`;
 }
 
 function Row({ command, isShown, isAllowed }: { command: Command; isShown: boolean; isAllowed: boolean }): JSX.Element {
@@ -48,7 +55,7 @@ function Row({ command, isShown, isAllowed }: { command: Command; isShown: boole
       <span class="command-what">{commandText(command)}</span>
       <span class={`badge badge-${command.state}`}>{command.state}</span>
       <span class="command-result">
-        {command.state === "applied" ? `at step ${step(command.step)}` : resultOf(command)}
+        {command.state === "applied" ? appliedText(command) : resultOf(command)}
         {command.actor !== "" && ` · ${command.actor}`}
       </span>
       {canRevert && (

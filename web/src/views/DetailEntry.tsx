@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { step } from "../lib/format";
 import type { Run } from "../lib/models";
+import { isOver } from "../lib/state";
 
 const USUAL_STEPS = 200;
 /** As docs/protocol.md bounds it. */
@@ -21,7 +22,8 @@ export function DetailEntry({ run, isAllowed, onSend }: DetailEntryProps): JSX.E
     if (isAllowed && steps !== null) onSend(steps);
   };
   const until = steps === null || run.step === null ? null : run.step + steps;
-  const hint = steps === null ? `1 to ${step(MOST_STEPS)} steps` : (detailText(run) ?? untilText(until));
+  const isAhead = !isOver(run);
+  const hint = !isAhead ? "" : steps === null ? `1 to ${step(MOST_STEPS)} steps` : (detailText(run) ?? untilText(until));
   return (
     <div class="deed">
       <div class="detail-entry">
@@ -30,7 +32,7 @@ export function DetailEntry({ run, isAllowed, onSend }: DetailEntryProps): JSX.E
           class="button"
           data-testid="btn-instrument"
           disabled={!isAllowed || steps === null}
-          title={`Records ${FULL} ${untilText(until)}, then falls back by itself`}
+          title={isAhead ? `Records ${FULL} ${untilText(until)}, then falls back by itself` : "The run is over."}
           onClick={send}
         >
           Full detail
@@ -68,7 +70,7 @@ function stepsOf(typed: string): number | null {
 
 /** What is recorded in full now; null when nothing is. */
 export function detailText(run: Run): string | null {
-  if (run.detailUntil === null || run.detailUntil < (run.step ?? -1)) return null;
+  if (isOver(run) || run.detailUntil === null || run.detailUntil < (run.step ?? -1)) return null;
   return `full detail until step ${step(run.detailUntil)}`;
 }
 

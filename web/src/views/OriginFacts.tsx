@@ -1,14 +1,12 @@
 /** Where a non-finite value was born: the verdict of the replay, and under it the place as far as it is known. */
 import type { ComponentChildren, JSX } from "preact";
 import { step } from "../lib/format";
-import { type Origin, breakable, isReproducedText, longPlace, shortPlace } from "../lib/guard";
-
-const VALUES: Readonly<Record<string, string>> = { nan: "NaN", inf: "Inf" };
+import { type Origin, breakable, isReproducedText, longPlace, nonFiniteWords, shortPlace } from "../lib/guard";
 
 export function OriginFacts({ origin }: { origin: Origin }): JSX.Element {
   const { component, module, op, phase, where, value } = origin;
   const isPlaced = [component, module, op, where].some((part) => part !== null);
-  const born = value === null ? "Origin" : `Origin of the ${VALUES[value.toLowerCase()] ?? value}`;
+  const born = value === null ? "Origin" : `Origin of the ${nonFiniteWords(value)}`;
   return (
     <section class="origin" data-testid="origin" data-reproduced={String(origin.reproduced)} aria-label={born}>
       <p class="origin-head" title={origin.text}>

@@ -3,8 +3,9 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import type { Fields } from "../lib/decode";
+import { step } from "../lib/format";
 import type { Run } from "../lib/models";
-import { commandsOf, isPending, whyNoControl } from "../lib/state";
+import { commandsOf, isPending, pausedByGuard, whyNoControl } from "../lib/state";
 import { CommandLife } from "./CommandLife";
 import { usePage } from "./context";
 import { DetailEntry } from "./DetailEntry";
@@ -20,6 +21,7 @@ export function RunControls({ run }: { run: Run }): JSX.Element {
   const underWay = commandsOf(state.detail).find(
     (command) => command.kind !== "set_weight" && command.kind !== "revert" && isPending(command),
   );
+  const guardPause = pausedByGuard(run, state.detail);
   const can = (kind: string): boolean => refusal === null && run.controls.includes(kind);
   const send = async (kind: string, args: Fields = {}): Promise<void> => {
     fault.value = await page.actions.command(kind, args);
@@ -38,7 +40,7 @@ export function RunControls({ run }: { run: Run }): JSX.Element {
         </button>
         <button
           type="button"
-          class="button"
+          class={run.state === "paused" ? "button button-main" : "button"}
           data-testid="btn-resume"
           disabled={!can("resume") || run.state !== "paused"}
           onClick={() => void send("resume")}
@@ -48,6 +50,11 @@ export function RunControls({ run }: { run: Run }): JSX.Element {
         <StopButton isDisabled={!can("stop")} onStop={() => void send("stop")} />
       </div>
       <Deeds run={run} isAllowed={refusal === null} send={(kind, args) => void send(kind, args)} />
+      {guardPause !== null && (
+        <p class="paused-by number" data-testid="paused-by">
+          paused by the guard after step {step(guardPause)}
+        </p>
+      )}
       {refusal !== null && (
         <p class="view-only" data-testid="no-control">
           {refusal}
@@ -72,7 +79,7 @@ function Deeds({ run, isAllowed, send }: DeedsProps): JSX.Element | null {
   if (!canRollBack && !canInstrument) return null;
   return (
     <div class="run-deeds">
-      {canRollBack && <RollbackButton run={run} onSend={() => send("rollback", {})} />}
+      {canRollBack && <RollbackButton run={run} onSend={(args) => send("rollback", args)} />}
       {canInstrument && (
         <DetailEntry run={run} isAllowed={isAllowed} onSend={(steps) => send("instrument", { steps })} />
       )}

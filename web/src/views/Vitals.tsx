@@ -67,8 +67,8 @@ function DataAge({ run }: { run: Run }): JSX.Element {
   const age = seen === null ? told : told === null ? seen : Math.min(told, Math.max(0, seen));
   const word = ageWord(link, run, age);
   return (
-    <Vital name="Data age" testid="vital-age" tone={word.tone}>
-      {word.text}
+    <Vital name="Data age" testid="vital-age" tone={word.tone} isWide={word.tone === "critical"}>
+      <span title={word.text}>{word.text}</span>
     </Vital>
   );
 }

@@ -1,7 +1,9 @@
 // @vitest-environment happy-dom
 import { describe, expect, it } from "vitest";
-import { alertOf, commandOf, runOf } from "../lib/models";
+import { alertOf, commandOf, eventOf, runOf } from "../lib/models";
 import { AlertCard } from "./AlertCard";
+import { CommandLife } from "./CommandLife";
+import { CommandList } from "./CommandList";
 import { RunControls } from "./RunControls";
 import { NASTY, RUN, command, dispatch, find, isDisabled, press, root, show, state, type, useWorld } from "./testWorld";
 import { Vitals } from "./Vitals";
@@ -77,8 +79,33 @@ describe("rolling back", () => {
     );
     expect(command).not.toHaveBeenCalled();
     await press("btn-rollback-confirm");
-    expect(command).toHaveBeenCalledExactlyOnceWith("rollback", {});
+    expect(command).toHaveBeenCalledExactlyOnceWith("rollback", { before_step: 401 });
     expect(find("rollback-text")).toBeNull();
+  });
+
+  it("keeps to the step it promised while newer snapshots come", async () => {
+    await show(<RunControls run={able} />);
+    await press("btn-rollback");
+    await show(<RunControls run={{ ...able, snapshotStep: 500, step: 530 }} />);
+    expect(text("rollback-text")).toContain("to step 400");
+    expect(text("rollback-text")).toContain("Steps 400 to 512 will");
+    expect(text("btn-rollback-confirm")).toBe("Roll back to step 400");
+    await press("btn-rollback-confirm");
+    expect(command).toHaveBeenCalledExactlyOnceWith("rollback", { before_step: 401 });
+  });
+
+  it("shows why the server refused", async () => {
+    command.mockResolvedValueOnce("A rollback is under way already. Wait until it is applied.");
+    await show(<RunControls run={able} />);
+    await press("btn-rollback");
+    await press("btn-rollback-confirm");
+    expect(root.querySelector(".fault")?.textContent).toContain("A rollback is under way already.");
+  });
+
+  it("promises nothing of a run that is over", async () => {
+    await show(<RunControls run={{ ...able, state: "finished", controls: ["rollback", "instrument"] }} />);
+    expect([text("rollback-hint"), text("detail-hint")]).toEqual(["", ""]);
+    expect(find("btn-instrument")?.title).not.toContain("until");
   });
 
   it("shows the command's life like that of others", async () => {
@@ -136,6 +163,103 @@ describe("full detail", () => {
     expect(text("detail-hint")).toBe("full detail until step 180");
     await show(<RunControls run={{ ...able, step: 181, detailUntil: 180 }} />);
     expect(text("detail-hint")).toContain("until about step 381");
+  });
+});
+
+describe("an alert whose rule asked for full detail", () => {
+  const alert = alertOf({ id: "a", run: "r", rule: "nonfinite", state: "firing", remedy: { kind: "pause", text: "Pause." } });
+  const reflex = { id: "c", run: "r", number: 1, kind: "instrument", alert: "a", actor: "rule:nonfinite", new: 264 };
+  const applied = { state: "applied", step: 165, args: { steps: 100 } };
+
+  it("keeps its remedy, and says what the rule did in a line", async () => {
+    await dispatch({ type: "command", command: commandOf({ ...reflex, ...applied }) });
+    await show(<AlertCard alert={alert} run={RUN} />);
+    expect([find("alert-remedy") !== null, text("alert-reflex")]).toEqual([true, "full detail until step 264"]);
+    expect(root.querySelector(".life")).toBeNull();
+  });
+
+  it("is answered by a person's command", async () => {
+    await dispatch({ type: "command", command: commandOf({ ...reflex, ...applied, kind: "pause", actor: "admin" }) });
+    await show(<AlertCard alert={alert} run={RUN} />);
+    expect([find("alert-remedy"), find("alert-reflex")]).toEqual([null, null]);
+  });
+
+  it("offers to resume while the run is paused", async () => {
+    await show(<AlertCard alert={alert} run={{ ...RUN, state: "paused" }} />);
+    expect(find("alert-remedy")).toBeNull();
+    await press("alert-resume");
+    expect(command).toHaveBeenCalledExactlyOnceWith("resume", {});
+  });
+});
+
+it("an alert that a rollback undid says so", async () => {
+  const over = { id: "a", run: "r", state: "resolved", step: 90, resolved_step: 95 };
+  await show(<AlertCard alert={alertOf({ ...over, evidence: { rolled_back_to: 60 } })} run={RUN} />);
+  expect(root.querySelector(".alert-since")?.textContent).toBe("warning, since step 90, undone by a rollback to step 60");
+  expect(root.querySelectorAll(".facts dt")).toHaveLength(0);
+});
+
+describe("a run that is paused", () => {
+  const paused = { ...RUN, state: "paused", step: 256, controls: ["pause", "resume", "rollback"] } as const;
+  const event = (kind: string, step: number, data: object): Parameters<typeof dispatch>[0] => ({
+    type: "event",
+    run: "r",
+    event: eventOf({ kind, step, time_s: step, data }),
+  });
+  const held = event("error", 256, { where: "pause", message: "paused: loss/aux is not finite" });
+
+  it("has Resume as its main button", async () => {
+    await show(<RunControls run={paused} />);
+    expect(find("btn-resume")?.className).toContain("button-main");
+    expect([find("btn-rollback") !== null, find("paused-by")]).toEqual([true, null]);
+  });
+
+  it("says that the guard did it", async () => {
+    await dispatch(held);
+    await show(<RunControls run={paused} />);
+    expect(text("paused-by")).toBe("paused by the guard after step 255");
+    await show(<RunControls run={{ ...paused, state: "running" }} />);
+    expect(find("paused-by")).toBeNull();
+  });
+
+  it("says so after a trip where the guard pauses on trips", async () => {
+    const guard = { modes: ["trip"], onTrip: "pause", notes: [] };
+    await dispatch(event("trip", 255, { action: "skipped" }));
+    await show(<RunControls run={{ ...paused, guard }} />);
+    expect(text("paused-by")).toBe("paused by the guard after step 255");
+    await show(<RunControls run={{ ...paused, guard: { ...guard, onTrip: "skip" } }} />);
+    expect(find("paused-by")).toBeNull();
+  });
+
+  it("says nothing of the guard when a person paused it since", async () => {
+    const by = { id: "p", run: "r", kind: "pause", state: "applied", step: 300, actor: "admin" };
+    await dispatch(held, { type: "command", command: commandOf(by) });
+    await show(<RunControls run={{ ...paused, step: 300 }} />);
+    expect(find("paused-by")).toBeNull();
+  });
+});
+
+describe("what commands brought about", () => {
+  const row = async (raw: object): Promise<string> => {
+    const command = commandOf({ id: "c", run: "r", number: 1, state: "applied", actor: "admin", ...raw });
+    await dispatch({ type: "command", command });
+    await show(
+      <>
+        <CommandList isAllowed />
+        <CommandLife command={command} />
+      </>,
+    );
+    const said = (found: string): string => root.querySelector(found)?.textContent ?? "";
+    return `${said(".command-result")} | ${said(".life-result")}`;
+  };
+
+  it("is said of a rollback and of full detail", async () => {
+    expect(await row({ kind: "rollback", step: 400, old: 467, new: 400 })).toBe(
+      "from step 467 to 400 · admin | applied: from step 467 to 400",
+    );
+    expect(await row({ kind: "instrument", step: 374, args: { steps: 200 }, new: 573 })).toBe(
+      "at step 374, full detail until step 573 · admin | applied at step 374: full detail until step 573",
+    );
   });
 });
 
