@@ -1,5 +1,6 @@
 """What a trainer recorded reaches a server over a real socket, whatever happens to that server."""
 
+import asyncio
 import threading
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import lossguard as lg
 from helpers import events, isolate, points, soon, spooled
 from lossguard import link
+from lossguard.link import LinkThread
 from lossguard.protocol.messages import Frame, Nack, Sequenced, ToTrainer
 from lossguard.protocol.session import WINDOW_MESSAGES
 from lossguard.run import Run
@@ -78,7 +80,15 @@ def test_a_server_that_comes_later_gets_everything(tmp_path: Path) -> None:
         check_whole(server.messages, 200)
 
 
-def test_a_server_that_comes_while_the_run_ends_gets_everything() -> None:
+def test_a_server_that_comes_while_the_run_ends_gets_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finish gets one more try: a link that rests between two attempts makes it at once."""
+    is_up = threading.Event()
+
+    async def rest(self: LinkThread, seconds: float) -> None:
+        while not is_up.is_set():
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(LinkThread, "_sleep", rest)
     with TinyServer() as early:
         port = early.port
     run = lg.init(url=f"http://127.0.0.1:{port}")
@@ -86,6 +96,7 @@ def test_a_server_that_comes_while_the_run_ends_gets_everything() -> None:
     ending = threading.Thread(target=run.finish, daemon=True)
     ending.start()
     with TinyServer(port) as server:
+        is_up.set()
         ending.join(20)
         check_whole(server.messages, 100)
 

@@ -83,6 +83,7 @@ def test_pause_stops_before_the_next_step_until_somebody_resumes(spool_folder: P
     training.train(batches(4))
     assert held == [1]
     assert training.seen == [0, 1, 2, 3]
+    training.finish()
 
 
 def test_the_bad_micro_batch_is_named(spool_folder: Path) -> None:
@@ -107,6 +108,7 @@ def test_a_loader_that_ends_within_a_step_ends_the_loop(spool_folder: Path) -> N
         training.one(batch)
     assert training.run.step == 1
     assert training.seen == [0, 1, 2, 3, 4, 5]
+    training.finish()
 
 
 def test_the_declaration_says_how_the_run_is_guarded(spool_folder: Path) -> None:
