@@ -7,8 +7,8 @@
 import { rollbackOf } from "./guard";
 import type { RunEvent } from "./models";
 
-/** More marks than a wide chart has room for, several times. */
-export const EVENTS_KEPT = 1000;
+/** Nights of trips, which are drawn as bands; a count of a band that lost its beginning would be wrong. */
+export const EVENTS_KEPT = 5000;
 
 function isSame(a: RunEvent, b: RunEvent): boolean {
   return a.step === b.step && a.kind === b.kind && a.timeS === b.timeS;
