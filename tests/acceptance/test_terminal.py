@@ -97,7 +97,6 @@ async def rolled_back_and_detailed(server: ServerProcess) -> None:
     assert (refused.returncode, "no healthy snapshot" in refused.stderr) == (1, True), refused.stderr
     await beaten(trainer, data, snapshot_step=40)
     for words, args in (
-        (("rollback", "guarded"), {}),
         (("rollback", "guarded", "--before", "30", "--reason", "why not"), {"before_step": 30}),
         (("instrument", "guarded", "--steps", "25"), {"steps": 25}),
     ):
@@ -105,6 +104,8 @@ async def rolled_back_and_detailed(server: ServerProcess) -> None:
         assert sent.returncode == 0, sent.stderr
         told, command = json.loads(sent.stdout), await trainer.expect(Command)
         assert (told["kind"], told["args"], told["id"]) == (words[0], args, command.id)
+    second = await said("rollback", "guarded", *data)
+    assert (second.returncode, "an earlier rollback is on its way" in second.stderr) == (1, True), second.stderr
     plain = await said("instrument", "guarded", "--steps", "25", *data)
     assert plain.stdout.startswith("instrument is queued as "), plain.stdout + plain.stderr
     too_many = await said("instrument", "guarded", "--steps", "100001", *data)
