@@ -82,9 +82,10 @@ def test_a_server_that_comes_later_gets_everything(tmp_path: Path) -> None:
 
 def test_a_server_that_comes_while_the_run_ends_gets_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """A finish gets one more try: a link that rests between two attempts makes it at once."""
-    is_up = threading.Event()
+    rests, is_up = threading.Event(), threading.Event()
 
     async def rest(self: LinkThread, seconds: float) -> None:
+        rests.set()
         while not is_up.is_set():
             await asyncio.sleep(0.01)
 
@@ -93,6 +94,7 @@ def test_a_server_that_comes_while_the_run_ends_gets_everything(monkeypatch: pyt
         port = early.port
     run = lg.init(url=f"http://127.0.0.1:{port}")
     log_steps(run, 0, 100)
+    assert rests.wait(20)  # a finish that meets the first attempt would not wait for a server that never answered
     ending = threading.Thread(target=run.finish, daemon=True)
     ending.start()
     with TinyServer(port) as server:
