@@ -8,7 +8,6 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-import torch
 from torch.optim import Optimizer
 
 from .activations import Activations
@@ -42,7 +41,6 @@ class Watching:
     instrument: Instrument
     replays: Replays
     keeper: Keeper
-    model: torch.nn.Module | None
     replay_function: ReplayFunction | None
 
     @property
@@ -68,7 +66,7 @@ def _attached(buffer: SampleBuffer, loop: Loop, shield: Shield, wishes: Wishes, 
     guard = Guard(GuardOptions(mode, wishes.on_trip), optimizers, model, grads, losses.totals, shield)
     undo.callback(guard.detach)
     guard.another_step = loop.turn_over
-    guard.before_update = lambda optimizer: loop.recovery.before_update()
+    guard.before_update = loop.recovery.before_update
     detail = Detail(lambda step, data: buffer.add_note(Note("detail", step, time.time(), data)))
     frame = FreezeFrame(
         grads.parameters, lambda at, series, values: buffer.add_row(Row(at, series, values, time.time()))
@@ -97,15 +95,19 @@ def _attached(buffer: SampleBuffer, loop: Loop, shield: Shield, wishes: Wishes, 
         detail.changed = on_demand
     function = wishes.replay if callable(wishes.replay) else None
     keep = LATE_STEPS if guard.has_device_mode and _on_accelerator(grads) else 1
+    # a step trips by the guard, or by a GradScaler that skips it: else no batch need be kept
+    can_trip = guard.is_on or (wishes.scaler is not None and wishes.scaler.is_enabled())
     # the update of a replayed step is held back by a hook, which an optimizer of another kind does not have
-    is_replayed = bool(wishes.replay) and (function is not None or len(known) == len(optimizers))
+    is_replayed = can_trip and bool(wishes.replay) and (function is not None or len(known) == len(optimizers))
     replays = Replays(
         is_replayed,
         keep,
         lambda step, data: buffer.add_note(Note("origin", step, time.time(), data)),
         Steering(known, wishes.scheduler, wishes.scaler),
+        model,
+        grads.named,
     )
-    return Watching(instrument, replays, _keeper(wishes), model, function)
+    return Watching(instrument, replays, _keeper(wishes), function)
 
 
 def _keeper(wishes: Wishes) -> Keeper:

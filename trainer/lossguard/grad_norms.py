@@ -198,7 +198,7 @@ class GradNorms:
     def _joined(self, found: list[Taken]) -> tuple[Present, Tensor]:
         if len(found) == 1:
             return found[0].present, found[0].each
-        device = next((taken.each.device for taken in found if taken.each.device.type != "cpu"), found[0].each.device)
+        device = norms.home_of([taken.each for taken in found])
         each = torch.cat([taken.each.to(device, non_blocking=True) for taken in found])
         return tuple(i for taken in found for i in taken.present), each
 

@@ -113,7 +113,6 @@ class Instrument:
 
     def close_step(self, step: int) -> None:
         """Send the step on its way to the host, and hand over the steps that have arrived."""
-        self.gradients.clear()
         pending, self._names, self._tensors = (self._names, self._tensors), [], []
         for series, values in self.losses.series():
             self.add_many(series, values)
@@ -131,18 +130,16 @@ class Instrument:
 
     def close_quietly(self, step: int) -> None:
         """A replay: only what the host knows is a number of this step."""
-        self.gradients.clear()
         self.activations.values()
         self._names, self._tensors = [], []
         self._host_values[names.SKIPPED] = 1.0
-        self.losses.clear()
-        self.grads.clear()
         self._send_step(step)
 
     def _send_step(self, step: int) -> None:
         host_names, host_values = tuple(self._host_values), list(self._host_values.values())
         series, tensors = self._unique(host_names)
         self._names, self._tensors, self._host_values = [], [], {}
+        self.gradients.clear()
         self.losses.clear()
         self.grads.clear()
         if series:
@@ -195,7 +192,7 @@ class Instrument:
                 self.add_host(names.SKIPPED, 1.0)
             else:
                 self.add(names.SKIPPED, broken)
-        if verdicts.host_skipped:
+        if verdicts.host_bad:
             self.add_host(names.SKIPPED, 1.0)
         elif verdicts.skipped:
             self.add(names.SKIPPED, _any(verdicts.skipped))

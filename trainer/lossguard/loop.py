@@ -47,6 +47,7 @@ class Loop:
         self.step = first_step - 1
         self.first_step = first_step
         self.stage = ""
+        self.in_force = schedule.weights_at(first_step)  # the weights of the step that is being made
         self.state = "running"
         self.recovery = Recovery(add_note, clock, shield.report)
         self.schedule, self._weights, self._add_note, self._clock = schedule, weights, add_note, clock
@@ -63,7 +64,7 @@ class Loop:
         self._rewound: object = None
         self.wants_rollback = False  # at the next boundary
         self._at_end = Standing()
-        self.is_paced = False  # by run.steps or run.boundary
+        self.is_paced = False  # by run.steps or run.boundary: else steps are counted by the optimizer's
         self.is_through = True  # no run.steps is being looped over: the last one came to its end by itself
 
     # -- what a run asks ----------------------------------------------------------------------------------------
@@ -177,7 +178,7 @@ class Loop:
             return
         with self._shield("boundary"):
             if self.replay is None:
-                for component, weight in self.weights.items():
+                for component, weight in self.in_force.items():
                     instrument.add_host(names.weight(component), weight)
             instrument.add_host("step_time_s", self._step_time_s)
             instrument.add_host("data_wait_s", self._data_wait_s)
@@ -235,7 +236,8 @@ class Loop:
         curriculum = self.schedule.curriculum
         replay = self.replay
         index = curriculum.stage_index(self.step if replay is None else replay.kept.step)
-        self._weights.update(self.weights)
+        self.in_force = self.weights
+        self._weights.update(self.in_force)
         self.stage = curriculum.stages[index].name
         if replay is None and index != self._stage_index:
             self._stage_index = index
@@ -246,7 +248,7 @@ class Loop:
                 instrument.detail.at_step(self.step)
                 instrument.guard.begin_step()
         if self.parts is not None:
-            self.parts.replays.begin(self.step, self.weights)
+            self.parts.replays.begin(self.step, self.in_force)
         self.is_open = True
         self._boundary_at_s = time.perf_counter()
 

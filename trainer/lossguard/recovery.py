@@ -49,8 +49,7 @@ class Parts:
 
     def __init__(self, watching: "Watching", controller: Controller, on_trip: str) -> None:
         self.instrument, self.replays, self.keeper = watching.instrument, watching.replays, watching.keeper
-        self.model, self.replay_function = watching.model, watching.replay_function
-        self.controller, self.on_trip = controller, on_trip
+        self.controller, self.on_trip, self.replay_function = controller, on_trip, watching.replay_function
         self.can_be_resumed = True  # False where no command can arrive: a pause would only lose time
 
     def standing(self) -> Standing:
@@ -123,7 +122,7 @@ class Recovery:
         """The replay that the loop has to make as step `step`, or None. It is to be entered before it is made."""
         if (parts := self.parts) is None or self._shield.broken:
             return None
-        replay = parts.replays.due(step, parts.model, parts.instrument.grads.named())
+        replay = parts.replays.due(step)
         self.replay = None if replay is None or parts.replays.decline(replay) else replay
         return self.replay
 
@@ -144,7 +143,7 @@ class Recovery:
             return False
         replay.has_failed = True
         with self._shield("the start of a replay"):
-            replay.enter(parts.instrument.guard.put_back_buffers, parts.replays.steering)
+            replay.enter(parts.replays.steering)
             replay.has_failed = False
         return not replay.has_failed
 
@@ -175,15 +174,12 @@ class Recovery:
         parts = self.parts
         if parts is None or parts.replay_function is None:
             return False
-        replay = (
-            parts.replays.due(step, parts.model, parts.instrument.grads.named()) if not self._shield.broken else None
-        )
+        replay = parts.replays.due(step) if not self._shield.broken else None
         if replay is not None:
-            guard = parts.instrument.guard
             replay.has_failed = True
             with self._shield("the replay"):
-                guard.begin_step()  # remembers the buffers
-                replay.run(parts.replay_function, guard.put_back_buffers, parts.replays.steering)
+                parts.instrument.guard.begin_step()  # buffers that the bad batch broke, and no judged step put back
+                replay.run(parts.replay_function, parts.replays.steering)
             with self._shield("the end of a replay"):
                 parts.replays.tell(replay)
         return True

@@ -17,10 +17,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from .arrivals import Trip
+from .guard.shadow import is_copyable
 from .origin.report import Origin, component_gradients_bad, find_origin
 from .origin.trace import Birth, OriginTrace
 from .random_states import RandomStates
-from .snapshots.steering import Steering
+from .snapshots.steering import PutBack, Steering
 
 REPLAYS_MAX = 10
 REST_STEPS = 100
@@ -30,6 +31,8 @@ UNKNOWN_SCHEDULER = (
     "give lg.init(scheduler=...) or replay=function"
 )
 OBSERVED = "no replay was made: the guard only observes, so the bad update is in the weights that it would start from"
+# What is known of an origin where nothing is.
+BLANK: Mapping[str, Any] = dict.fromkeys(("component", "module", "op", "phase", "where", "value"))
 LEFT, FAILED = "the loop ended during the replay", "the replay could not be made"
 
 ReplayFunction = Callable[[Any], "Mapping[str, Tensor] | Tensor"]
@@ -53,7 +56,7 @@ class Replay:
         kept: KeptStep,
         trip: Trip,
         now_step: int,
-        model: torch.nn.Module | None,
+        model: torch.nn.Module | None = None,
         params: Mapping[str, Tensor] | None = None,
     ) -> None:
         """`params`: what is measured, by name; it may be more than the model's, or there may be no model."""
@@ -61,7 +64,7 @@ class Replay:
         self.is_complete = False
         self.has_failed = False  # by a fault of ours
         self._model = model
-        self._named = dict(params if params is not None else model.named_parameters() if model is not None else {})
+        self._named = dict(params or {})
         self._params: list[Tensor] = []
         self._buffer: tuple[str, Birth | None] | None = None
         self._undo = ExitStack()
@@ -69,11 +72,11 @@ class Replay:
         self._by_gradient: str | None = None
         self._found: Origin | None = None
 
-    def enter(self, put_back_buffers: Callable[[], None], steering: Steering) -> None:
+    def enter(self, steering: Steering) -> None:
         """From here on every op is looked at, until `leave`. What fails half-way is undone, and raised."""
         with ExitStack() as undo:  # calls all of them, whichever fails; the last one first
             undo.callback(RandomStates.take().put_back)
-            undo.callback(put_back_buffers)
+            undo.callback(_buffers_of(self._model))
             for put_back in steering.take():
                 undo.callback(put_back)
             self._params = list(self._named.values())
@@ -88,18 +91,18 @@ class Replay:
         self._undo.close()
 
     @contextmanager
-    def set_aside(self, put_back_buffers: Callable[[], None], steering: Steering) -> Iterator[None]:
+    def set_aside(self, steering: Steering) -> Iterator[None]:
         """`enter` and `leave`."""
-        self.enter(put_back_buffers, steering)
+        self.enter(steering)
         try:
             yield
         finally:
             self.leave()
 
-    def run(self, function: ReplayFunction, put_back_buffers: Callable[[], None], steering: Steering) -> None:
+    def run(self, function: ReplayFunction, steering: Steering) -> None:
         """Replay by the user's own function of a batch."""
         weights = self.kept.weights
-        with self.set_aside(put_back_buffers, steering):
+        with self.set_aside(steering):
             for batch, random in self.kept.batches:
                 random.put_back()
                 given = function(batch)
@@ -149,9 +152,8 @@ class Replay:
         if self._found is None and self._buffer is not None:
             return {**_without_replay(self.trip, ""), "reproduced": True, **_of_buffer(*self._buffer)}
         late = self.now_step - 1 - self.trip.step
-        blank = {"component": None, "module": None, "op": None, "phase": None, "where": None, "value": None}
         found = self._found
-        data = {**blank, **(found.to_data() if found is not None else {})}
+        data = found.to_data() if found is not None else BLANK
         text = (
             f"{found.text}." if found is not None else "The replay of the batch was finite: the failure did not repeat."
         )
@@ -169,8 +171,18 @@ class Replay:
 class Replays:
     """Keeps the last steps' batches, and decides which trip is replayed."""
 
-    def __init__(self, enabled: bool, keep_steps: int, tell: Tell, steering: Steering | None = None) -> None:
+    def __init__(
+        self,
+        enabled: bool,
+        keep_steps: int,
+        tell: Tell,
+        steering: Steering | None = None,
+        model: torch.nn.Module | None = None,
+        params: Callable[[], Mapping[str, Tensor]] = dict,
+    ) -> None:
+        """`params`: what is measured, by name; asked for when a replay is made."""
         self.steering = steering or Steering()
+        self._model, self._params = model, params
         self._enabled, self._tell = enabled, tell
         self._kept: deque[KeptStep] = deque(maxlen=keep_steps)
         self._asked: tuple[KeptStep, Trip] | None = None
@@ -207,16 +219,14 @@ class Replays:
             self._told = True
             self._tell(trip.step, _without_replay(trip))
 
-    def due(
-        self, now_step: int, model: torch.nn.Module | None, params: Mapping[str, Tensor] | None = None
-    ) -> Replay | None:
+    def due(self, now_step: int) -> Replay | None:
         """The replay to make now, as step `now_step`."""
         if self._asked is None:
             return None
         (kept, trip), self._asked = self._asked, None
         self._made += 1
         self._rest_until = now_step + REST_STEPS
-        return Replay(kept, trip, now_step, model, params)
+        return Replay(kept, trip, now_step, self._model, self._params())
 
     def decline(self, replay: Replay) -> bool:
         """True when the loop must not make it, because it could not put everything back; that is told."""
@@ -261,6 +271,22 @@ def _of_buffer(name: str, birth: Birth | None) -> dict[str, Any]:
     }
 
 
+def _buffers_of(model: torch.nn.Module | None) -> PutBack:
+    """Puts the buffers of now back: the same tensors, with the values that they have now."""
+    modules = model.modules() if model is not None else ()
+    held = [(module, key, buffer) for module in modules for key, buffer in module._buffers.items()]
+    values = [(b, b.detach().clone()) for _, _, b in held if b is not None and is_copyable(b)]
+
+    def put_back() -> None:
+        for module, key, buffer in held:
+            module._buffers[key] = buffer
+        with torch.no_grad():
+            for buffer, value in values:
+                buffer.data.copy_(value)  # through .data: a graph that is still needed takes no offence
+
+    return put_back
+
+
 def _put_back_gradients(params: list[Tensor], held: list[Tensor | None]) -> None:
     for p, grad in zip(params, held, strict=True):
         p.grad = grad
@@ -271,12 +297,8 @@ def _without_replay(trip: Trip, why: str = NO_REPLAY) -> dict[str, Any]:
     component = losses[0] if losses else None
     known = f"It is in the component {component!r}; " if component else ""
     return {
+        **BLANK,
         "component": component,
-        "module": None,
-        "op": None,
-        "phase": None,
-        "where": None,
-        "value": None,
         "reproduced": None,
         "steps_late": 0,
         "micro_batch": trip.micro_batch,

@@ -73,7 +73,6 @@ class Run:
         self._log_shield, self._watch_shield = Shield(shield.report), Shield(shield.report)
         self._left_out: set[str] = set()
         self._logged_step = loop.first_step
-        self._is_paced = False  # by run.steps or run.boundary: else steps are counted by the optimizer's
 
     def assemble(self, parts: Parts | None, link: Link) -> None:
         """Called once, by init: the parts that need the run itself."""
@@ -119,7 +118,7 @@ class Run:
         `accumulate`: so many batches make one step; their gradients add up before the optimizer steps. After a step
         that the guard tripped its batches come once more, as a step whose update is skipped too (`run.replaying`).
         """
-        self._is_paced = self._loop.is_paced = True
+        self._loop.is_paced = True
         yield from self._loop.iterate(loader, accumulate)  # not returned: a run lives as long as its loop
 
     def boundary(self, batch: object = None) -> bool:
@@ -127,7 +126,7 @@ class Run:
 
         `batch`: kept for a replay by the function that was given to lg.init(replay=...).
         """
-        self._is_paced = self._loop.is_paced = True
+        self._loop.is_paced = True
         return self._loop.boundary(batch)
 
     def total(self, losses: "Mapping[str, Tensor] | None" = None, /, **components: "Tensor") -> "Tensor":
@@ -137,14 +136,14 @@ class Run:
         of weight 0 is still evaluated. Raises UnknownComponent or NotAScalar.
         """
         given = self._device_weights.as_tensors({**(losses or {}), **components})
-        is_in_step = self._is_paced or _begin_step(self._loop, self._shield)
+        is_in_step = self._loop.is_paced or _begin_step(self._loop, self._shield)
         total = self._device_weights.total(given)
         if (replay := self._loop.replay) is not None:
             with self._watch_shield("the replay"):
                 replay.saw_losses(given)
         elif is_in_step and (instrument := self._loop.instrument) is not None:
             with self._shield("total"):
-                instrument.add_losses(self.step, given, self.weights, total)
+                instrument.add_losses(self.step, given, self._loop.in_force, total)
         return total
 
     def shared(self, activation: "Tensor") -> "Tensor":

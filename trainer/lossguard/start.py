@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from . import environment, identity
 from .buffer import Note, Row, SampleBuffer
 from .config import plain_config
@@ -152,15 +154,7 @@ def init(
 
 def _only_tell(run: Run, loop: Loop, buffer: EndBuffer, wishes: Wishes) -> ProcessEnd:
     """Nothing could be attached: the run is told of all the same, with its error, and with what it logs."""
-    spec = ControlsSpec([], {})  # a command would reach nobody
-    declaration = Declaration(
-        seq=0,
-        components=list(wishes.schedule.curriculum.components),
-        stages=[stage.spec() for stage in wishes.schedule.curriculum.stages],
-        controls=spec,
-        contracts=list(wishes.contracts),
-        config=plain_config(wishes.config),
-    )
+    declaration = _declaration(ControlsSpec([], {}), wishes)  # a command would reach nobody
     with ExitStack() as undo:
         end = _linked(run, loop, buffer, wishes, declaration, lambda command: None, lambda step: [], undo)
         run.assemble(None, end)
@@ -184,7 +178,7 @@ def _watch(run: Run, loop: Loop, buffer: EndBuffer, shield: Shield, wishes: Wish
         parts = Parts(watching, controller, wishes.on_trip)
         parts.can_be_resumed = wishes.mode != "offline"
         sampled = Sampler(SystemSeries(watching.instrument.grads.devices(), time.monotonic).sample)
-        declaration = _declaration(spec, watching, wishes)
+        declaration = _measured(_declaration(spec, wishes), watching, wishes)
         end = _linked(run, loop, buffer, wishes, declaration, controller.offer, sampled, undo)
         run.assemble(parts, end)
         return end
@@ -276,17 +270,26 @@ def _teller(buffer: SampleBuffer) -> Callable[[int, str], None]:
     return lambda step, text: buffer.add_note(Note("error", step, time.time(), _error("pause", text)))
 
 
-def _declaration(spec: ControlsSpec, watching: "Watching", wishes: Wishes) -> Declaration:
-    first = next(wishes.model.parameters(), None) if wishes.model is not None else None
-    guard, curriculum = watching.instrument.guard, wishes.schedule.curriculum
+def _declaration(spec: ControlsSpec, wishes: Wishes) -> Declaration:
+    """What is known of a run whether or not it could be attached to."""
+    curriculum = wishes.schedule.curriculum
     return Declaration(
         seq=0,
         components=list(curriculum.components),
         stages=[stage.spec() for stage in curriculum.stages],
-        groups=watching.instrument.grads.groups,
         controls=spec,
         contracts=list(wishes.contracts),
         config=plain_config(wishes.config),
+    )
+
+
+def _measured(declaration: Declaration, watching: "Watching", wishes: Wishes) -> Declaration:
+    """The same with what is measured and guarded."""
+    first = next(wishes.model.parameters(), None) if wishes.model is not None else None
+    guard = watching.instrument.guard
+    return msgspec.structs.replace(
+        declaration,
+        groups=watching.instrument.grads.groups,
         device=str(first.device) if first is not None else "",
         guard=GuardSpec([each.mode for each in guard.watched], wishes.on_trip, guard.notes),
     )

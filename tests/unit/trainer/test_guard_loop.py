@@ -48,6 +48,33 @@ def test_observe_changes_nothing_and_tells(spool_folder: Path) -> None:
     assert not all(bool(value.isfinite().all()) for value in training.model.state_dict().values())
 
 
+@pytest.mark.parametrize(
+    "given", [{"guard": "observe"}, {"guard": "off"}, {"optimizer": None}], ids=["observe", "off", "no optimizer"]
+)
+def test_where_nothing_is_guarded_buffers_are_left_as_the_script_made_them(
+    spool_folder: Path, given: dict[str, object]
+) -> None:
+    training = Training(spool_folder, **given)
+    for number, x in training.run.steps(batches(4)):
+        training.model(x * (torch.nan if number == 1 else 1.0))  # and no update, as by a user's own `continue`
+    training.finish()
+    assert bool(training.model.encoder[1].running_mean.isnan().all())  # type: ignore[union-attr, operator]
+
+
+def test_a_buffer_that_comes_later_is_judged_where_the_guard_only_observes(spool_folder: Path) -> None:
+    training = Training(spool_folder, guard="observe", replay=False)
+    for batch in training.run.steps(batches(4)):
+        if batch[0] == 0:
+            training.model.register_buffer("late", torch.zeros(2))
+        if batch[0] == 2:
+            training.model.late.fill_(torch.nan)  # type: ignore[operator, union-attr]
+        training.one(batch)
+        training.optimizer.step()
+        training.optimizer.zero_grad()
+    trips = events(training.finish(), "trip")
+    assert [(trip.step, trip.data["series"]) for trip in trips] == [(2, ["buffers"]), (3, ["buffers"])]
+
+
 def test_off_tells_no_trip(spool_folder: Path) -> None:
     messages = Training(spool_folder, bad_batches=[1], guard="off").train(batches(3)).finish()
     assert events(messages, "trip") == []

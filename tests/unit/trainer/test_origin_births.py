@@ -67,6 +67,19 @@ def test_a_log_of_what_dropout_zeroed_is_found_again_with_the_random_states() ->
         assert (birth.op, birth.module) == ("aten.log", "")
 
 
+def test_of_two_buffers_that_an_op_writes_the_first_is_named_in_every_process() -> None:
+    """Not whichever comes first in a set of names, which each process orders anew."""
+    norm = nn.BatchNorm1d(2)
+    for buffer in (norm.running_mean, norm.running_var):
+        assert buffer is not None
+        buffer.fill_(torch.nan)
+    with OriginTrace(norm.eval()) as trace:
+        out = norm(torch.ones(3, 2))
+    birth = trace.birth_of(out)
+    assert birth is not None
+    assert birth.where == "buffer running_mean"
+
+
 def test_a_value_born_within_a_nested_module_has_its_path() -> None:
     class Log(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

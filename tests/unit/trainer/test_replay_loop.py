@@ -216,7 +216,46 @@ def test_a_trip_of_another_branch_is_not_replayed() -> None:
     replays.batch("the batch")
     replays.ask(Trip(5, True, ("loss/a",), None, 1))
     replays.forget()
-    assert replays.due(6, None) is None
+    assert replays.due(6) is None
+
+
+def test_as_long_as_nothing_is_asked_the_parameters_are_not_listed() -> None:
+    listed: list[int] = []
+
+    def params() -> dict[str, Tensor]:
+        listed.append(1)
+        return {}
+
+    replays = Replays(True, 1, lambda step, data: None, params=params)
+    for step in range(3):
+        assert replays.due(step) is None
+    assert not listed
+    replays.begin(3, {})
+    replays.batch("the batch")
+    replays.ask(Trip(3, True, ("loss/a",), None, 1))
+    assert replays.due(4) is not None
+    assert listed == [1]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({}, True),
+        ({"guard": "observe"}, True),
+        ({"guard": "off"}, False),
+        ({"optimizer": None}, False),
+        ({"guard": "off", "scaler": torch.amp.GradScaler("cpu")}, True),  # its skips are replayed too
+    ],
+    ids=["auto", "observe", "off", "no optimizer", "off with a scaler"],
+)
+def test_batches_are_kept_only_where_a_step_can_trip(spool_folder: Path, given: dict[str, object], kept: bool) -> None:
+    training = Training(spool_folder, **given)
+    parts = training.run._loop.parts
+    assert parts is not None
+    for batch in training.run.steps(batches(2)):
+        training.one(batch)
+    assert bool(parts.replays.random_before(1)) == kept
+    training.finish()
 
 
 def test_the_random_states_are_sent_once_for_a_series_of_trips(spool_folder: Path) -> None:
@@ -229,7 +268,7 @@ def test_random_states_after_a_replay_are_those_before_it_whatever_it_drew() -> 
     """On a GPU the run has moved on when a trip is learned: its random numbers must not come twice."""
     replay = Replay(KeptStep(3, {}), Trip(3, True, ("loss/a",), None, 1), 6, None)
     before = torch.get_rng_state()
-    with replay.set_aside(lambda: None, Steering()):
+    with replay.set_aside(Steering()):
         torch.manual_seed(9)
         torch.rand(3)
     assert torch.equal(torch.get_rng_state(), before)
@@ -242,7 +281,7 @@ def test_so_many_replays_a_run_and_no_more() -> None:
         replays.begin(step, {})
         replays.batch("the batch")
         replays.ask(Trip(step, True, ("loss/a",), None, 1))
-        made += replays.due(step + 1, None) is not None
+        made += replays.due(step + 1) is not None
     assert made == 10
 
 
@@ -306,5 +345,5 @@ def test_a_trip_after_a_rollback_is_news(spool_folder: Path) -> None:
         replays.begin(step, {})
         replays.batch("the batch")
         replays.ask(Trip(step, True, ("loss/a",), None, 1))
-        assert replays.due(step + 1, None) is not None
+        assert replays.due(step + 1) is not None
         replays.forget()

@@ -10,7 +10,7 @@ Rules of this file:
 - Gradients that a trip set to None are there again after the step, so that code that looks at them finds them.
 - Where a parameter has no optimizer state yet, that step goes by trip: a skipped first step would leave state behind,
   for SGD with momentum even uninitialised memory.
-- observe: the verdict is recorded and nothing is changed.
+- observe: the verdict is recorded and nothing is changed, no buffer either.
 """
 
 import math
@@ -24,6 +24,7 @@ from torch.optim import Optimizer
 
 from ..errors import NonFiniteStep
 from ..grad_norms import GradNorms, Taken
+from ..norms import home_of
 from ..shield import Shield
 from .probe import BAD, Ability, ability_of, takes_hooks, unsupported
 from .shadow import BufferShadow
@@ -45,8 +46,7 @@ class Verdicts:
 
     bad: list[Tensor] = field(default_factory=list)
     skipped: list[Tensor] = field(default_factory=list)
-    host_bad: bool = False
-    host_skipped: bool = False
+    host_bad: bool = False  # and skipped
     stepped: bool = False
 
 
@@ -76,13 +76,18 @@ class Guard:
         shield: Shield,
     ) -> None:
         self._options, self._norms, self._totals, self._shield = options, norms, totals, shield
-        self._shadow = BufferShadow(model if options.mode != "off" else None)
         self.watched = [_watched(opt, options) for opt in optimizers]
+        self._shadow = BufferShadow(model if self.is_on else None)
         self.verdicts = Verdicts()
-        self.before_update: Callable[[Optimizer], bool] = lambda optimizer: True
+        self.before_update: Callable[[], bool] = lambda: True
         self.another_step: Callable[[], None] = lambda: None  # an optimizer steps again, and no step has begun
         self._set_by_us: list[Optimizer] = []
         self._hooks = [hook for each in self.watched for hook in self._hooked(each)]
+
+    @property
+    def is_on(self) -> bool:
+        """False where no step is judged."""
+        return any(each.mode != "off" for each in self.watched)
 
     @property
     def has_device_mode(self) -> bool:
@@ -103,11 +108,10 @@ class Guard:
         for each in self.watched:
             _give_back(each)
             each.has_stepped = False
-        self._shadow.take()
-
-    def put_back_buffers(self) -> None:
-        """The buffers as they were when the step began."""
-        self._shadow.put_back()
+        if any(each.mode in ("device", "trip") for each in self.watched):
+            self._shadow.take()
+        else:
+            self._shadow.follow()
 
     def detach(self) -> None:
         """Take the hooks off."""
@@ -169,7 +173,7 @@ class Guard:
             watched.has_stepped = self.verdicts.stepped = True
             scale = getattr(watched.optimizer, "grad_scale", None)
             taken = self._norms.of(watched.optimizer, scale)
-            if not self.before_update(watched.optimizer):
+            if not self.before_update():
                 _drop_gradients(watched)  # a replay: it never reaches the weights
             elif taken is not None and watched.mode != "off":
                 raised = self._act(watched, taken)
@@ -187,7 +191,7 @@ class Guard:
         elif watched.mode == "device" and self._is_warm(watched, taken.present):
             self._skip_on_device(watched.optimizer, signs)
         elif not _all_finite(signs):
-            self.verdicts.host_bad = self.verdicts.host_skipped = True
+            self.verdicts.host_bad = True
             self._shadow.put_back()
             if self._options.on_trip == "raise":
                 return True
@@ -247,8 +251,7 @@ def _watched(optimizer: Optimizer, options: GuardOptions) -> Watched:
 
 
 def _is_bad(signs: Sequence[Tensor]) -> Tensor:
-    # gathered where the device is: a copy to the host that nobody waits for must not be read there
-    device = next((sign.device for sign in signs if sign.device.type != "cpu"), signs[0].device)
+    device = home_of(signs)
     with torch.no_grad():
         finite = [sign.reshape(()).isfinite().to(device, non_blocking=True) for sign in signs]
         return torch.stack(finite).all().logical_not()

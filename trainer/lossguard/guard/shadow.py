@@ -3,7 +3,7 @@
 Rules of this file:
 - Skipping the optimizer does not protect buffers: one NaN batch makes BatchNorm's running statistics NaN for ever.
   And not every bad batch reaches an optimizer (micro-batches, a GradScaler's skip, a user's own `continue`): what a
-  step finds broken at its beginning is put back there too.
+  step finds broken at its beginning is put back there too. Where the guard only observes, nothing is put back.
 - Judged is NaN alone: masks hold -inf and trackers of a minimum begin at +inf, on purpose. A buffer that holds NaN
   from the start is kept but not judged.
 - Copied are floating-point and complex buffers, and counters (integers of one element: num_batches_tracked). Not
@@ -75,8 +75,12 @@ class BufferShadow:
                 else:
                     _write(live, _chosen(broken, kept, live))
                     _write(kept, live)
-            if self._signed() != self._signature:
-                self._lay_out()
+        self.follow()
+
+    def follow(self) -> None:
+        """Learn which buffers there are now; none is written."""
+        if self._signed() != self._signature:
+            self._lay_out()
 
     def put_back(self) -> None:
         """Write the copies over the buffers."""
@@ -170,11 +174,15 @@ def _is_counter(buffer: Tensor) -> bool:
     return buffer.numel() == 1 and not (buffer.is_floating_point() or buffer.is_complex())
 
 
-def _is_kept(buffer: Tensor) -> bool:
+def is_copyable(buffer: Tensor) -> bool:
+    """False where its memory cannot be copied as it is."""
     if buffer.layout != torch.strided or buffer.is_quantized or buffer.is_meta or isinstance(buffer, _LAZY):
         return False
-    is_dense = buffer.numel() <= 1 or all(stride > 0 for stride in buffer.stride())
-    return is_dense and bool(buffer.numel()) and (buffer.dtype in _FLOATS or _is_counter(buffer))
+    return buffer.numel() <= 1 or all(stride > 0 for stride in buffer.stride())
+
+
+def _is_kept(buffer: Tensor) -> bool:
+    return is_copyable(buffer) and bool(buffer.numel()) and (buffer.dtype in _FLOATS or _is_counter(buffer))
 
 
 _LAZY = (torch.nn.parameter.UninitializedBuffer,)

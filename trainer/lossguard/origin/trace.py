@@ -89,7 +89,7 @@ class OriginTrace:
             facts = self._facts_of(op)
             given = facts.named(args, kwargs)
             # what is about to be overwritten can be asked only now
-            before = self._sources([given[name] for name in facts.reads_first if name in given], facts)
+            before = self._sources([value for name, value in given.items() if name in facts.reads_first], facts)
         result = op(*args, **kwargs)
         with self._shield("the trace of an origin"):
             self._places.remember(facts.label)
