@@ -7,11 +7,9 @@ from torch import Tensor, nn
 from lossguard.grad_norms import GradNorms
 from lossguard.guard.guard import Guard, GuardOptions
 from lossguard.shield import Shield
+from on_gpu import NEEDS_CUDA
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: there is none here"),
-]
+pytestmark = NEEDS_CUDA
 DEVICE = "cuda"
 CASES = {
     "fused AdamW": ("AdamW", {"fused": True}, "device"),

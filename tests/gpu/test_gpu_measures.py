@@ -2,8 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,23 +15,12 @@ from lossguard.gradients import ComponentGradients
 from lossguard.norms import masked_count, matrix_norms
 from lossguard.ring import SLOTS, PinnedRing, host_copy_for
 from lossguard.system import GIB, SystemSeries
+from on_gpu import NEEDS_CUDA, syncs_are_errors
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: there is none here"),
-]
+pytestmark = NEEDS_CUDA
 DEVICE = torch.device("cuda", 0)
 WARM = 3
 Row = npt.NDArray[np.float64]
-
-
-@contextmanager
-def syncs_are_errors() -> Iterator[None]:
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 def without_a_wait(measure: Callable[[], object]) -> object:

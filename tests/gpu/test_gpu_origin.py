@@ -8,11 +8,9 @@ from torch.utils.checkpoint import checkpoint
 
 from lossguard.origin.report import component_gradients_bad, find_origin
 from lossguard.origin.trace import OriginTrace
+from on_gpu import NEEDS_CUDA
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: there is none here"),
-]
+pytestmark = NEEDS_CUDA
 DEVICE = "cuda"
 
 

@@ -9,11 +9,9 @@ from torch import Tensor, nn
 
 import lossguard as lg
 from helpers import isolate
+from on_gpu import NEEDS_CUDA
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: there is none here"),
-]
+pytestmark = NEEDS_CUDA
 DEVICE = "cuda"
 STEPS = 50
 WEIGHTS = {"fit": 1.0, "size": 0.1}

@@ -1,8 +1,5 @@
 """Snapshots on a GPU: no wait of the host, and the same bits after a rollback."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,22 +7,11 @@ from torch import Tensor, nn
 from lossguard.snapshots.keeper import SnapshotKeeper
 from lossguard.snapshots.options import Snapshots
 from lossguard.snapshots.state import TrainingState
+from on_gpu import NEEDS_CUDA, syncs_are_errors
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: there is none here"),
-]
+pytestmark = NEEDS_CUDA
 DEVICE = "cuda"
 STEPS = 40
-
-
-@contextmanager
-def syncs_are_errors() -> Iterator[None]:
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 class World:

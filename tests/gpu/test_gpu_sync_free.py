@@ -1,7 +1,5 @@
 """A step under full instrumentation never makes the host wait for the device."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,22 +10,11 @@ import lossguard as lg
 from helpers import events, isolate, points, spooled
 from lossguard.protocol.messages import Command
 from lossguard.ring import SLOTS
+from on_gpu import NEEDS_CUDA, syncs_are_errors
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: there is none here"),
-]
+pytestmark = NEEDS_CUDA
 DEVICE = "cuda"
 WARM, STEPS = 3, 50
-
-
-@contextmanager
-def syncs_are_errors() -> Iterator[None]:
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 def world(fused: bool = True, **kwargs: object) -> tuple[lg.Run, nn.Sequential, torch.optim.Optimizer]:
