@@ -14,7 +14,7 @@ from lossguard.protocol.frames import unpack_frame
 from lossguard.protocol.messages import Frame
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-TO_TRAINER = {"welcome", "ack", "nack", "refusal", "command"}
+TO_TRAINER = {"welcome", "ack", "nack", "refusal", "hold", "command"}
 FILES = sorted(GOLDEN.glob("*/*.msgpack"))
 
 

@@ -20,6 +20,7 @@ from lossguard.protocol.messages import (
     Frame,
     Heartbeat,
     Hello,
+    Hold,
     Nack,
     RampSpec,
     Refusal,
@@ -78,7 +79,8 @@ to_trainer: dict[str, st.SearchStrategy[ToTrainer]] = {
     "welcome": st.builds(Welcome, last_seq=integers, protocol=texts, server=texts),
     "ack": st.builds(Ack, seq=integers),
     "nack": st.builds(Nack, expected=integers, reason=texts),
-    "refusal": st.builds(Refusal, error=texts, message=texts, hint=texts, retry=st.booleans()),
+    "refusal": st.builds(Refusal, error=texts, message=texts, hint=texts, retry=st.booleans(), seq=integers),
+    "hold": st.builds(Hold, error=texts, message=texts, hint=texts),
     "command": st.builds(Command, id=texts, number=integers, kind=texts, args=data),
 }
 

@@ -1,4 +1,4 @@
-"""A spool that was torn or damaged gives back what came before the damage, and nothing that was not written."""
+"""A spool that was torn or damaged gives back what the damage does not lie on, and nothing that was not written."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,17 +43,35 @@ def test_a_tail_torn_at_every_byte() -> None:
             assert (content.records, content.damaged_bytes) == (RECORDS[:whole], size - ends[whole])
 
 
-def test_every_single_flipped_bit() -> None:
+def test_every_single_flipped_bit_costs_one_record() -> None:
     data, ends = segment(RECORDS), ends_of(RECORDS)
     for bit in range(8 * len(data)):
         damaged = bytearray(data)
         damaged[bit // 8] ^= 1 << bit % 8
         content = read(bytes(damaged))
-        whole = sum(end <= bit // 8 for end in ends) - 1
-        assert (content is None) == (whole < 0), bit
+        if bit // 8 < len(MAGIC):
+            assert content is not None
+            assert content.records == RECORDS, bit
+            continue
+        hit = sum(end <= bit // 8 for end in ends) - 1
+        assert (content is None) == (hit < 0), bit
         if content is not None:
-            assert content.records == RECORDS[:whole], bit
-            assert content.damaged_bytes == len(data) - ends[whole]
+            assert content.records == RECORDS[:hit] + RECORDS[hit + 1 :], bit
+            assert content.damaged_bytes == ends[hit + 1] - ends[hit]
+
+
+@examples(200)
+@given(st.binary(min_size=1, max_size=200), st.data())
+def test_a_block_of_garbage_costs_what_it_lies_on(garbage: bytes, draw: st.DataObject) -> None:
+    data, ends = segment(RECORDS), ends_of(RECORDS)
+    start = draw.draw(st.integers(ends[0], len(data) - 1))
+    damaged = data[:start] + garbage + data[start + len(garbage) :]
+    content = read(damaged)
+    assert content is not None
+    end = start + len(garbage)
+    hit = {seq for (seq, _), first, last in zip(RECORDS, ends, ends[1:], strict=False) if start < last and end > first}
+    assert set(content.records) <= set(RECORDS)
+    assert {record for record in RECORDS if record[0] not in hit} <= set(content.records)
 
 
 @examples(100)

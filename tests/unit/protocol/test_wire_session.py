@@ -13,6 +13,7 @@ from lossguard.protocol.messages import (
     Frame,
     Heartbeat,
     Hello,
+    Hold,
     Nack,
     Refusal,
     Schema,
@@ -37,6 +38,7 @@ HELLO = Hello(run="r", project="p", name="n")
 COMMAND = Command(id="c", number=1, kind="pause")
 FROM_SERVER: list[ToTrainer] = [
     Welcome(last_seq=3), Ack(seq=3), Nack(expected=4), Refusal(error="e", message="m"), COMMAND,
+    Hold(error="disk_full"),
 ]  # fmt: skip
 FROM_TRAINER: list[ToServer] = [
     HELLO, Declaration(seq=1), Schema(seq=1, series=[]), Event(seq=1, kind="gap", step=0),
@@ -182,6 +184,30 @@ def test_a_refusal_ends_the_stream_unless_it_says_otherwise(retry: bool, after: 
     assert (session.state, session.refusal, session.next_to_send(9)) == (State.CLOSED, refusal, None)
     session.disconnect()
     assert session.state is after
+
+
+def test_a_refusal_of_one_message_leaves_the_stream_open_for_what_takes_its_place() -> None:
+    session = trainer_in(State.STREAMING)
+    session.receive(Refusal(error="bad_name", message="m", seq=5))
+    assert session.state is State.CLOSED
+    session.disconnect()
+    assert session.state is State.IDLE
+
+
+@pytest.mark.parametrize("seq", [1, 3, 6, -1, 1 << 62])
+def test_a_refusal_of_a_message_that_is_not_under_way_is_no_refusal(seq: int) -> None:
+    session = trainer_in(State.STREAMING)
+    with pytest.raises(RemoteProtocolError, match=f"It refuses message {seq}, which is not under way"):
+        session.receive(Refusal(error="bad_name", message="m", seq=seq))
+    session.disconnect()
+    assert session.state is State.IDLE
+
+
+def test_a_hold_leaves_the_window_as_it_is() -> None:
+    session = trainer_in(State.STREAMING)
+    for hold in (Hold(error="disk_full", message="m"), Hold(error="")):
+        session.receive(hold)
+        assert (session.acked_seq, session.next_to_send(9)) == (3, 6)
 
 
 @pytest.mark.parametrize(

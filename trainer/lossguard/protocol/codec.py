@@ -11,10 +11,18 @@ import msgspec
 from .errors import BadMessage
 from .messages import MAX_MESSAGE_BYTES, Sequenced, ToServer, ToTrainer
 
+
+class _Numbered(msgspec.Struct):
+    """Any message, of which only the number is read."""
+
+    seq: int = 0
+
+
 _encoder = msgspec.msgpack.Encoder()
 _to_server = msgspec.msgpack.Decoder(ToServer)
 _to_trainer = msgspec.msgpack.Decoder(ToTrainer)
 _sequenced = msgspec.msgpack.Decoder(Sequenced)
+_numbered = msgspec.msgpack.Decoder(_Numbered)
 
 
 def encode(message: ToServer | ToTrainer) -> bytes:
@@ -38,6 +46,14 @@ def decode_sequenced(data: bytes) -> Sequenced:
     """What a spool or a journal holds. Raises BadMessage."""
     message: Sequenced = _decode(_sequenced, data)
     return message
+
+
+def seq_of(data: bytes) -> int:
+    """The number of a message that may be no message otherwise, so that it can be named in a refusal; 0: none."""
+    try:
+        return max(0, _numbered.decode(data).seq)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, OverflowError):
+        return 0
 
 
 def _decode(decoder: "msgspec.msgpack.Decoder[Any]", data: bytes) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-PROTOCOL_VERSION = "1.1"
+PROTOCOL_VERSION = "1.2"
 SUBPROTOCOL = "lossguard.1"
 MAX_MESSAGE_BYTES = 1 << 20
 
@@ -177,6 +177,18 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal"):
     message: str
     hint: str = ""
     retry: bool = False
+    seq: int = 0  # since 1.2: the message at fault; 0: no single one is
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold"):
+    """The server cannot store at present (since 1.2). The connection stays, commands go on, acknowledgements wait.
+
+    Sent only to trainers that speak 1.2; an empty `error` says that it is over.
+    """
+
+    error: str
+    message: str = ""
+    hint: str = ""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
@@ -190,7 +202,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
 
 Sequenced = Declaration | Schema | Frame | Event
 ToServer = Hello | Declaration | Schema | Frame | Event | Heartbeat
-ToTrainer = Welcome | Ack | Nack | Refusal | Command
+ToTrainer = Welcome | Ack | Nack | Refusal | Hold | Command
 
 EVENT_KINDS = (
     "stage", "command", "nonfinite", "gap", "error", "finish",

@@ -21,6 +21,7 @@ from .messages import (
     Frame,
     Heartbeat,
     Hello,
+    Hold,
     Nack,
     Refusal,
     Schema,
@@ -50,6 +51,7 @@ TRAINER_TABLE: dict[tuple[State, type], State] = {
     (State.STREAMING, Ack): State.STREAMING,
     (State.STREAMING, Nack): State.STREAMING,
     (State.STREAMING, Command): State.STREAMING,
+    (State.STREAMING, Hold): State.STREAMING,
     (State.STREAMING, Refusal): State.CLOSED,
 }
 
@@ -89,8 +91,11 @@ class TrainerSession:
         return hello
 
     def disconnect(self) -> None:
-        """The socket is gone; what was sent and not acknowledged will be sent again. CLOSED with retry opens again."""
-        if self.state is State.CLOSED and self.refusal is not None and not self.refusal.retry:
+        """The socket is gone; what was sent and not acknowledged will be sent again.
+
+        CLOSED opens again after a refusal with retry, and after one of a single message, which may be replaced.
+        """
+        if self.state is State.CLOSED and self.refusal is not None and not (self.refusal.retry or self.refusal.seq):
             return
         self.state, self.refusal = State.IDLE, None
 
@@ -114,6 +119,8 @@ class TrainerSession:
                     raise RemoteProtocolError(f"It expects {message.expected}, outside the window.")
                 self._next_seq = message.expected
             case Refusal():
+                if message.seq and not self.acked_seq < message.seq <= self._sent_seq:
+                    raise RemoteProtocolError(f"It refuses message {message.seq}, which is not under way.")
                 self.refusal = message
             case Command():
                 return message
@@ -191,10 +198,10 @@ class ServerSession:
         self.accepted_seq = self.committed_seq = last_seq
         return Welcome(last_seq=last_seq)
 
-    def refuse(self, error: str, message: str, hint: str = "", retry: bool = False) -> Refusal:
-        """Nothing more is taken on this connection: send what this returns, then close."""
+    def refuse(self, error: str, message: str, hint: str = "", retry: bool = False, seq: int = 0) -> Refusal:
+        """Nothing more is taken on this connection: send what this returns, then close. `seq`: the message at fault."""
         self.state = State.CLOSED
-        return Refusal(error=error, message=message, hint=hint, retry=retry)
+        return Refusal(error=error, message=message, hint=hint, retry=retry, seq=seq)
 
     def committed(self, seq: int) -> Ack:
         """Everything up to `seq` is on disk; send what this returns. Never call it before the commit returned."""
