@@ -1,8 +1,13 @@
-"""Reads a server's database as an auditor would: the journal's frames by the protocol alone, no server code."""
+"""Reads a server's database as an auditor would: the journal's frames by the protocol alone, and chunks by what their
+format says; no server code."""
 
 import math
+import struct
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
+
+import zstandard
 
 from lossguard.protocol.codec import decode_sequenced
 from lossguard.protocol.frames import unpack_frame
@@ -15,9 +20,12 @@ except ImportError:
 
 
 def stored_points(folder: Path, run: str) -> dict[str, list[tuple[int, float]]]:
-    """Every stored point of a run by series, in the order of arrival; a doubled point shows up twice."""
+    """Every stored point of a run by series, in the order of arrival; a doubled point shows up twice.
+
+    Contributions, which the server derives, are there as far as they are folded.
+    """
     names: dict[int, str] = {}
-    points: dict[str, list[tuple[int, float]]] = {}
+    points = folded_points(folder, run)
     for payload in _payloads(folder, run):
         message = decode_sequenced(payload)
         if isinstance(message, Schema):
@@ -27,6 +35,36 @@ def stored_points(folder: Path, run: str) -> dict[str, list[tuple[int, float]]]:
             for series, column in zip(message.series, columns, strict=True):
                 points.setdefault(names[series], []).extend(zip(steps.tolist(), column.tolist(), strict=True))
     return points
+
+
+def folded_points(folder: Path, run: str) -> dict[str, list[tuple[int, float]]]:
+    """Every point in chunks by series, part after part."""
+    points: dict[str, list[tuple[int, float]]] = {}
+    for name, data in _rows(
+        folder,
+        "SELECT name, data FROM part JOIN stream ON stream.id = stream_id JOIN chunk ON part_id = part.id "
+        "WHERE run_id = ? ORDER BY stream_id, first_seq, number",
+        run,
+    ):
+        points.setdefault(name, []).extend(chunk_points(data))
+    return points
+
+
+def chunk_points(data: bytes) -> list[tuple[int, float]]:
+    """The (step, value)s of a chunk: version, count and checksum; zstd of first step, stride, bytes a difference, the
+    differences; bytes a value, the values. Bytes of equal weight lie together."""
+    version, count, _ = struct.unpack_from("<BHI", data)
+    assert version == 1
+    body = zstandard.ZstdDecompressor().decompress(data[7:])
+    first, stride, width = struct.unpack_from("<qqB", body)
+    end = 17 + width * (count - 1)
+    gaps = [stride] * (count - 1)
+    if width:
+        gaps = [int.from_bytes(body[17 + at : end : count - 1], "little") for at in range(count - 1)]
+    steps = list(accumulate(gaps, initial=first))
+    size = body[end]
+    packed = b"".join(body[end + 1 + at :: count] for at in range(count))
+    return list(zip(steps, struct.unpack(f"<{count}{'f' if size == 4 else 'd'}", packed), strict=True))
 
 
 def stored_messages(folder: Path, run: str) -> list[Any]:
@@ -52,10 +90,17 @@ def same_bits(a: float, b: float) -> bool:
 
 
 def _payloads(folder: Path, run: str) -> list[bytes]:
+    order = "ORDER BY stream_id, seq"
+    return [
+        payload
+        for (payload,) in _rows(
+            folder, f"SELECT payload FROM journal JOIN stream ON stream.id = stream_id WHERE run_id = ? {order}", run
+        )
+    ]
+
+
+def _rows(folder: Path, query: str, run: str) -> list[Any]:
     with sqlite3.connect(f"file:{folder / 'lossguard.db'}?mode=ro", uri=True) as database:
-        rows = database.execute(
-            "SELECT payload FROM journal JOIN stream ON stream.id = stream_id WHERE run_id = ? ORDER BY stream_id, seq",
-            (run,),
-        ).fetchall()
+        rows: list[Any] = database.execute(query, (run,)).fetchall()
     database.close()
-    return [row[0] for row in rows]
+    return rows

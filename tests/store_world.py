@@ -12,11 +12,12 @@ from lossguard.protocol.codec import encode
 from lossguard.protocol.frames import Columns, pack_frame
 from lossguard.protocol.messages import Event, Schema, Sequenced, SeriesSpec
 from lossguard_server.services.clock import Clock
-from lossguard_server.store import journal, runs
+from lossguard_server.store import folding, journal, runs
 from lossguard_server.store.branches import target_of
 from lossguard_server.store.database import Database
 from lossguard_server.store.journal import Entry, StreamHead, StreamKey
 from lossguard_server.store.runs import StoredRun
+from lossguard_server.store.tables import StreamRow
 from lossguard_server.store.writer import Writer
 
 T = TypeVar("T")
@@ -58,6 +59,17 @@ class Store:
 
     def append(self, stream: StreamHead, *messages: Sequenced) -> None:
         self.write(lambda session: journal.append(session, stream.id, [entry(message) for message in messages]))
+
+    def fold(self, stream: StreamHead, up_to_seq: int | None = None, page_bytes: int = folding.PASS_BYTES) -> int:
+        """Everything of a stream is judged, and what it has up to a message is folded; the number of passes."""
+        judged_seq = self.read(lambda session: session.get_one(StreamRow, stream.id).last_seq)
+        self.write(lambda session: journal.set_judged(session, stream.id, judged_seq))
+        passes = 0
+        while (found := self.read(lambda session: folding.plan(session, stream.id, up_to_seq, page_bytes))) is not None:
+            folded = folding.fold(found)
+            assert self.write(lambda session: folding.store(session, folded))  # noqa: B023  it waits for the result
+            passes += 1
+        return passes
 
 
 @contextmanager

@@ -2,13 +2,15 @@
 
 Rules of this file: the socket is our own, because what it says of buffers and dead peers is inherited by every
 connection: a browser tab that stops reading wedged uvicorn for ever, with 3.85 MB of kernel memory; with the two
-options below it is freed after 5.6 s and holds 278 KB.
+options below it is freed after 5.6 s and holds 278 KB. How many connections there may be is crowd.py's matter.
 """
 
 import contextlib
 import errno
+import logging
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from .crowd import OUT_OF_DESCRIPTORS, Crowd, Seldom, most_connections, raise_descriptor_limit
 from .errors import PortTaken
 
 if TYPE_CHECKING:
@@ -25,8 +28,14 @@ if TYPE_CHECKING:
 PEER_SILENT_MS = 5_000
 SEND_BUFFER_BYTES = 128 << 10
 BACKLOG = 512
+# asyncio takes in as many as its backlog is before it looks at one of them; descriptors are reserved for so many
+ACCEPTED_AT_ONCE = 16
 MAX_MESSAGE_BYTES = 1 << 20  # the trainer's socket; see lossguard.protocol
 PING_S = 10.0
+# A tab whose own buffer still has room looks alive to the kernel. It is asked more often than a trainer, whose
+# interpreter may be held for long, and comes back where it was.
+VIEWER_PING_S, VIEWER_SILENT_S = 3.0, 5.0
+VIEWER_PATH = "/ws/live"
 DRAIN_S = 1  # a viewer that does not read would hold the process for as long as this
 
 
@@ -51,12 +60,18 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 class Sockets(WebSocketsSansIOProtocol):
-    """uvicorn's websockets, which know that a handshake answered over HTTP is over; uvicorn 0.54 logs an error."""
+    """uvicorn's websockets, which know that a handshake answered over HTTP is over (uvicorn 0.54 logs an error), and
+    miss a viewer sooner than a trainer."""
 
     async def send(self, message: "ASGISendEvent") -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
+
+    def start_keepalive(self) -> None:
+        if self.scope["path"] == VIEWER_PATH:
+            self.ping_interval, self.ping_timeout = VIEWER_PING_S, VIEWER_SILENT_S
+        super().start_keepalive()
 
 
 class Server(uvicorn.Server):
@@ -64,9 +79,12 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: ASGIApp, on_ready: Callable[[], None], drain: Callable[[], Awaitable[None]]) -> None:
         """`drain` closes every websocket in good order."""
+        self._crowd = Crowd(0)
+        self._seldom = Seldom(OUT_OF_DESCRIPTORS, time.monotonic)
         super().__init__(
             uvicorn.Config(
                 app,
+                http=self._crowd.connection,  # type: ignore[arg-type]  # any callable does
                 ws=Sockets,
                 ws_per_message_deflate=False,  # 2.1 MB of traffic took 1,159 MB with it
                 ws_max_size=MAX_MESSAGE_BYTES,
@@ -78,7 +96,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 log_level="warning",
                 lifespan="on",
-                backlog=BACKLOG,
+                backlog=ACCEPTED_AT_ONCE,
             )
         )
         self._on_ready, self._drain = on_ready, drain
@@ -90,7 +108,11 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
+        self._crowd.limit = most_connections(raise_descriptor_limit())
+        logging.getLogger("asyncio").addFilter(self._seldom)
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)  # so many wait in the kernel
         if self.started:
             self._on_ready()
 
@@ -100,6 +122,7 @@ class Server(uvicorn.Server):
             server.close()
         await self._drain()
         await super().shutdown(sockets)
+        logging.getLogger("asyncio").removeFilter(self._seldom)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

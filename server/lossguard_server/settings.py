@@ -3,9 +3,12 @@
 Rules of this file: one frozen value, made once at the roof and handed down; nothing else reads the environment.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from .errors import StartupError
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 5677
@@ -27,6 +30,7 @@ class Settings:
     `port` 0 takes any free port. `db_url` None stores in `data_dir`/lossguard.db. `admin_token` None takes the one
     in `data_dir`/token, which is made at the first start. `extra_hosts` are further names (with the port, where it is
     not the default one of the scheme) by which browsers and trainers may call this server: its own beyond loopback.
+    `keep_days`: runs that were not heard of for longer are deleted; None keeps every run.
     """
 
     data_dir: Path
@@ -35,6 +39,7 @@ class Settings:
     db_url: str | None = None
     admin_token: str | None = field(default=None, repr=False)
     extra_hosts: tuple[str, ...] = ()
+    keep_days: float | None = None
 
     @classmethod
     def from_environment(
@@ -45,8 +50,12 @@ class Settings:
         data_dir: Path | None = None,
         db_url: str | None = None,
         extra_hosts: tuple[str, ...] = (),
+        keep_days: float | None = None,
     ) -> "Settings":
-        """What was given, completed from the environment (`LOSSGUARD_TOKEN`, `LOSSGUARD_DATA`, `XDG_DATA_HOME`)."""
+        """What was given, completed from the environment.
+
+        (`LOSSGUARD_TOKEN`, `LOSSGUARD_DATA`, `LOSSGUARD_KEEP_DAYS`, `XDG_DATA_HOME`.) Raises StartupError.
+        """
         return cls(
             data_dir=data_dir if data_dir is not None else default_data_dir(environ),
             host=host,
@@ -54,11 +63,17 @@ class Settings:
             db_url=db_url,
             admin_token=environ.get("LOSSGUARD_TOKEN") or None,
             extra_hosts=extra_hosts,
+            keep_days=_days(keep_days, environ.get("LOSSGUARD_KEEP_DAYS")),
         )
 
     @property
     def database_url(self) -> str:
         return self.db_url if self.db_url is not None else f"sqlite:///{self.data_dir.absolute() / 'lossguard.db'}"
+
+    @property
+    def keep_s(self) -> float:
+        """Seconds after its last sign for which a run is kept; infinite when every run is."""
+        return math.inf if self.keep_days is None else self.keep_days * 86_400.0
 
     @property
     def url(self) -> str:
@@ -79,6 +94,19 @@ class Settings:
         # an extra name may be that of a proxy that speaks https
         own = {f"http://{host}" for host in self.allowed_hosts}
         return frozenset(own | {f"https://{host.lower()}" for host in self.extra_hosts})
+
+
+def _days(given: float | None, said: str | None) -> float | None:
+    if given is None and said:
+        try:
+            given = float(said)
+        except ValueError:
+            given = math.nan
+    if given is not None and not 0.0 < given < math.inf:  # nan, too, which must not delete a run
+        raise StartupError(
+            f"Runs cannot be kept for {said if said else given} days.", "Give a number above 0, or none."
+        )
+    return given
 
 
 def _bracketed(host: str) -> str:

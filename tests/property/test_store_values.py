@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lossguard.protocol.frames import pack_frame
-from lossguard_server.store.columns import RunColumns
+from lossguard_server.store.points import Points
 from store_world import Store, opened_store, schema
 
 SPECIAL = [
@@ -38,10 +38,12 @@ def test_every_bit_pattern_survives(store: Store, patterns: list[int]) -> None:
     bits = np.array([patterns, patterns[::-1]], dtype=np.uint64)
     run = f"run{next(RUNS)}"
     steps = np.arange(len(patterns), dtype=np.int64)
-    store.append(store.stream(run), schema(1, "a", "b"), pack_frame(2, steps, [0, 1], bits.view(np.float64)))
-    columns = RunColumns(run)
-    columns.refresh(store.reading)
-    for name, expected in zip(("a", "b"), bits, strict=True):
-        found_steps, values = columns.series(name)
-        assert found_steps.tolist() == steps.tolist()
-        assert values.view(np.uint64).tolist() == expected.tolist()
+    stream = store.stream(run)
+    store.append(stream, schema(1, "a", "b"), pack_frame(2, steps, [0, 1], bits.view(np.float64)))
+    for _ in ("unfolded", "folded"):
+        found = Points(store.reading).raw(run, ["a", "b"], None, None)
+        for name, expected in zip(("a", "b"), bits, strict=True):
+            found_steps, values = found[name]
+            assert found_steps.tolist() == steps.tolist()
+            assert values.view(np.uint64).tolist() == expected.tolist()
+        store.fold(stream)

@@ -31,10 +31,38 @@ class OldSqlite(StartupError):
 
 
 class NewerDatabase(StartupError):
-    """The database was written by a newer lossguard, or by another program."""
+    """The database was written by a newer lossguard."""
 
     code = "newer_database"
     hint = "Install that version again, or choose another folder with --data."
+
+
+class ForeignDatabase(StartupError):
+    """The database belongs to another program."""
+
+    code = "foreign_database"
+    hint = "Choose another folder with --data."
+
+
+class NetworkFileSystem(StartupError):
+    """The database lies on a network file system, where SQLite's locks and shared memory do not hold."""
+
+    code = "network_file_system"
+    hint = "Choose a folder on a local disk with --data."
+
+
+class BackupFailed(StartupError):
+    """The backup before a migration failed; the database is as it was."""
+
+    code = "backup_failed"
+    hint = "Free as much space as the database takes, and start again."
+
+
+class RepairFailed(StartupError):
+    """The database is damaged and could not be repaired; it is as it was."""
+
+    code = "repair_failed"
+    hint = "Free as much space as the database takes and start again, or choose another folder with --data."
 
 
 class UnsupportedDatabase(StartupError):
@@ -60,6 +88,30 @@ class DiskFull(StorageError):
     hint = "Free some space; the server goes on by itself, trainers keep their data until then."
 
 
+class DatabaseDamaged(StorageError):
+    """The database is damaged where this is stored."""
+
+    code = "database_damaged"
+    hint = "Restart the server: it repairs the database before it opens it, and says what was lost."
+
+
+class RunBeingDeleted(StorageError):
+    """This run is being deleted."""
+
+    code = "run_being_deleted"
+    status = 409
+    hint = "Try again in a moment: it is then a new run."
+
+
+class RunConnected(StorageError):
+    """A trainer of this run is connected, so it is not deleted."""
+
+    code = "run_connected"
+    status = 409
+    retry = False
+    hint = "Stop the run first."
+
+
 class WriterClosed(StorageError):
     """The server is stopping and takes no more data."""
 
@@ -81,7 +133,13 @@ class JournalDamaged(StorageError):
 
     code = "journal_damaged"
     retry = False
-    hint = "Restore the data folder from a backup."
+    hint = "Stop the server and run lossguard doctor --full --repair, or restore the data folder from a backup."
+
+
+class ChunkDamaged(JournalDamaged):
+    """A stored block of points is damaged: the disk or another program changed it."""
+
+    code = "chunk_damaged"
 
 
 class OutOfOrder(StorageError):

@@ -11,6 +11,7 @@ class StreamError(ServerError):
     code = "bad_message"
     status = 400
     hint = "Report this: the trainer's lossguard and the server disagree."
+    seq = 0  # of the message at fault, where it is a single one
 
 
 class BadHello(StreamError):

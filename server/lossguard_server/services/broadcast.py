@@ -25,11 +25,12 @@ class Broadcast:
         hub: Hub,
         registry: Registry,
         clock: Clock,
-        wake_judge: Callable[[str], None],
+        wake: Callable[[str, int], None],
         settle_judge: Callable[[str], None],
     ) -> None:
+        """`wake` is told what was committed: a run, and how many bytes."""
         self._hub, self._registry, self._clock = hub, registry, clock
-        self._wake_judge, self._settle_judge = wake_judge, settle_judge
+        self._wake, self._settle_judge = wake, settle_judge
         self._states: dict[str, str] = {}
         self._settled_at_s: dict[str, float] = {}
 
@@ -67,9 +68,9 @@ class Broadcast:
         self._states[run.id] = view["state"]
         self._hub.run(view)
 
-    def committed(self, run: LiveRun) -> None:
-        """Something of the run is on disk."""
-        self._wake_judge(run.id)
+    def committed(self, run: LiveRun, size_bytes: int) -> None:
+        """So much of the run is on disk."""
+        self._wake(run.id, size_bytes)
 
     def tick(self) -> None:
         """Once a second: runs that move, and runs whose state changed by time alone (lost)."""

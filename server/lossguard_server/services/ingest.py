@@ -2,13 +2,11 @@
 
 Rules of this file:
 - Checked before stored, stored before acknowledged and shown; never the other way round.
-- One transaction holds a batch's messages, its events and what they say of commands.
-- A stream has one connection. A newer one takes over; the older one's commits are in the writer's queue before the
-  newer one's first look, so the `last_seq` that it is told is the truth.
+- A stream has one connection. A newer one takes over; the older one's commits are over before the newer one's first
+  look, so the `last_seq` that it is told is the truth.
 """
 
 import asyncio
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,23 +15,23 @@ from typing import Any, Protocol
 from sqlmodel import Session
 
 from lossguard.protocol.messages import Declaration, Event, Frame, Heartbeat, Hello, Schema
+from lossguard.protocol.names import TOTAL
 
-from ..errors import JournalDamaged, ReplacedConnection
-from ..store import events, journal, runs
+from ..errors import ReplacedConnection
+from ..store import journal, runs
 from ..store.branches import step_of
 from ..store.columns import VIEW_RANK, Reading
 from ..store.commands import StoredCommand
 from ..store.decoding import definitions
-from ..store.events import StoredEvent
 from ..store.journal import StreamHead, StreamKey
 from ..store.rows import Rows, joined
 from ..store.runs import StoredRun
 from ..store.writer import Writer
 from .clock import Clock
-from .commands import expire_open, settle
+from .commands import expire_open
+from .commits import Arrival, Commits, finish_state, stored_event
 from .live import LiveRun
 from .registry import Registry
-from .restore import last_rows
 from .stream import Checked, StreamState, check_hello
 
 
@@ -46,7 +44,7 @@ class Audience(Protocol):
     def command(self, command: dict[str, Any]) -> None: ...
     def declaration(self, run: LiveRun) -> None: ...
     def run(self, run: LiveRun) -> None: ...
-    def committed(self, run: LiveRun) -> None: ...
+    def committed(self, run: LiveRun, size_bytes: int) -> None: ...
 
 
 @dataclass
@@ -57,6 +55,7 @@ class OpenStream:
     last_seq: int
     run: LiveRun
     replaced: asyncio.Event = field(default_factory=asyncio.Event)
+    came_late: bool = False  # it brought points of an older attempt, which nobody was told of yet
 
 
 class Ingest:
@@ -65,12 +64,14 @@ class Ingest:
     def __init__(self, writer: Writer, reading: Reading, registry: Registry, clock: Clock, audience: Audience) -> None:
         self._writer, self._reading, self._registry = writer, reading, registry
         self._clock, self._audience = clock, audience
+        self._commits = Commits(writer)
         self._open: dict[StreamKey, OpenStream] = {}
 
     async def open(self, hello: Hello) -> OpenStream:
         """The stream, ready to go on at `last_seq` + 1. Raises BadHello, StorageError."""
         key = check_hello(hello)
         self._replace(key)
+        await self._commits.settled(key)
         wall_s = self._clock.wall_s()
         wanted = StoredRun(key.run, hello.project, hello.name, wall_s, wall_s, hello.world_size, key.attempt, None)
         stored, head, expired = await asyncio.wrap_future(
@@ -78,7 +79,7 @@ class Ingest:
         )
         for command in expired:
             self._audience.command(command.to_dict())
-        state = StreamState(key, head.id)
+        state = StreamState(key, head.id, head.begins_step)
         state.restore(await asyncio.to_thread(self._schemas, head.id))
         run = await self._registry.opened(stored, key.rank)
         self._replace(key)  # one that opened while we waited
@@ -91,6 +92,8 @@ class Ingest:
         if self._open.get(stream.state.key) is stream:
             del self._open[stream.state.key]
         stream.run.closed(stream.state.key.rank)
+        if stream.came_late:
+            self._audience.rewound(stream.run)
         self._audience.run(stream.run)
 
     async def commit(self, stream: OpenStream, batch: Sequence[Checked]) -> int:
@@ -112,19 +115,26 @@ class Ingest:
             self._audience.run(stream.run)
 
     async def _commit(self, stream: OpenStream, batch: Sequence[Checked]) -> int:
-        key, stream_id, wall_s = stream.state.key, stream.state.id, self._clock.wall_s()
-        size_bytes = sum(len(checked.entry.payload) for checked in batch)
-        changed, shown = await asyncio.wrap_future(
-            self._writer.submit(lambda session: _store(session, key, stream_id, batch, wall_s), size_bytes)
-        )
+        wall_s = self._clock.wall_s()
+        begins_step = _first_total(batch) if stream.state.begins_step is None else None
+        arrival = Arrival(stream.state.key, stream.state.id, batch, begins_step, wall_s)
+        stored = await self._commits.store(arrival)
         stream.last_seq = batch[-1].entry.seq
         stream.run.saw(self._clock.monotonic_s(), wall_s)
+        if begins_step is not None:
+            self._begin(stream, begins_step)
         for part in _cut_at_rollbacks(batch):
-            self._tell(stream, part, shown)
-        for command in changed:
+            self._tell(stream, part, stored.shown)
+        for command in stored.changed:
             self._audience.command(command.to_dict())
-        self._audience.committed(stream.run)
+        self._audience.committed(stream.run, arrival.size_bytes)
         return stream.last_seq
+
+    def _begin(self, stream: OpenStream, step: int) -> None:
+        """The attempt trains from `step` on: what older ones have there is an older branch now."""
+        stream.state.begins_step = step
+        if stream.state.key.rank == VIEW_RANK and stream.state.key.attempt > 0:
+            self._audience.rewound(stream.run)
 
     def _tell(self, stream: OpenStream, part: Sequence[Checked], shown: Mapping[int, Sequence[Rows]]) -> None:
         run, rank = stream.run, stream.state.key.rank
@@ -141,6 +151,9 @@ class Ingest:
                 case Frame():
                     pass  # below, joined
         if rank != VIEW_RANK:
+            return
+        if not _is_newest(stream):
+            stream.came_late |= any(checked.rows is not None for checked in part)
             return
         for rows in joined(checked.rows for checked in part if checked.rows is not None):
             run.observe(rows, self._clock.monotonic_s())
@@ -161,7 +174,7 @@ class Ingest:
         if event.kind == "finish" and stream.state.key.rank == VIEW_RANK:
             run.finished(stream.state.key.attempt, finish_state(event))
             self._audience.run(run)
-        self._audience.event(run, _stored_event(event).to_dict())
+        self._audience.event(run, stored_event(event).to_dict())
 
     def _replace(self, key: StreamKey) -> None:
         if (older := self._open.pop(key, None)) is not None:
@@ -177,12 +190,6 @@ def _is_newest(stream: OpenStream) -> bool:
     return stream.state.key.rank == VIEW_RANK and stream.state.key.attempt == stream.run.stored.attempt
 
 
-def finish_state(event: Event) -> str:
-    """How a `finish` event says that the run ended; `finished` when it says nothing that is known."""
-    state = event.data.get("state")
-    return state if state in ("finished", "stopped", "crashed") else "finished"
-
-
 def _open(session: Session, wanted: StoredRun, key: StreamKey) -> tuple[StoredRun, StreamHead, list[StoredCommand]]:
     """The run, the stream, and the commands of an older attempt, which a newer one must not obey."""
     before = runs.get(session, key.run)
@@ -194,48 +201,13 @@ def _open(session: Session, wanted: StoredRun, key: StreamKey) -> tuple[StoredRu
     return stored, journal.open_stream(session, key), expired
 
 
+def _first_total(batch: Sequence[Checked]) -> int | None:
+    """The first step of the first frame that holds a total."""
+    rows = (checked.rows for checked in batch if checked.rows is not None)
+    return next((int(found.steps[0]) for found in rows if TOTAL in found.names), None)
+
+
 def _cut_at_rollbacks(batch: Sequence[Checked]) -> list[Sequence[Checked]]:
     """The batch in order, in parts of which each rollback is the last message."""
     ends = [index + 1 for index, checked in enumerate(batch) if checked.entry.kind == journal.ROLLBACK]
     return [batch[start:end] for start, end in pairwise([0, *ends, len(batch)]) if start < end]
-
-
-def _store(
-    session: Session, key: StreamKey, stream_id: int, batch: Sequence[Checked], wall_s: float
-) -> tuple[list[StoredCommand], dict[int, list[Rows]]]:
-    """One transaction; returns the commands that changed, and what the run still shows after each rollback, by seq."""
-    journal.append(session, stream_id, [checked.entry for checked in batch])
-    runs.seen(session, key.run, wall_s)
-    changed: list[StoredCommand] = []
-    for checked in batch:
-        if not isinstance(checked.message, Event):
-            continue
-        event = checked.message
-        events.add(session, key.run, _stored_event(event))
-        if event.kind == "command" and key.rank == VIEW_RANK:
-            changed += settle(session, key.run, event, wall_s)
-        if event.kind == "finish" and key.rank == VIEW_RANK:
-            changed += _finish(session, key, finish_state(event), wall_s)
-    rollbacks = [checked.entry.seq for checked in batch if checked.entry.kind == journal.ROLLBACK]
-    return changed, {seq: _shown_after(session, key, seq) for seq in rollbacks if key.rank == VIEW_RANK}
-
-
-def _shown_after(session: Session, key: StreamKey, seq: int) -> list[Rows]:
-    heads = [head for head in journal.streams(session, key.run) if head.key.rank == VIEW_RANK]
-    try:
-        return last_rows(session, [(head, seq if head.key == key else head.last_seq) for head in heads])
-    except JournalDamaged:  # it cannot be read, but what comes next can be stored
-        return []
-
-
-def _finish(session: Session, key: StreamKey, state: str, wall_s: float) -> list[StoredCommand]:
-    """The commands that end with the run; none when it was an older attempt that ended."""
-    if not runs.finish(session, key.run, key.attempt, state):
-        return []
-    return expire_open(session, key.run, "The run ended first.", wall_s)
-
-
-def _stored_event(event: Event) -> StoredEvent:
-    # a label from another machine's clock: SQLite would turn a NaN into NULL
-    time_s = event.time_s if math.isfinite(event.time_s) else 0.0
-    return StoredEvent(event.step, event.kind, time_s, event.data)

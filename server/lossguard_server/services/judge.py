@@ -10,6 +10,7 @@ Rules of this file:
 """
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -33,8 +34,8 @@ from ..store.writer import Writer
 from .clock import Clock
 from .engine import UnknownAlert as EngineUnknownAlert
 from .origins import Origins
+from .turns import Turns
 
-PAGE_MESSAGES = 256  # judged and stored together; small, so that one run's backlog does not hold up another's alert
 WARM_STEPS = 1_000  # the rules' longest window
 RECENT_ALERTS = 100  # among which an origin's alert is looked for
 
@@ -54,12 +55,14 @@ class Rules(Protocol):
     def rewind(self, run_id: str, from_step: int, to_step: int) -> list[AlertChange]: ...
     def recent_alerts(self, run_id: str, rule: str) -> list[Alert]: ...
     def amend(self, run_id: str, alert: Alert) -> AlertChange: ...
+    def forget(self, run_id: str) -> None: ...
 
 
 @dataclass
 class _Followed:
     """How far a stream has been judged, and what its ids mean up to there."""
 
+    run_id: str
     judged_seq: int
     names: dict[int, str] = field(default_factory=dict)
 
@@ -101,16 +104,23 @@ class Judge:
         self._unstored: dict[str, dict[str, Any]] = {}  # alerts that changed while the disk was full
         self._origins = Origins(rules, self._stored_alerts)
         self._is_closed = False
+        self._closing = threading.Event()
+        self._commits = 0
+        # pages are judged and stored together; small, so that one run's backlog does not hold up another's alert
+        self._turns = Turns(clock.monotonic_s, lambda: self._commits, self._closing.wait)
 
     def wake(self, run_id: str) -> None:
         """The run has committed something."""
-        if run_id not in self._waiting:
-            self._waiting.add(run_id)
-            self._submit(self._follow, run_id)
+        self._commits += 1
+        self._submit_once(run_id)
 
     def settle(self, run_id: str) -> None:
         """The run has fallen silent: judge a step that still waits for more of its values."""
         self._submit(self._flush, run_id)
+
+    def forget(self, run_id: str) -> None:
+        """The run was deleted; what bears its name or its streams' numbers from now on is another."""
+        self._submit(self._forget, run_id)
 
     def catch_up(self) -> None:
         """After a start: judge what was committed and not judged."""
@@ -125,9 +135,15 @@ class Judge:
     def close(self) -> None:
         """Finish the page in hand; the rest is judged after the next start."""
         self._is_closed = True
+        self._closing.set()
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     # -- in the judge's thread ------------------------------------------------------------------------------------
+
+    def _submit_once(self, run_id: str) -> None:
+        if run_id not in self._waiting:
+            self._waiting.add(run_id)
+            self._submit(self._follow, run_id)
 
     def _submit(self, task: Callable[[str], None], run_id: str) -> None:
         if not self._is_closed:
@@ -139,16 +155,17 @@ class Judge:
         with self._reading() as session:
             heads = [head for head in journal.streams(session, run_id) if head.key.rank == VIEW_RANK]
         for number, head in enumerate(heads):
-            stream = self._streams.setdefault(head.id, _Followed(head.judged_seq))
+            stream = self._streams.setdefault(head.id, _Followed(run_id, head.judged_seq))
             if stream.judged_seq < head.last_seq:
-                self._judge_page(_Place(run_id, heads, number), stream)
-                self.wake(run_id)  # behind the other runs, until nothing is left
+                with self._turns.page():
+                    self._judge_page(_Place(run_id, heads, number), stream)
+                self._submit_once(run_id)  # behind the other runs, until nothing is left
                 return
 
     def _judge_page(self, place: _Place, stream: _Followed) -> None:
         with self._reading() as session:
             rollback = journal.next_rollback(session, place.head.id, stream.judged_seq)
-            limit = PAGE_MESSAGES if rollback is None else min(PAGE_MESSAGES, rollback - stream.judged_seq)
+            limit = self._turns.size if rollback is None else min(self._turns.size, rollback - stream.judged_seq)
             page = journal.read(session, place.head.id, stream.judged_seq, limit)
         if not page:
             raise JournalDamaged(f"Message {stream.judged_seq + 1} of run {place.run_id} is missing.")
@@ -209,6 +226,13 @@ class Judge:
         found = self._rules.flush(run_id)
         self._store(found + self._origins.fired(run_id, found))
 
+    def _forget(self, run_id: str) -> None:
+        self._streams = {number: stream for number, stream in self._streams.items() if stream.run_id != run_id}
+        self._known.discard(run_id)
+        self._cold.discard(run_id)
+        self._origins.forget(run_id)
+        self._rules.forget(run_id)
+
     def _acknowledge(self, alert_id: str, actor: str) -> dict[str, Any]:
         with self._reading() as session:
             stored = alerts.get(session, alert_id)
@@ -258,7 +282,7 @@ class Judge:
             for head in heads:
                 declarations, schemas = definitions_of(session, head.id, head.judged_seq)
                 names = {series.id: series.name for schema in schemas for series in schema.series}
-                self._streams[head.id] = _Followed(head.judged_seq, names)
+                self._streams[head.id] = _Followed(run_id, head.judged_seq, names)
                 if declarations:
                     self._rules.declare(run_id, declarations[-1])
             tails = _tails(session, [(head, head.judged_seq) for head in heads])

@@ -40,6 +40,10 @@ class Registry:
         # another request may have been faster, and its run may have gone on since
         return self._runs.setdefault(run_id, loaded)
 
+    def forget(self, run_id: str) -> None:
+        """The run was deleted."""
+        self._runs.pop(run_id, None)
+
     async def newest_first(self) -> list[LiveRun]:
         """Every run."""
         return [await self.find(run_id) for run_id in await asyncio.to_thread(self._ids)]

@@ -50,10 +50,10 @@ class Checked:
 
 
 class StreamState:
-    """What a stream has said of itself so far."""
+    """What a stream has said of itself so far. `begins_step`: of its first frame with a total that is stored."""
 
-    def __init__(self, key: StreamKey, stream_id: int) -> None:
-        self.key, self.id = key, stream_id
+    def __init__(self, key: StreamKey, stream_id: int, begins_step: int | None = None) -> None:
+        self.key, self.id, self.begins_step = key, stream_id, begins_step
         self.names: dict[int, str] = {}
         self._ids: dict[str, int] = {}
         self._layouts = Layouts(self.names)

@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from lossguard.protocol.frames import Columns, Steps
 
+from .summaries import COUNT, FIRST, LAST, MAX, MEAN, MIN, NAN, NEG_INF, POS_INF, Entries, grouped
+
 Counts = npt.NDArray[np.int64]
 
 
@@ -52,11 +54,34 @@ def bucketise(steps: Steps, values: Columns, first_step: int, last_step: int, wi
     if width is None or len(steps) <= width:
         starts = np.arange(len(steps), dtype=np.int64)
     else:
-        # a whole number of steps a bucket: no product that could overflow 64 bits, and edges that do not jitter
-        span = -(-(last_step - first_step + 1) // width)
-        number = (steps - first_step) // span
+        number = (steps - first_step) // _span(first_step, last_step, width)
         starts = np.flatnonzero(np.append(True, number[1:] != number[:-1]))
     return _summarise(steps, values, starts)
+
+
+def bucketise_entries(entries: Entries, first_step: int, last_step: int, width: int) -> Buckets:
+    """As `bucketise`, of entries that lie within the range, in order; one belongs to the bucket of its first step."""
+    if len(entries) > width:
+        number = (entries.first_step - first_step) // _span(first_step, last_step, width)
+        entries = grouped(entries, np.flatnonzero(np.append(True, number[1:] != number[:-1])))
+    ints, floats = entries.ints, entries.floats
+    return Buckets(
+        step=entries.first_step,
+        first=floats[FIRST],
+        min=floats[MIN],
+        max=floats[MAX],
+        last=floats[LAST],
+        mean=floats[MEAN],
+        nan=ints[NAN],
+        pos_inf=ints[POS_INF],
+        neg_inf=ints[NEG_INF],
+        count=ints[COUNT],
+    )
+
+
+def _span(first_step: int, last_step: int, width: int) -> int:
+    """Steps a bucket: a whole number, so no product could overflow 64 bits, and edges do not jitter."""
+    return -(-(last_step - first_step + 1) // width)
 
 
 def _summarise(steps: Steps, values: Columns, starts: Counts) -> Buckets:

@@ -1,18 +1,18 @@
-"""Every point of a run in memory, decoded from the journal as it grows.
+"""A run's points that are not folded yet, in memory: decoded as the journal grows, forgotten as they are folded.
 
 Rules of this file:
-- This is the thin read path; chunks and the pyramid will replace it behind the same `RunColumns.series`.
-- Only what was appended since the last look is read and decoded, a page at a time: no cursor outlives READ_LIMIT_S.
-- Where two points share a step, the newer wins: later attempt first, later message second.
-- What a rollback cut off is dropped (store/branches.py says what that is).
+- What is shown is decided when it is asked (branches.shown): here lies what came, whatever was cut off since.
+- A run's lock is taken before the snapshot is opened. So snapshots follow one another, and what a later one forgets
+  because it is folded, no earlier one still needs.
+- Only what was appended since the last look is decoded, a page in each snapshot: no cursor outlives READ_LIMIT_S. The
+  last snapshot, in which nothing was left, is the one that the caller reads chunks in.
 - Views show rank 0. Other ranks are stored like it and not shown yet.
 """
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -22,18 +22,20 @@ from sqlmodel import Session
 from lossguard.protocol.frames import Columns, Steps
 
 from ..errors import JournalDamaged
-from . import journal
-from .branches import NO_LIMIT
-from .decoding import decode_rows
-from .journal import Entry, StreamHead
-from .rows import Layouts, Rows, joined, rows_before
+from . import journal, parts, runs
+from .branches import shown
+from .decoding import decode_arrivals, names_of
+from .journal import Segment, StreamHead
+from .rows import Arrivals, Layouts, arrivals, newest_of
 
 PAGE_MESSAGES = 2_000
 VIEW_RANK = 0
 _INDEX_BYTES = 250  # of a name in an index: itself, a dictionary's entry, a list, a tuple
 
 _Kind = TypeVar("_Kind", np.int64, np.float64)
+_Seqs = npt.NDArray[np.int64]
 Reading = Callable[[], AbstractContextManager[Session]]
+PartEnds = npt.NDArray[np.int64]  # [parts, 4]: id, first_seq, first_step, last_step
 
 
 @dataclass
@@ -45,156 +47,187 @@ class _Table:
 
     names: tuple[str, ...]
     steps: Steps
+    seqs: _Seqs  # the message that each row came with
     values: Columns
     count: int = 0
 
     @classmethod
-    def of(cls, rows: Rows) -> "_Table":
-        return cls(rows.names, rows.steps.astype(np.int64), rows.columns.astype(np.float64), len(rows.steps))
+    def of(cls, rows: Arrivals) -> "_Table":
+        steps, columns = rows.steps.astype(np.int64), rows.columns.astype(np.float64)
+        return cls(rows.names, steps, rows.seqs, columns, len(steps))
 
     @property
     def size_bytes(self) -> int:
-        return self.steps.nbytes + self.values.nbytes + _INDEX_BYTES * len(self.names)
+        return self.steps.nbytes + self.seqs.nbytes + self.values.nbytes + _INDEX_BYTES * len(self.names)
 
-    def append(self, rows: Rows) -> None:
+    def append(self, rows: Arrivals) -> None:
         end = self.count + len(rows.steps)
         if end > len(self.steps):
             capacity = max(end, 2 * len(self.steps))
             self.steps = _grown(self.steps, self.count, (capacity,))
+            self.seqs = _grown(self.seqs, self.count, (capacity,))
             self.values = _grown(self.values, self.count, (len(self.names), capacity))
         self.steps[self.count : end] = rows.steps
+        self.seqs[self.count : end] = rows.seqs
         self.values[:, self.count : end] = rows.columns
         self.count = end
 
-    def cut(self, below_step: int) -> None:
-        """Drop what is at or after `below_step`."""
-        is_kept = self.steps[: self.count] < below_step
-        if not is_kept.all():
-            # new buffers: views of the old ones have been handed out
-            self.steps, self.values = self.steps[: self.count][is_kept], self.values[:, : self.count][:, is_kept]
-            self.count = len(self.steps)
+    def without(self, up_to_seq: int) -> "_Table | None":
+        """What came later; new buffers, as views of the old ones have been handed out."""
+        start = int(self.seqs[: self.count].searchsorted(up_to_seq, "right"))
+        if start == self.count:
+            return None
+        kept = slice(start, self.count)
+        values = self.values[:, kept].copy()
+        return _Table(self.names, self.steps[kept].copy(), self.seqs[kept].copy(), values, self.count - start)
 
 
 @dataclass
 class _Stream:
-    """How far one stream has been decoded, and what its ids mean."""
+    """The messages (folded_seq, seq] of a stream, decoded, and what its ids mean."""
 
-    names: dict[int, str] = field(default_factory=dict)
-    seq: int = 0
+    folded_seq: int
+    names: dict[int, str]
+    part_ends: PartEnds
+    seq: int = field(init=False)
     tables: dict[tuple[str, ...], _Table] = field(default_factory=dict)
     index: dict[str, list[tuple[_Table, int]]] = field(default_factory=dict)  # name -> where its columns are
-    below_step: int = NO_LIMIT  # what newer attempts have left of it
 
     def __post_init__(self) -> None:
-        self.layouts = Layouts(self.names)
+        self.seq, self.layouts = self.folded_seq, Layouts(self.names)
 
-    def append(self, rows: Rows) -> None:
-        if (kept := rows_before(rows, self.below_step)) is not None:
-            self._append(kept)
-
-    def cut(self, below_step: int) -> None:
-        """Drop what is at or after `below_step`."""
-        for table in self.tables.values():
-            table.cut(below_step)
-
-    def _append(self, rows: Rows) -> None:
+    def append(self, rows: Arrivals) -> None:
         if (table := self.tables.get(rows.names)) is not None:
             table.append(rows)
-            return
-        self.tables[rows.names] = table = _Table.of(rows)
-        for column, name in enumerate(rows.names):
+        else:
+            self._add(_Table.of(rows))
+
+    def forget(self, folded_seq: int) -> None:
+        """What came up to this message is folded."""
+        kept = [table.without(folded_seq) for table in self.tables.values()]
+        self.folded_seq, self.tables, self.index = folded_seq, {}, {}
+        for table in kept:
+            if table is not None:
+                self._add(table)
+
+    def _add(self, table: _Table) -> None:
+        self.tables[table.names] = table
+        for column, name in enumerate(table.names):
             self.index.setdefault(name, []).append((table, column))
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """A table's rows as one snapshot shows them. What is there already never changes, so the values are a view."""
+
+    steps: Steps
+    _values: Columns
+    _where: npt.NDArray[np.bool_] | None  # None: all of them
+
+    @classmethod
+    def of(cls, table: _Table, edges: _Seqs, limits: Steps) -> "_Shown":
+        steps, seqs, values = table.steps[: table.count], table.seqs[: table.count], table.values[:, : table.count]
+        where: npt.NDArray[np.bool_] = steps < limits[edges.searchsorted(seqs).clip(max=len(edges) - 1)]
+        return cls(steps, values, None) if where.all() else cls(steps[where], values, where)
+
+    def column(self, number: int) -> Columns:
+        values: Columns = self._values[number]
+        return values if self._where is None else values[self._where]
+
+
+@dataclass(frozen=True)
+class StreamTail:
+    """What a stream has beyond its folded parts, in one snapshot, and its segments."""
+
+    head: StreamHead
+    segments: Sequence[Segment]
+    part_ends: PartEnds
+    names: Sequence[str]
+    _index: Mapping[str, Sequence[tuple[_Table, int]]]
+    _tables: Mapping[int, _Shown]
+
+    @classmethod
+    def of(cls, head: StreamHead, segments: Sequence[Segment], stream: _Stream) -> "StreamTail":
+        edges = np.array([segment.up_to_seq for segment in segments])
+        limits = np.array([segment.below_step for segment in segments])
+        tables = {id(table): _Shown.of(table, edges, limits) for table in stream.tables.values()}
+        return cls(head, segments, stream.part_ends, list(stream.index), stream.index, tables)
+
+    def series(self, name: str) -> tuple[Steps, Columns]:
+        """(steps [n] int64, strictly increasing; values [n] float64) that are shown of one series."""
+        # a table that is not among those of the snapshot came later
+        found = [(self._tables.get(id(table)), column) for table, column in self._index.get(name, ())]
+        return newest_of([(rows.steps, rows.column(column)) for rows, column in found if rows is not None])
+
+    def last_step(self) -> int:
+        """The last step shown of any series, -1 when there is none."""
+        return max((int(rows.steps.max()) for rows in self._tables.values() if len(rows.steps)), default=-1)
+
+
 class RunColumns:
-    """One run's columns. Thread-safe."""
+    """One run's points that are not folded. Thread-safe."""
 
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
         self._lock = threading.Lock()
-        self._streams: dict[int, _Stream] = {}  # by stream id; ids grow with attempts
-        self._order: list[int] = []
+        self._streams: dict[int, _Stream] = {}
+        self._created_s: float | None = None
         self.size_bytes = 0  # of buffers and names after the last look; read without the lock, which a look may hold
 
-    def refresh(self, reading: Reading) -> None:
-        """Decode what the journal has gained. Raises JournalDamaged, StorageError."""
-        with self._lock:
-            with reading() as session:
-                heads = [head for head in journal.streams(session, self._run_id) if head.key.rank == VIEW_RANK]
-            self._order = [head.id for head in heads]
-            for head in heads:
-                self._follow(head, reading)
-            tables = [table for stream in self._streams.values() for table in stream.tables.values()]
-            self.size_bytes = sum(table.size_bytes for table in tables)
+    @contextmanager
+    def look(self, reading: Reading) -> Iterator[tuple[Session, list[StreamTail], object]]:
+        """(a snapshot, the tails of its streams, older attempts first, what names this run among deleted ones).
 
-    def names(self) -> list[str]:
-        """Every series that has a point."""
-        with self._lock:
-            found = [(name, where) for stream in self._in_order() for name, where in stream.index.items()]
-            return list(dict.fromkeys(name for name, where in found if any(table.count for table, _ in where)))
+        Raises JournalDamaged, StorageError.
+        """
+        with ExitStack() as stack:
+            with self._lock:
+                session = stack.enter_context(reading())
+                while (heads := self._follow(session)) is None:
+                    stack.close()  # a reader's time is short; the next one reads the next page
+                    session = stack.enter_context(reading())
+                limits = shown(session, [(head, head.last_seq) for head in heads])
+                tails = [
+                    StreamTail.of(head, segments, self._streams[head.id])
+                    for head, segments in zip(heads, limits, strict=True)
+                ]
+                tables = [table for stream in self._streams.values() for table in stream.tables.values()]
+                self.size_bytes = sum(table.size_bytes for table in tables)
+            yield session, tails, (self._run_id, self._created_s)
 
-    def series(self, name: str) -> tuple[Steps, Columns]:
-        """(steps [n] int64, strictly increasing; values [n] float64) of one series; empty when it has no point."""
-        with self._lock:
-            parts = [
-                (table.steps[: table.count], table.values[column, : table.count])
-                for stream in self._in_order()
-                for table, column in stream.index.get(name, ())
-            ]
-        if not parts:
-            return np.empty(0, np.int64), np.empty(0, np.float64)
-        if len(parts) == 1:  # a view: what is there already never changes, and a buffer that grows leaves the old one
-            return newest_by_step(*parts[0])
-        steps, values = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-        return newest_by_step(steps, values)
+    def _follow(self, session: Session) -> list[StreamHead] | None:
+        """The streams, once all that this snapshot has of them is decoded; None when there is more than a page."""
+        stored = runs.get(session, self._run_id)
+        if (created_s := None if stored is None else stored.created_s) != self._created_s:
+            self._created_s, self._streams = (
+                created_s,
+                {},
+            )  # the run was deleted; its streams' numbers may be given anew
+        heads = [head for head in journal.streams(session, self._run_id) if head.key.rank == VIEW_RANK]
+        followed = [self._follow_stream(session, head) for head in heads]
+        return heads if all(followed) else None
 
-    def last_step(self) -> int:
-        """The last step of any series, -1 when there is none."""
-        with self._lock:
-            tables = [table for stream in self._in_order() for table in stream.tables.values()]
-            return max((int(table.steps[: table.count].max()) for table in tables if table.count), default=-1)
-
-    def _in_order(self) -> list[_Stream]:
-        return [self._streams[number] for number in self._order if number in self._streams]
-
-    def _follow(self, head: StreamHead, reading: Reading) -> None:
-        stream = self._streams.setdefault(head.id, _Stream())
-        while stream.seq < head.last_seq:
-            with reading() as session:
-                page = journal.read(session, head.id, stream.seq, PAGE_MESSAGES)
-            if not page:
-                raise JournalDamaged(f"Message {stream.seq + 1} of stream {head.id} is missing.")
-            for part in _cut_at_rollbacks(page):
-                for rows in joined(decode_rows(part, stream.names, stream.layouts)):
-                    stream.append(rows)
-                stream.seq = part[-1].seq
-                if part[-1].kind == journal.ROLLBACK:
-                    self._go_back(head.id, part[-1])
-
-    def _go_back(self, stream_id: int, rollback: Entry) -> None:
-        """Drop what the rollback cut off, of this attempt and of the older ones, which may still bring more."""
-        assert rollback.first_step is not None
-        older = self._order[: self._order.index(stream_id)]
-        self._streams[stream_id].cut(rollback.first_step)
-        for stream in (self._streams.setdefault(number, _Stream()) for number in older):
-            stream.below_step = min(stream.below_step, rollback.first_step)
-            stream.cut(stream.below_step)
+    def _follow_stream(self, session: Session, head: StreamHead) -> bool:
+        stream = self._streams.get(head.id)
+        if stream is None or stream.seq < head.folded_seq:
+            names = names_of(session, head.id, head.folded_seq)
+            stream = self._streams[head.id] = _Stream(head.folded_seq, names, _part_ends(session, head))
+        elif stream.folded_seq < head.folded_seq:
+            stream.forget(head.folded_seq)
+            stream.part_ends = _part_ends(session, head)
+        if stream.seq == head.last_seq:
+            return True
+        page = journal.read(session, head.id, stream.seq, PAGE_MESSAGES)
+        if not page:
+            raise JournalDamaged(f"Message {stream.seq + 1} of stream {head.id} is missing.")
+        for rows in arrivals(decode_arrivals(page, stream.names, stream.layouts)):
+            stream.append(rows)
+        stream.seq = page[-1].seq
+        return stream.seq == head.last_seq
 
 
-def _cut_at_rollbacks(page: list[Entry]) -> list[list[Entry]]:
-    """The page in order, in parts that end with a rollback."""
-    ends = [index + 1 for index, entry in enumerate(page) if entry.kind == journal.ROLLBACK]
-    return [page[start:end] for start, end in pairwise([0, *ends, len(page)]) if start < end]
-
-
-def newest_by_step(steps: Steps, values: Columns) -> tuple[Steps, Columns]:
-    """The points in order of step; where several share one, the last given."""
-    if len(steps) < 2 or bool(np.all(steps[1:] > steps[:-1])):
-        return steps, values
-    order = np.argsort(steps, kind="stable")
-    ordered = steps[order]
-    last_of_step = np.append(ordered[1:] != ordered[:-1], True)
-    return ordered[last_of_step], values[order][last_of_step]
+def _part_ends(session: Session, head: StreamHead) -> PartEnds:
+    return np.array(parts.ends_of(session, head.id), np.int64).reshape(-1, 4)
 
 
 def _grown(buffer: npt.NDArray[_Kind], count: int, shape: tuple[int, ...]) -> npt.NDArray[_Kind]:

@@ -2,47 +2,35 @@
 
 Rules of this file:
 - SQLite below 3.51.3 can corrupt a database in WAL mode when two connections checkpoint at once: refused.
-- `synchronous=FULL`: with NORMAL, 53 % of 2,000 simulated power cuts lost acknowledged commits, with FULL none.
-- Readers are `mode=ro`, `query_only` and time-limited: one long reader grew a WAL to 200 MB and blocked checkpoints.
+- Readers are time-limited: one long reader grew a WAL to 200 MB and blocked checkpoints.
+- Before the file is opened it is where it may be, sound or repaired (store/repair.py), and at this version's tables
+  (store/migrations).
+- Damage that a reader meets is refused by name, for that question only.
 """
 
 import contextlib
 import importlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import QueuePool
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session
 
-from ..errors import NewerDatabase, OldSqlite, ReadTimeout, StorageError, UnsupportedDatabase
-from . import tables
+from ..errors import DatabaseDamaged, OldSqlite, ReadTimeout, StorageError, UnsupportedDatabase
+from . import ballast, engines, file_system, migrations, raw, repair
+from .backup import back_up
+from .ballast import Ballast
+from .damage import Damage
 
 SAFE_SQLITE = (3, 51, 3)
 READ_LIMIT_S = 2.0
-READERS = 8
-POOL_WAIT_S = 5.0
 _PROGRESS_INSTRUCTIONS = 10_000  # SQLite calls back this often, well under a millisecond apart
-
-WRITER_PRAGMAS = (
-    "journal_mode=WAL",
-    "synchronous=FULL",
-    "wal_autocheckpoint=2000",  # 8 MB: larger WALs made the acknowledgement's p99 go from 19 ms to seconds
-    "journal_size_limit=67108864",
-    "busy_timeout=5000",
-    "foreign_keys=ON",
-    "trusted_schema=OFF",
-    "cell_size_check=ON",
-    "mmap_size=0",
-    "fullfsync=1",  # macOS only: its fsync does not reach the platter
-)
-READER_PRAGMAS = ("query_only=ON", "busy_timeout=5000", "trusted_schema=OFF", "mmap_size=0")
 
 
 def safe_driver(import_module: Callable[[str], ModuleType] = importlib.import_module) -> ModuleType:
@@ -62,15 +50,32 @@ def safe_driver(import_module: Callable[[str], ModuleType] = importlib.import_mo
 class Database:
     """An open database. `close` it when done."""
 
-    def __init__(self, url: str, clock: Callable[[], float], driver: ModuleType | None = None) -> None:
-        """`clock` gives monotonic seconds. Raises StartupError when the file cannot be used."""
+    def __init__(
+        self,
+        url: str,
+        clock: Callable[[], float],
+        driver: ModuleType | None = None,
+        wall_s: Callable[[], float] = time.time,
+    ) -> None:
+        """`clock` gives monotonic seconds, `wall_s` epoch seconds, for names of files.
+
+        A file that was left damaged is repaired first, an older one migrated. Raises StartupError when the file cannot
+        be used.
+        """
         driver = driver if driver is not None else safe_driver()
         self.path = _path_of(url)
+        file_system.refuse_network(self.path)
+        self.ballast = Ballast(self.path.with_name(ballast.NAME))
+        self.damage = Damage(self.path)
+        repair.mend(driver, self.path, self.damage, clock, wall_s)
         _make_private(self.path)
         self._clock = clock
-        self.writer_engine = _engine(driver, str(self.path), 1, _writer_connects)
-        _prepare_schema(self.writer_engine)
-        self._readers = _engine(driver, f"file:{_uri_path(self.path)}?mode=ro", READERS, _reader_connects)
+        self.writer_engine = engines.writing(driver, self.path)
+        _with_room(self.ballast, self.writer_engine)
+        migrations.prepare(
+            self.writer_engine, lambda revision: back_up(driver, self.path, f"before-{revision}", wall_s())
+        )
+        self._readers = engines.reading(driver, self.path)
 
     @contextlib.contextmanager
     def reading(self, limit_s: float = READ_LIMIT_S) -> Iterator[Session]:
@@ -84,9 +89,12 @@ class Database:
             except DBAPIError as error:
                 if "interrupted" in str(error.orig):
                     raise ReadTimeout(f"The limit is {limit_s:g} s.") from error
+                if raw.is_damage(error.orig):
+                    self.damage.report(str(error.orig))
+                    raise DatabaseDamaged(f"{error.orig}.") from error
                 raise StorageError(f"{error.orig}.") from error
             except PoolTimeoutError as error:
-                raise ReadTimeout(f"All {READERS} readers were busy for {POOL_WAIT_S:g} s.") from error
+                raise ReadTimeout(f"All {engines.READERS} readers were busy for {engines.POOL_WAIT_S:g} s.") from error
 
     def close(self) -> None:
         """Close every connection."""
@@ -111,60 +119,14 @@ def _make_private(path: Path) -> None:
         raise UnsupportedDatabase(f"{path} cannot be opened: {error.strerror}.") from error
 
 
-def _uri_path(path: Path) -> str:
-    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-
-def _engine(driver: ModuleType, database: str, size: int, connects: Callable[[DBAPIConnection], None]) -> Engine:
-    def creator() -> DBAPIConnection:
-        # check_same_thread: the pool hands a connection to one thread at a time, not always to the same
-        connection: DBAPIConnection = driver.connect(
-            database, uri=database.startswith("file:"), isolation_level=None, check_same_thread=False
-        )
-        connects(connection)
-        return connection
-
-    engine = create_engine(
-        "sqlite://",
-        module=driver,
-        creator=creator,
-        poolclass=QueuePool,
-        pool_size=size,
-        max_overflow=0,
-        pool_timeout=POOL_WAIT_S,
-    )
-    begin = "BEGIN IMMEDIATE" if connects is _writer_connects else "BEGIN"
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
-    return engine
-
-
-def _writer_connects(connection: DBAPIConnection) -> None:
-    _run_pragmas(connection, WRITER_PRAGMAS)
-
-
-def _reader_connects(connection: DBAPIConnection) -> None:
-    _run_pragmas(connection, READER_PRAGMAS)
-
-
-def _run_pragmas(connection: DBAPIConnection, pragmas: tuple[str, ...]) -> None:
-    cursor = connection.cursor()
-    for pragma in pragmas:
-        cursor.execute(f"PRAGMA {pragma}")
-        cursor.fetchall()
-    cursor.close()
-
-
-def _prepare_schema(engine: Engine) -> None:
-    """Make the tables of a fresh file; refuse a file that is newer, or not ours."""
-    try:
-        with engine.begin() as connection:
-            version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-            application = int(connection.exec_driver_sql("PRAGMA application_id").scalar_one())
-            empty = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one() == 0
-            if version > tables.SCHEMA_VERSION or (not empty and application != tables.APPLICATION_ID):
-                raise NewerDatabase(f"Its schema version is {version}, this server knows {tables.SCHEMA_VERSION}.")
-            SQLModel.metadata.create_all(connection)
-            connection.exec_driver_sql(f"PRAGMA user_version={tables.SCHEMA_VERSION}")
-            connection.exec_driver_sql(f"PRAGMA application_id={tables.APPLICATION_ID}")
-    except DBAPIError as error:
-        raise UnsupportedDatabase(f"{error.orig}.") from error
+def _with_room(held_back: Ballast, engine: Engine) -> None:
+    """Open the file for the first time; on a full disk, in the room of the ballast. Raises UnsupportedDatabase."""
+    while True:
+        try:
+            with engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            return
+        except DBAPIError as error:
+            if not held_back.is_there():
+                raise UnsupportedDatabase(f"{error.orig}.") from error
+            held_back.drop()

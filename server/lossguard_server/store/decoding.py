@@ -20,7 +20,12 @@ from .rows import Layouts, Rows
 
 def decode_rows(page: Sequence[Entry], names: dict[int, str], layouts: Layouts) -> list[Rows]:
     """The rows of a page of the journal; `names` learns from the schemas on it. Raises JournalDamaged."""
-    blocks = []
+    return [rows for _, rows in decode_arrivals(page, names, layouts)]
+
+
+def decode_arrivals(page: Sequence[Entry], names: dict[int, str], layouts: Layouts) -> list[tuple[int, Rows]]:
+    """As `decode_rows`, each with the number of the message that it came with."""
+    found = []
     for entry in page:
         if entry.kind not in (journal.FRAME, journal.SCHEMA):
             continue
@@ -29,10 +34,10 @@ def decode_rows(page: Sequence[Entry], names: dict[int, str], layouts: Layouts) 
             if isinstance(message, Schema):
                 names.update({series.id: series.name for series in message.series})
             elif isinstance(message, Frame):
-                blocks.append(layouts.rows(message.series, *unpack_frame(message)))
+                found.append((entry.seq, layouts.rows(message.series, *unpack_frame(message))))
         except (BadMessage, BadFrame, KeyError) as error:
             raise JournalDamaged(f"It is message {entry.seq}: {error}") from error
-    return blocks
+    return found
 
 
 def definitions(entries: Sequence[Entry]) -> tuple[list[Declaration], list[Schema]]:

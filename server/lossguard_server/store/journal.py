@@ -3,17 +3,17 @@
 Rules of this file:
 - `append` is the only road in. It advances the stream's `last_seq` by compare-and-swap in the same transaction, so a
   repeat, a hole or a second connection of the same stream cannot double or lose anything, whoever calls.
-- Rows are never changed.
+- Rows are never changed; `set_folded` deletes those of frames whose points lie in chunks by then.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Table, insert, update
+from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, update
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
-from ..errors import OutOfOrder
+from ..errors import OutOfOrder, RunBeingDeleted
 from .tables import JournalRow, StreamRow
 
 FRAME, DECLARATION, SCHEMA, EVENT = "frame", "declaration", "schema", "event"
@@ -23,6 +23,18 @@ _FETCH_ROWS = 256
 _journal: Table = JournalRow.__table__  # type: ignore[attr-defined]
 # columns, not rows as objects: pages of the journal are the one place where that costs
 _c = _journal.c
+_stream: Table = StreamRow.__table__  # type: ignore[attr-defined]
+# compare-and-swap: a stream that is elsewhere does not move, and is missed in the count of rows
+_advance = (
+    update(_stream)
+    .where(_stream.c.id == bindparam("stream"), _stream.c.last_seq == bindparam("before"))
+    .values(last_seq=bindparam("after"))
+)
+_begin = (
+    update(_stream)
+    .where(_stream.c.id == bindparam("stream"), _stream.c.begins_step.is_(None))
+    .values(begins_step=bindparam("step"))
+)
 _entries = select_columns(_c.seq, _c.kind, _c.payload, _c.first_step, _c.last_step)
 
 
@@ -37,12 +49,14 @@ class StreamKey:
 
 @dataclass(frozen=True)
 class StreamHead:
-    """How far a stream is stored (`last_seq`) and judged (`judged_seq`)."""
+    """How far a stream is stored (`last_seq`), judged and folded, and from which step on older attempts are hidden."""
 
     id: int
     key: StreamKey
     last_seq: int
     judged_seq: int
+    folded_seq: int = 0
+    begins_step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,15 @@ class Entry:
     payload: bytes
     first_step: int | None = None
     last_step: int | None = None
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What a stream brings. `begins_step`: of the first entry with a total; the stream keeps the first it is told."""
+
+    stream_id: int
+    entries: Sequence[Entry]
+    begins_step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,33 +102,56 @@ def open_stream(session: Session, key: StreamKey) -> StreamHead:
     return _head(row)
 
 
-def append(session: Session, stream_id: int, entries: Sequence[Entry]) -> None:
+def append(session: Session, stream_id: int, entries: Sequence[Entry], begins_step: int | None = None) -> None:
     """Store `entries`, whose seq follow one another and the stream's last. Raises OutOfOrder, storing nothing."""
-    first, last = entries[0].seq, entries[-1].seq
-    moved = session.connection().execute(
-        update(StreamRow)
-        .where(col(StreamRow.id) == stream_id, col(StreamRow.last_seq) == first - 1)
-        .values(last_seq=last)
-    )
-    if moved.rowcount != 1:
-        stored = session.exec(select(StreamRow.last_seq).where(StreamRow.id == stream_id)).one()
-        raise OutOfOrder(expected=stored + 1)
-    if [entry.seq for entry in entries] != list(range(first, last + 1)):
-        raise OutOfOrder(expected=first)
-    session.connection().execute(
+    append_all(session, [Appended(stream_id, entries, begins_step)])
+
+
+def append_all(session: Session, batches: Sequence[Appended]) -> None:
+    """Store a batch of each of several streams. Raises OutOfOrder, of one of them, storing nothing of any."""
+    connection = session.connection()
+    moves = [
+        {"stream": batch.stream_id, "before": batch.entries[0].seq - 1, "after": batch.entries[-1].seq}
+        for batch in batches
+    ]
+    if connection.execute(_advance, moves).rowcount != len(batches):
+        raise OutOfOrder(expected=_due(session, batches))
+    for batch in batches:
+        first = batch.entries[0].seq
+        if [entry.seq for entry in batch.entries] != list(range(first, first + len(batch.entries))):
+            raise OutOfOrder(expected=first)
+    if begins := [
+        {"stream": batch.stream_id, "step": batch.begins_step} for batch in batches if batch.begins_step is not None
+    ]:
+        connection.execute(_begin, begins)
+    connection.execute(
         insert(_journal),
         [
             {
-                "stream_id": stream_id,
+                "stream_id": batch.stream_id,
                 "seq": entry.seq,
                 "kind": entry.kind,
                 "first_step": entry.first_step,
                 "last_step": entry.last_step,
                 "payload": entry.payload,
             }
-            for entry in entries
+            for batch in batches
+            for entry in batch.entries
         ],
     )
+
+
+def _due(session: Session, batches: Sequence[Appended]) -> int:
+    """The number that is due in the stream whose batch did not follow; what did follow has moved its stream by now."""
+    stored = [
+        session.exec(select(StreamRow.last_seq).where(StreamRow.id == batch.stream_id)).one_or_none()
+        for batch in batches
+    ]
+    known = [seq for seq in stored if seq is not None]
+    if len(known) < len(stored):
+        raise RunBeingDeleted()
+    misfits = [seq for seq, batch in zip(known, batches, strict=True) if seq != batch.entries[-1].seq]
+    return (misfits or known)[0] + 1
 
 
 def set_judged(session: Session, stream_id: int, seq: int) -> None:
@@ -129,8 +175,8 @@ def unjudged(session: Session) -> list[StreamHead]:
     return [_head(row) for row in rows]
 
 
-def read(session: Session, stream_id: int, after_seq: int, limit: int) -> list[Entry]:
-    """The next messages after `after_seq`, in order: at most `limit`, and not many more than PAGE_BYTES."""
+def read(session: Session, stream_id: int, after_seq: int, limit: int, page_bytes: int | None = None) -> list[Entry]:
+    """The next messages after `after_seq`, in order: at most `limit`, and not many more than `page_bytes`."""
     statement = (
         _entries.where(_c.stream_id == stream_id, _c.seq > after_seq)
         .order_by(_c.seq)
@@ -138,12 +184,12 @@ def read(session: Session, stream_id: int, after_seq: int, limit: int) -> list[E
         .execution_options(yield_per=_FETCH_ROWS)
     )
     found: list[Entry] = []
-    size_bytes = 0
+    size_bytes, page_bytes = 0, PAGE_BYTES if page_bytes is None else page_bytes
     with session.connection().execute(statement) as rows:
         for row in rows:
             found.append(Entry(*row))
             size_bytes += len(found[-1].payload)
-            if size_bytes >= PAGE_BYTES:
+            if size_bytes >= page_bytes:
                 break
     return found
 
@@ -179,6 +225,40 @@ def next_rollback(session: Session, stream_id: int, after_seq: int) -> int | Non
     return session.connection().execute(select_columns(_c.seq).where(*is_rollback).order_by(_c.seq).limit(1)).scalar()
 
 
+def last_rollback(session: Session, stream_id: int, up_to_seq: int) -> int:
+    """The stream's last rollback up to `up_to_seq`; 0 when there is none."""
+    is_rollback = (_c.stream_id == stream_id, _c.kind != FRAME, _c.kind == ROLLBACK, _c.seq <= up_to_seq)
+    newest = select_columns(_c.seq).where(*is_rollback).order_by(_c.seq.desc()).limit(1)
+    return session.connection().execute(newest).scalar() or 0
+
+
+def head(session: Session, stream_id: int) -> StreamHead | None:
+    """The stream's head; None when there is no such stream any more."""
+    row = session.get(StreamRow, stream_id)
+    return None if row is None else _head(row)
+
+
+def set_folded(session: Session, stream_id: int, old_seq: int, new_seq: int) -> bool:
+    """The frames up to `new_seq` lie in chunks, and their rows go. False, and nothing is done, unless it was
+    `old_seq` until now."""
+    moved = session.connection().execute(
+        update(StreamRow)
+        .where(col(StreamRow.id) == stream_id, col(StreamRow.folded_seq) == old_seq)
+        .values(folded_seq=new_seq)
+    )
+    if moved.rowcount != 1:
+        return False
+    is_folded = (_c.stream_id == stream_id, _c.seq > old_seq, _c.seq <= new_seq, _c.kind == FRAME)
+    session.connection().execute(delete(_journal).where(*is_folded))
+    return True
+
+
+def unfolded_runs(session: Session) -> list[str]:
+    """Runs with messages that no chunk holds."""
+    is_behind = col(StreamRow.folded_seq) < col(StreamRow.last_seq)
+    return list(session.exec(select(StreamRow.run_id).where(is_behind).distinct()))
+
+
 def read_definitions(session: Session, stream_id: int) -> list[Entry]:
     """The stream's declarations and schemas, in order."""
     # `kind != frame` is the partial index's own condition, without which SQLite would walk every frame
@@ -194,4 +274,5 @@ def _frames_in(stream_id: int, part: Segment) -> tuple[ColumnElement[bool], ...]
 
 def _head(row: StreamRow) -> StreamHead:
     assert row.id is not None
-    return StreamHead(row.id, StreamKey(row.run_id, row.rank, row.attempt), row.last_seq, row.judged_seq)
+    key = StreamKey(row.run_id, row.rank, row.attempt)
+    return StreamHead(row.id, key, row.last_seq, row.judged_seq, row.folded_seq, row.begins_step)

@@ -1,18 +1,32 @@
 """The read side of points: what charts, tables and exports ask.
 
-Rules of this file: callers know `Points` and nothing of how points are stored; chunks and a pyramid come in behind it.
-Memory is bounded: the columns of the runs looked at last, up to CACHE_BYTES together, and always the one in use.
+Rules of this file:
+- Callers know `Points` and nothing of how points are stored: folded in parts, or still in the journal.
+- A query is answered from one snapshot, at a cost that grows with the pixels asked and not with the length of the run.
+- Where two shown points of a series share a step, the newer one counts: there, and only there, every point is read.
+- Memory is bounded: unfolded points of the runs looked at last, up to CACHE_BYTES together, and always the one in use.
 """
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .buckets import Buckets, bucketise
+from lossguard.protocol.frames import Columns, Steps
+
+from . import blocks
+from .blocks import Blocks
+from .buckets import Buckets, bucketise, bucketise_entries
 from .columns import Reading, RunColumns
+from .sight import Sight
+from .summaries import FAN_OUT
 
 CACHE_BYTES = 512 << 20
+# A level's entries a pixel, at most: 16,000 of a series over 2,000 pixels take 4 ms to read. Levels lie 32 apart, so a
+# pixel has at least a quarter of one; less where so many series are asked at once that together they would take long.
+ENTRIES_PER_BUCKET = 8
+MAX_ENTRIES = 480_000  # of a query: about 0.1 s
 
 
 @dataclass(frozen=True)
@@ -34,46 +48,72 @@ class PointsAnswer:
 
 
 class Points:
-    """All runs' points. Thread-safe."""
+    """All runs' points. Thread-safe. Everything raises JournalDamaged, StorageError."""
 
-    def __init__(self, reading: Reading, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self, reading: Reading, cache_bytes: int = CACHE_BYTES, block_cache_bytes: int = blocks.CACHE_BYTES
+    ) -> None:
         self._reading, self._cache_bytes = reading, cache_bytes
+        self._blocks = Blocks(block_cache_bytes)
         self._lock = threading.Lock()
         self._runs: OrderedDict[str, RunColumns] = OrderedDict()
 
     def extents(self, run_id: str) -> list[SeriesExtent]:
         """Every series of the run that has a point."""
-        columns = self._columns(run_id)
-        found = []
-        for name in columns.names():
-            steps, _ = columns.series(name)
-            found.append(SeriesExtent(name, int(steps[0]), int(steps[-1]), len(steps)))
-        return found
+        with self._look(run_id) as sight:
+            return [SeriesExtent(name, *extent) for name, extent in sight.extents().items()]
 
     def query(
         self, run_id: str, names: Sequence[str], first_step: int | None, last_step: int | None, width: int | None
     ) -> PointsAnswer:
         """Buckets of `names` over [first_step, last_step] (None: as far as there is any). Unknown names are empty."""
-        columns = self._columns(run_id)
-        found = {name: columns.series(name) for name in names}
-        ends = [steps for steps, _ in found.values() if len(steps)]
-        low = first_step if first_step is not None else min((int(steps[0]) for steps in ends), default=0)
-        high = last_step if last_step is not None else max((int(steps[-1]) for steps in ends), default=-1)
-        answer = {}
-        for name, (steps, values) in found.items():
-            start, end = steps.searchsorted(low, "left"), steps.searchsorted(high, "right")
-            answer[name] = bucketise(steps[start:end], values[start:end], low, high, width)
-        return PointsAnswer(answer, columns.last_step())
+        with self._look(run_id) as sight:
+            spans = sight.spans(names)
+            low, high = sight.ends(spans.values())
+            low, high = low if first_step is None else first_step, high if last_step is None else last_step
+            found = sight.pieces(spans, low, high)
+            most = None if width is None else _most_entries(width, len(found))
+            levels = {name: _level(sum(piece.count for piece in pieces), most) for name, pieces in found.items()}
+            raw = sight.points({name: found[name] for name, level in levels.items() if level == 0})
+            answer = {name: bucketise(*points, low, high, width) for name, points in raw.items()}
+            if width is not None:
+                coarse = sight.entries({name: (found[name], level) for name, level in levels.items() if level})
+                answer |= {name: bucketise_entries(each, low, high, width) for name, each in coarse.items()}
+            return PointsAnswer({name: answer[name] for name in names}, sight.last_step())
 
-    def _columns(self, run_id: str) -> RunColumns:
+    def raw(
+        self, run_id: str, names: Sequence[str], first_step: int | None, last_step: int | None
+    ) -> dict[str, tuple[Steps, Columns]]:
+        """Every point over [first_step, last_step]: by name (steps [n] int64, increasing; values [n] float64)."""
+        with self._look(run_id) as sight:
+            spans = sight.spans(names)
+            low, high = sight.ends(spans.values())
+            low, high = low if first_step is None else first_step, high if last_step is None else last_step
+            return sight.points(sight.pieces(spans, low, high))
+
+    @contextmanager
+    def _look(self, run_id: str) -> Iterator[Sight]:
         with self._lock:
             columns = self._runs.setdefault(run_id, RunColumns(run_id))
             self._runs.move_to_end(run_id)
-        columns.refresh(self._reading)
-        self._forget_old()
-        return columns
+        with columns.look(self._reading) as (session, tails, scope):
+            self._forget_old()
+            yield Sight(session, tails, self._blocks, scope)
 
     def _forget_old(self) -> None:
         with self._lock:
             while len(self._runs) > 1 and sum(run.size_bytes for run in self._runs.values()) > self._cache_bytes:
                 self._runs.popitem(last=False)
+
+
+def _most_entries(width: int, series: int) -> int:
+    """Of each series."""
+    return max(min(width * ENTRIES_PER_BUCKET, MAX_ENTRIES // max(1, series)), FAN_OUT)
+
+
+def _level(count: int, most: int | None) -> int:
+    """The finest level at which so many points are at most `most` entries; 0: the points themselves."""
+    level = 0
+    while most is not None and count > most * FAN_OUT**level:
+        level += 1
+    return level

@@ -6,8 +6,10 @@ the only place that derives it, so what is judged, drawn and stored agree to the
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from lossguard.protocol import names as series_names
 from lossguard.protocol.frames import Columns, Steps
@@ -92,3 +94,83 @@ def _concatenated(group: list[Rows]) -> Rows:
         group[0].names,
         np.concatenate([block.columns for block in group], axis=1),
     )
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """Rows of `names` in order of arrival, so with steps in any order; `seqs` [n]: the message each came with."""
+
+    names: tuple[str, ...]
+    steps: Steps
+    seqs: Steps
+    columns: Columns
+
+
+def arrivals(found: Iterable[tuple[int, Rows]]) -> list[Arrivals]:
+    """The same rows, in as few blocks as their order allows."""
+    groups: list[list[tuple[int, Rows]]] = []
+    for seq, rows in found:
+        if groups and groups[-1][-1][1].names == rows.names:
+            groups[-1].append((seq, rows))
+        else:
+            groups.append([(seq, rows)])
+    return [_arrived(group) for group in groups]
+
+
+def _arrived(group: list[tuple[int, Rows]]) -> Arrivals:
+    blocks = [rows for _, rows in group]
+    seqs = np.repeat(np.array([seq for seq, _ in group], np.int64), [len(rows.steps) for rows in blocks])
+    whole = blocks[0] if len(blocks) == 1 else _concatenated(blocks)
+    return Arrivals(whole.names, whole.steps, seqs, whole.columns)
+
+
+def newest_by_step(steps: Steps, values: Columns) -> tuple[Steps, Columns]:
+    """The points in order of step; where several share one, the last given."""
+    if len(steps) < 2 or bool(np.all(steps[1:] > steps[:-1])):
+        return steps, values
+    order = np.argsort(steps, kind="stable")
+    ordered = steps[order]
+    last_of_step = np.append(ordered[1:] != ordered[:-1], True)
+    return ordered[last_of_step], values[order][last_of_step]
+
+
+def newest_of(blocks: Sequence[tuple[Steps, Columns]]) -> tuple[Steps, Columns]:
+    """The points of all blocks, older ones first, in order of step; where several share one, the last given."""
+    return newest_by_step(*joined_points(blocks))
+
+
+def joined_points(blocks: Sequence[tuple[Steps, Columns]]) -> tuple[Steps, Columns]:
+    """One block after the other; a single one is not copied."""
+    if len(blocks) == 1:
+        return blocks[0]
+    if not blocks:
+        return np.empty(0, np.int64), np.empty(0, np.float64)
+    return np.concatenate([steps for steps, _ in blocks]), np.concatenate([values for _, values in blocks])
+
+
+def rows_of(series: Mapping[str, tuple[Steps, Columns]]) -> list[Rows]:
+    """The same points as rows, in order of step: each step once, with all the series that have it.
+
+    `series`: (steps [n], increasing; values [n]) by name.
+    """
+    alike: dict[bytes, list[str]] = {}
+    for name, (steps, _) in series.items():
+        if len(steps):
+            alike.setdefault(steps.tobytes(), []).append(name)
+    groups = [(series[names[0]][0], names, np.stack([series[name][1] for name in names])) for names in alike.values()]
+    if not groups:
+        return []
+    every = np.unique(np.concatenate([steps for steps, _, _ in groups]))
+    has = np.stack([np.isin(every, steps, assume_unique=True) for steps, _, _ in groups])
+    edges = [0, *(np.flatnonzero((has[:, 1:] != has[:, :-1]).any(axis=0)) + 1).tolist(), len(every)]
+    return [_row_of(groups, has[:, start], every[start:stop]) for start, stop in pairwise(edges)]
+
+
+def _row_of(groups: Sequence[tuple[Steps, list[str], Columns]], has: npt.NDArray[np.bool_], steps: Steps) -> Rows:
+    names, columns = list[str](), []
+    for index in np.flatnonzero(has).tolist():
+        own, own_names, values = groups[index]
+        start = int(own.searchsorted(steps[0]))
+        names += own_names
+        columns.append(values[:, start : start + len(steps)])
+    return Rows(steps, tuple(names), np.concatenate(columns))

@@ -1,11 +1,34 @@
-"""Runs: queries."""
+"""Runs: queries, and how one is deleted.
 
+Rules of this file: a run is deleted in pieces, so that acknowledgements do not wait for it. From the first transaction
+on it counts as gone: nobody reads it and no trainer opens it; its row goes last, so that a restart finds what is left.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import update
+from sqlalchemy import Table, bindparam, text, update
 from sqlmodel import Session, col, select
 
+from ..errors import RunBeingDeleted
 from .tables import RunRow
+
+DELETING = "deleting"  # in place of how it ended
+_run: Table = RunRow.__table__  # type: ignore[attr-defined]
+_OF_STREAM = "SELECT id FROM stream WHERE run_id = :run"
+_OF_PART = f"SELECT id FROM part WHERE stream_id IN ({_OF_STREAM})"
+# children before parents; of the audit trail nothing goes
+_PIECES = (
+    ("summary", f"part_id IN ({_OF_PART})"),
+    ("chunk", f"part_id IN ({_OF_PART})"),
+    ("part", f"stream_id IN ({_OF_STREAM})"),
+    ("journal", f"stream_id IN ({_OF_STREAM})"),
+    ("stream", "run_id = :run"),
+    ("event", "run_id = :run"),
+    ("alert", "run_id = :run"),
+    ("command", "run_id = :run"),
+    ("run", "id = :run"),
+)
 
 
 @dataclass(frozen=True)
@@ -23,8 +46,10 @@ class StoredRun:
 
 
 def open_run(session: Session, run: StoredRun) -> StoredRun:
-    """The stored run; made when it is new. A newer attempt re-opens a run that had ended."""
+    """The stored run; made when it is new. A newer attempt re-opens a run that had ended. Raises RunBeingDeleted."""
     row = session.get(RunRow, run.id)
+    if row is not None and row.finish == DELETING:
+        raise RunBeingDeleted(f"It is {run.id[:80]!r}.")
     if row is None:
         row = RunRow(**run.__dict__)
         session.add(row)
@@ -34,9 +59,10 @@ def open_run(session: Session, run: StoredRun) -> StoredRun:
     return _stored(row)
 
 
-def seen(session: Session, run_id: str, at_s: float) -> None:
-    """The run committed something."""
-    session.execute(update(RunRow).where(col(RunRow.id) == run_id).values(seen_s=at_s))
+def seen(session: Session, at_s: Mapping[str, float]) -> None:
+    """The runs committed something, each at its time."""
+    statement = update(_run).where(_run.c.id == bindparam("run")).values(seen_s=bindparam("at_s"))
+    session.connection().execute(statement, [{"run": run, "at_s": time_s} for run, time_s in at_s.items()])
 
 
 def finish(session: Session, run_id: str, attempt: int, state: str) -> bool:
@@ -51,13 +77,41 @@ def finish(session: Session, run_id: str, attempt: int, state: str) -> bool:
 def get(session: Session, run_id: str) -> StoredRun | None:
     """The run, or None."""
     row = session.get(RunRow, run_id)
-    return None if row is None else _stored(row)
+    return None if row is None or row.finish == DELETING else _stored(row)
 
 
 def newest_first(session: Session) -> list[StoredRun]:
     """Every run."""
     rows = session.exec(select(RunRow).order_by(col(RunRow.created_s).desc(), col(RunRow.id)))
-    return [_stored(row) for row in rows]
+    return [_stored(row) for row in rows if row.finish != DELETING]
+
+
+def not_seen_since(session: Session, time_s: float) -> list[str]:
+    """Runs of which nothing was committed since then, those seen longest ago first."""
+    rows = session.exec(select(RunRow).where(col(RunRow.seen_s) < time_s).order_by(col(RunRow.seen_s)))
+    return [row.id for row in rows if row.finish != DELETING]
+
+
+def being_deleted(session: Session) -> list[str]:
+    """Runs whose deletion has begun and is not over."""
+    return [row.id for row in session.exec(select(RunRow).where(RunRow.finish == DELETING))]
+
+
+def begin_delete(session: Session, run_id: str) -> bool:
+    """From now on the run is gone for everybody; False when it was already, or never was there."""
+    marked = update(RunRow).where(col(RunRow.id) == run_id, col(RunRow.finish).is_distinct_from(DELETING))
+    begun = session.connection().execute(marked.values(finish=DELETING)).rowcount == 1
+    session.expire_all()
+    return begun
+
+
+def delete_some(session: Session, run_id: str, rows: int) -> tuple[str, int]:
+    """Delete at most `rows` rows of a run whose deletion has begun: (table, how many); ("", 0) when nothing is left."""
+    for table, condition in _PIECES:
+        statement = f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {condition} LIMIT :rows)"
+        if count := session.connection().execute(text(statement), {"run": run_id, "rows": rows}).rowcount:
+            return table, count
+    return "", 0
 
 
 def _stored(row: RunRow) -> StoredRun:

@@ -3,15 +3,16 @@
 Rules of this file:
 - A table is never a parse boundary (SQLModel does not validate tables) and never an answer: the wire, the tables and
   the API are three different things.
-- A training value never lives in a REAL column: SQLite turns NaN into NULL and -0.0 into +0.0. Values stay in the
-  journal's blobs as they came. REAL columns hold only times, as labels.
+- A training value never lives in a REAL column: SQLite turns NaN into NULL and -0.0 into +0.0. Values stay in blobs:
+  of the journal, as they came, and of chunks. REAL columns hold only times, as labels.
+- A change here goes with a step in store/migrations.
 - JSON columns are TEXT, written by `store.json`.
 """
 
 from sqlalchemy import Column, Index, Integer, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x4C534752  # "LSGR": tells another program's SQLite file from ours
 
 
@@ -42,10 +43,12 @@ class StreamRow(SQLModel, table=True):
     attempt: int
     last_seq: int = 0
     judged_seq: int = 0  # everything up to here was judged by the rules, with its alerts in the same transaction
+    folded_seq: int = 0  # the frames up to here lie in chunks and no longer in the journal
+    begins_step: int | None = None  # of its first frame with a total: older attempts are shown before it only
 
 
 class JournalRow(SQLModel, table=True):
-    """A message as it came. Immutable; everything else about points is derived from here."""
+    """A message as it came. Never changed; a frame is deleted in the transaction that puts its points into chunks."""
 
     __tablename__ = "journal"
 
@@ -65,6 +68,48 @@ Index(
     sqlite_where=text("kind != 'frame'"),
     postgresql_where=text("kind != 'frame'"),
 )
+
+
+class PartRow(SQLModel, table=True):
+    """Folded points of one series of a stream, in strictly increasing steps, between two rollbacks.
+
+    What breaks the order (a rollback, a step that came before) begins another part; of two parts that hold a step the
+    one with the larger `first_seq` counts.
+    """
+
+    __tablename__ = "part"
+    __table_args__ = (Index("part_by_name", "stream_id", "name"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    stream_id: int = Field(foreign_key="stream.id")
+    name: str
+    first_seq: int  # the message that its first point came with
+    first_step: int
+    last_step: int
+    count: int
+
+
+class ChunkRow(SQLModel, table=True):
+    """Points number * 1,024 ... of a part, at most 1,024; only a part's last chunk has fewer."""
+
+    __tablename__ = "chunk"
+
+    part_id: int = Field(primary_key=True, foreign_key="part.id")
+    number: int = Field(primary_key=True)
+    first_step: int
+    last_step: int
+    data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class SummaryRow(SQLModel, table=True):
+    """Entries of one level of a part's pyramid: an entry of level k summarises 32^k points, all of which are there."""
+
+    __tablename__ = "summary"
+
+    part_id: int = Field(primary_key=True, foreign_key="part.id")
+    level: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
 class EventRow(SQLModel, table=True):

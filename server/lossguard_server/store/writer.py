@@ -7,8 +7,9 @@ Rules of this file:
 - An operation is a callable of a session. It may run twice (a batch that fails is rolled back and each of its
   operations is tried alone), so it must touch nothing but the session.
 - A result is handed out only after its commit returned.
-- A full disk is logged once an episode, which ends with the next commit that wrote something; of a trainer's data,
-  when it was such that was refused (small bookkeeping still finds room in old pages).
+- While the disk is full, data (operations with a size) are refused without touching it; what is small goes on, in the
+  room that the ballast held. Every PROBE_S it is tried whether the ballast finds room again: then data are taken.
+- Damage is met where it is: the operation that meets it is refused, others go on.
 - After an I/O error nothing is written any more: a failed fsync must not be retried (the pages are marked clean).
 """
 
@@ -18,17 +19,21 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from ..errors import DiskFull, ServerError, StorageError, WriterClosed
+from ..errors import DatabaseDamaged, DiskFull, ServerError, StorageError, WriterClosed
+from . import raw
+from .ballast import Ballast, NoBallast
+from .damage import Damage, NoDamage
+from .free_pages import give_back
 
 MAX_BATCH_BYTES = 4 << 20
 MAX_GATHER_S = 0.05
-SQLITE_IOERR, SQLITE_FULL = 10, 13
+PROBE_S = 2.0
 
 T = TypeVar("T")
 Operation = Callable[[Session], T]
@@ -45,22 +50,42 @@ class _Waiting(Generic[T]):
 class Writer:
     """Takes operations from any thread and commits them in the order in which they came."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float], on_broken: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Callable[[], float],
+        on_broken: Callable[[], None],
+        ballast: Ballast | NoBallast | None = None,
+        damage: Damage | NoDamage | None = None,
+    ) -> None:
         """`clock` gives monotonic seconds; `on_broken` is told, once, when the disk has failed."""
         self._engine, self._clock, self._on_broken = engine, clock, on_broken
+        self._ballast = ballast if ballast is not None else NoBallast()
+        self._damage = damage if damage is not None else NoDamage()
         self._queue: queue.Queue[_Waiting[Any] | None] = queue.Queue()
         self._lock = threading.Lock()
         self._closed = False
-        self._broken: StorageError | None = None
-        self._is_full = False  # these two are written by the thread alone
-        self._refused_data = False
+        self._broken: StorageError | None = None  # this and the next two are written by the thread alone
+        self._is_full = False
+        self._probe_due_s = 0.0
+        self._care: Future[None] = Future()
+        self._care.set_result(None)
         self._thread = threading.Thread(target=self._run, name="lossguard-writer", daemon=True)
         self._thread.start()
 
     @property
     def trouble(self) -> str | None:
-        """Why data is refused at present, None while it is not. Any thread may ask."""
-        return DiskFull().message if self._is_full else None
+        """What is wrong at present, with its name; None when nothing is. Any thread may ask."""
+        if (error := self._broken) is None and self._is_full:
+            error = DiskFull()
+        if error is None and self._damage.found is not None:
+            error = DatabaseDamaged(f"{self._damage.found}.")
+        return None if error is None else f"{error.message} ({error.code})"
+
+    def tick(self) -> None:
+        """Once a second, from any thread, which does not wait: the thread looks after the file when it comes to it."""
+        if self._care.done():
+            self._care = self.submit(self._look_after)
 
     def submit(self, operation: Operation[T], size_bytes: int = 0) -> "Future[T]":
         """The operation's result, once it is on disk. The future raises ServerError or what the operation raised."""
@@ -81,11 +106,13 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
+        self._ballast.make()
         open_ = True
         while open_:
             batch, open_ = self._gather()
             self._commit([waiting for waiting in batch if waiting.future.set_running_or_notify_cancel()])
         self._checkpoint()
+        self._ballast.drop()  # room is held back for a server that runs
 
     def _gather(self) -> tuple[list[_Waiting[Any]], bool]:
         """What waits now, and whether more may come. Blocks only while nothing waits."""
@@ -105,17 +132,28 @@ class Writer:
         return batch, False
 
     def _commit(self, batch: list[_Waiting[Any]]) -> None:
+        if self._is_full:
+            batch = self._without_data(batch)
         if not batch:
             return
+        was_full = self._is_full
         error = self._try(batch)
         if error is None:
             return
-        if len(batch) == 1 or self._broken is not None:
+        is_first = self._is_full and not was_full  # the ballast has just made room for what is small
+        if not is_first and (len(batch) == 1 or self._broken is not None):
             for waiting in batch:
                 waiting.future.set_exception(self._broken or error)
             return
         for waiting in batch:
             self._commit([waiting])
+
+    @staticmethod
+    def _without_data(batch: list[_Waiting[Any]]) -> list[_Waiting[Any]]:
+        for waiting in batch:
+            if waiting.size_bytes > 0:
+                waiting.future.set_exception(DiskFull())
+        return [waiting for waiting in batch if waiting.size_bytes == 0]
 
     def _try(self, batch: list[_Waiting[Any]]) -> BaseException | None:
         """Run the batch in one transaction; None when it is committed, else why it is not (nothing of it is)."""
@@ -123,20 +161,15 @@ class Writer:
             return self._broken
         try:
             with Session(self._engine) as session:
-                before = _changes(session) if self._is_full else 0
                 results = [self._apply(session, waiting) for waiting in batch]
-                has_written = self._is_full and _changes(session) > before
                 session.commit()
         except ServerError as error:
             return error
         except DBAPIError as error:
-            return self._typed(error, _has_data(batch))
+            return self._typed(error)
         except Exception as error:  # a fault in an operation must not end the thread that everybody depends on
             log.exception("a write operation failed")
             return error
-        if has_written and (_has_data(batch) or not self._refused_data):
-            self._is_full = self._refused_data = False
-            log.warning("the disk has room again; data is stored")
         for waiting, result in zip(batch, results, strict=True):
             waiting.future.set_result(result)
         return None
@@ -147,20 +180,35 @@ class Writer:
         session.flush()
         return result
 
-    def _typed(self, error: DBAPIError, is_data: bool) -> StorageError:
-        code = cast(int, getattr(error.orig, "sqlite_errorcode", 0)) & 0xFF
-        if code == SQLITE_FULL:
-            self._refused_data |= is_data
-            if not self._is_full:
-                self._is_full = True
-                log.error("%s %s", DiskFull().message, DiskFull.hint)
+    def _typed(self, error: DBAPIError) -> StorageError:
+        if raw.is_full(error.orig):
+            self._enter_full()
             return DiskFull()
+        if raw.is_damage(error.orig):
+            self._damage.report(str(error.orig))
+            return DatabaseDamaged(f"{error.orig}.")
         log.error("a write failed: %s", error.orig)
         failure = StorageError(f"{error.orig}.")
-        if code == SQLITE_IOERR:
+        if raw.code_of(error.orig) & 0xFF == raw.SQLITE_IOERR:
             self._broken = failure
             self._on_broken()
         return failure
+
+    def _enter_full(self) -> None:
+        if self._is_full:
+            return
+        self._is_full, self._probe_due_s = True, self._clock() + PROBE_S
+        self._ballast.drop()
+        log.error("%s %s", DiskFull().message, DiskFull.hint)
+
+    def _look_after(self, session: Session) -> None:
+        """Take data again when the disk has room; hand back what deleted runs have left."""
+        if self._is_full and self._clock() >= self._probe_due_s:
+            self._probe_due_s = self._clock() + PROBE_S
+            if self._ballast.make():
+                self._is_full = False
+                log.warning("the disk has room again; data is stored")
+        give_back(session)
 
     def _checkpoint(self) -> None:
         """Fold the write-ahead log into the database, so that the next start has nothing to replay."""
@@ -172,12 +220,3 @@ class Writer:
             log.warning("the last checkpoint failed: %s", error)
         finally:
             connection.close()
-
-
-def _has_data(batch: list[_Waiting[Any]]) -> bool:
-    return any(waiting.size_bytes > 0 for waiting in batch)
-
-
-def _changes(session: Session) -> int:
-    """Rows that this connection has changed in its life: a commit that changed none is no proof of room."""
-    return int(session.connection().exec_driver_sql("SELECT total_changes()").scalar_one())

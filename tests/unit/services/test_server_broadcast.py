@@ -23,13 +23,14 @@ class World:
 
     def __init__(self, store: Store) -> None:
         self.clock = store.clock
-        hub = Hub(self.clock.of_services.monotonic_s, lambda delay_s, call: None)
+        self.hub = Hub(self.clock.of_services.monotonic_s, lambda delay_s, call: None)
         registry = Registry(store.reading)
         self.settled: list[str] = []
-        self.broadcast = Broadcast(hub, registry, self.clock.of_services, lambda run_id: None, self.settled.append)
+        wake = lambda run_id, size_bytes: None  # noqa: E731
+        self.broadcast = Broadcast(self.hub, registry, self.clock.of_services, wake, self.settled.append)
         store.stream("r1")
         self.run: LiveRun = asyncio.run(registry.find("r1"))
-        self.viewer: Mailbox = hub.join()
+        self.viewer: Mailbox = self.hub.join()
 
     def told(self) -> list[str]:
         """The states that the viewer was told since the last look."""
@@ -86,8 +87,8 @@ def test_the_rules_are_told_once_that_a_run_is_silent(world: World) -> None:
 
 def test_an_alert_changes_the_health_that_is_told(world: World) -> None:
     alert = {"id": "a", "run": "r1", "severity": "critical", "state": "firing"}
-    world.viewer.subscribe("r1")
+    world.hub.subscribe(world.viewer, "r1")
     world.broadcast.alert(alert)
     assert world.run.alerts == {"a": ("critical", "firing")}
-    assert [msgspec.msgpack.decode(message)["type"] for message in world.viewer._notices] == ["alert"]
+    assert [msgspec.msgpack.decode(message)["type"] for _, message in world.viewer._notices] == ["alert"]
     world.broadcast.alert({**alert, "run": "not loaded"})

@@ -1,5 +1,6 @@
 """The data folder belongs to one server and one user; its tokens stay over restarts."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,15 @@ def test_further_names_are_allowed_exactly_as_given(tmp_path: Path) -> None:
     assert "box.example:8443" in settings.allowed_hosts
     assert {"http://box.example:8443", "https://box.example:8443"} <= settings.allowed_origins
     assert "https://127.0.0.1:99" not in settings.allowed_origins
+
+
+def test_runs_are_kept_for_as_long_as_is_said(tmp_path: Path) -> None:
+    def kept_s(given: float | None, said: str | None) -> float:
+        environ = {} if said is None else {"LOSSGUARD_KEEP_DAYS": said}
+        return Settings.from_environment(environ, data_dir=tmp_path, keep_days=given).keep_s
+
+    assert kept_s(None, None) == math.inf
+    assert (kept_s(0.5, "7"), kept_s(None, "7")) == (43_200.0, 7 * 86_400.0)
+    for nonsense in ("0", "-1", "nan", "inf", "a week"):
+        with pytest.raises(StartupError, match="cannot be kept"):
+            kept_s(None, nonsense)

@@ -13,7 +13,7 @@ from lossguard.protocol.messages import Declaration, Event
 from lossguard_server.errors import AlertOver, UnknownAlert
 from lossguard_server.rules.alert import Alert, AlertChange
 from lossguard_server.services.judge import Judge
-from lossguard_server.store import alerts, journal
+from lossguard_server.store import alerts, journal, runs
 from store_world import Store, frame, opened_store, rollback, schema
 
 
@@ -63,6 +63,9 @@ class Recorder:
 
     def recent_alerts(self, run_id: str, rule: str) -> list[Alert]:
         return []
+
+    def forget(self, run_id: str) -> None:
+        self.calls.append(("forget", run_id))
 
     def amend(self, run_id: str, alert: Alert) -> AlertChange:
         return AlertChange(alert, "explained")
@@ -287,3 +290,22 @@ def test_acknowledging(store: Store) -> None:
         store.write(lambda session: alerts.upsert(session, an_alert("a1", "resolved").to_dict()))
         with pytest.raises(AlertOver):
             judge.acknowledge("a1", "admin").result(10)
+
+
+def test_a_run_that_bears_a_deleted_one_s_name_is_judged_from_its_first_message(store: Store) -> None:
+    """SQLite gives the numbers of deleted streams again."""
+    rules, stream = Recorder(), store.stream()
+    store.append(stream, schema(1, "a"), frame(2, [0, 1, 2], [1.0, 2.0, 3.0]))
+    with judging(store, rules) as (judge, _):
+        judge.wake("r1")
+        done(judge)
+        store.write(lambda session: runs.begin_delete(session, "r1"))
+        while store.write(lambda session: runs.delete_some(session, "r1", 100))[1]:
+            pass
+        judge.forget("r1")
+        again = store.stream()
+        assert again.id == stream.id
+        store.append(again, schema(1, "a"), frame(2, [7], [1.0]))
+        judge.wake("r1")
+        done(judge)
+    assert rules.calls[-3:] == [("forget", "r1"), ("restore", []), ("observe", 7)]

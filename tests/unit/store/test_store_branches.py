@@ -1,4 +1,4 @@
-"""After a rollback the older branch is not shown, whichever way the points are read; the journal keeps it."""
+"""After a rollback the older branch is not shown, whichever way the points are read; it stays stored."""
 
 import math
 from collections.abc import Iterator
@@ -15,8 +15,14 @@ from lossguard_server.store.points import Points
 from store_world import Store, frame, opened_store, rollback, schema
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+@pytest.fixture(params=["unfolded", "folded"])
+def store(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """In one of two worlds everything is folded as soon as it is there."""
+    if request.param == "folded":
+        append = Store.append
+        monkeypatch.setattr(
+            Store, "append", lambda store, stream, *messages: (append(store, stream, *messages), store.fold(stream))
+        )
     with opened_store(tmp_path) as opened:
         yield opened
 
@@ -51,7 +57,7 @@ def test_what_came_before_it_at_and_after_its_step_is_not_shown(store: Store) ->
     [extent] = Points(store.reading).extents("r1")
     assert (extent.first_step, extent.last_step, extent.count) == (0, 3, 4)
     kept = store.read(lambda session: journal.read(session, stream.id, 0, 100))
-    assert [found.kind for found in kept] == ["schema", "frame", "rollback", "frame"], "the journal keeps all"
+    assert [found.kind for found in kept if found.kind != "frame"] == ["schema", "rollback"], "they are kept for ever"
 
 
 def test_to_step_0_nothing_is_left_until_step_0_comes_again(store: Store) -> None:
@@ -62,6 +68,18 @@ def test_to_step_0_nothing_is_left_until_step_0_comes_again(store: Store) -> Non
     store.append(stream, frame(4, [0], [math.nan]))
     assert [extent.name for extent in points.extents("r1")] == ["a"], "b has not come again"
     assert list(drawn(points)) == [0]
+
+
+def test_what_goes_on_behind_the_gap_that_a_rollback_left_is_shown(store: Store) -> None:
+    stream = store.stream()
+    store.append(stream, schema(1, "a"), frame(2, range(4), [0.0] * 4), rollback(3, 4, 2), frame(4, [5, 6], [1.0] * 2))
+    shown = {0: 0.0, 1: 0.0, 5: 1.0, 6: 1.0}
+    assert drawn(Points(store.reading)) == shown
+    assert tail(store) == [shown]
+    store.append(stream, rollback(5, 7, 6))
+    store.append(stream, frame(6, [9], [2.0]))
+    del shown[6]
+    assert drawn(Points(store.reading)) == shown | {9: 2.0}
 
 
 def test_a_later_rollback_does_not_bring_back_what_an_earlier_one_cut_off(store: Store) -> None:
@@ -86,7 +104,7 @@ def test_a_later_rollback_does_not_bring_back_what_an_earlier_one_cut_off(store:
 def test_looks_between_give_what_one_look_gives_and_handed_out_values_stand(store: Store) -> None:
     stream, points = store.stream(), Points(store.reading)
     store.append(stream, schema(1, "a"), frame(2, range(10), [0.0] * 10))
-    steps, values = points._columns("r1").series("a")
+    steps, values = points.raw("r1", ["a"], None, None)["a"]
     store.append(stream, rollback(3, 10, 2), frame(4, range(2, 9), [1.0] * 7))
     assert drawn(points) == drawn(Points(store.reading)) == {0: 0.0, 1: 0.0, **dict.fromkeys(range(2, 9), 1.0)}
     assert (steps.tolist(), values.tolist()) == (list(range(10)), [0.0] * 10)
@@ -113,10 +131,11 @@ def test_a_rollback_of_another_rank_cuts_nothing(store: Store) -> None:
 
 def test_the_tail_reaches_over_a_rollback_as_far_as_it_is_asked(store: Store) -> None:
     singles = [frame(2 + step, [step], [float(step)]) for step in range(50)]
-    store.append(store.stream(), schema(1, "a"), *singles, rollback(52, 50, 20), frame(53, [20, 21], [0.5, 0.5]))
-    assert tail(store, frames=3) == [{18: 18.0, 19: 19.0, 20: 0.5, 21: 0.5}]
+    again = [frame(53, [20], [0.5]), frame(54, [21], [0.5])]
+    store.append(store.stream(), schema(1, "a"), *singles, rollback(52, 50, 20), *again)
+    assert tail(store, frames=4) == [{18: 18.0, 19: 19.0, 20: 0.5, 21: 0.5}]
     assert tail(store, steps=4) == [{18: 18.0, 19: 19.0, 20: 0.5, 21: 0.5}]
-    assert tail(store, frames=1) == [{20: 0.5, 21: 0.5}]
+    assert tail(store, frames=2) == [{20: 0.5, 21: 0.5}]
 
 
 def test_a_stream_is_cut_into_segments_that_show_less_the_older_they_are() -> None:

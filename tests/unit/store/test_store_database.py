@@ -8,7 +8,14 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from sqlalchemy import text
 
-from lossguard_server.errors import NewerDatabase, OldSqlite, ReadTimeout, StorageError, UnsupportedDatabase
+from lossguard_server.errors import (
+    ForeignDatabase,
+    NewerDatabase,
+    OldSqlite,
+    ReadTimeout,
+    StorageError,
+    UnsupportedDatabase,
+)
 from lossguard_server.store.database import Database, safe_driver
 from store_world import Store, opened_store
 
@@ -47,11 +54,14 @@ def test_what_cannot_keep_a_promise_is_refused(url: str) -> None:
 
 
 def test_a_newer_and_a_foreign_file_are_left_alone(tmp_path: Path) -> None:
-    for name, pragma in (("newer.db", "PRAGMA user_version=99"), ("foreign.db", "CREATE TABLE theirs (x)")):
+    for name, pragma, error in (
+        ("newer.db", "PRAGMA user_version=99", NewerDatabase),
+        ("foreign.db", "CREATE TABLE theirs (x)", ForeignDatabase),
+    ):
         with sqlite3.connect(tmp_path / name) as other:
             other.execute(pragma)
         other.close()
-        with pytest.raises(NewerDatabase):
+        with pytest.raises(error):
             Database(f"sqlite:///{tmp_path / name}", lambda: 0.0)
     (tmp_path / "text.db").write_text("this is no database, and long enough to say so " * 50)
     with pytest.raises(UnsupportedDatabase):

@@ -1,6 +1,7 @@
 """Points come out of the journal by name, newest attempt first, and only what is new is decoded."""
 
 import math
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,3 +122,70 @@ def test_a_damaged_journal_is_said_not_served(store: Store) -> None:
     store.write(flip)
     with pytest.raises(JournalDamaged, match="message 2"):
         Points(store.reading).query("r1", ["a"], None, None, None)
+
+
+def test_every_answer_is_whole_while_points_come_and_are_folded(store: Store) -> None:
+    stream, points = store.stream(), Points(store.reading)
+    store.append(stream, schema(1, "a"), frame(2, [0], [0.0]))
+    stored, over, wrong = [1], threading.Event(), list[str]()
+
+    def look() -> None:
+        while not over.is_set():
+            known = stored[0]
+            steps, values = points.raw("r1", ["a"], None, None)["a"]
+            if steps.tolist() != list(range(len(steps))) or len(steps) < known or values.tolist() != steps.tolist():
+                wrong.append(f"{known} points were stored, {len(steps)} found, the first {steps[:3]}")
+
+    readers = [threading.Thread(target=look) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for number in range(60):
+        at = 50 * number + 1
+        store.append(stream, frame(number + 3, range(at, at + 50), np.arange(at, at + 50)))
+        stored[0] = at + 50
+        if number % 2:
+            store.fold(stream, up_to_seq=number + 1)
+    over.set()
+    for reader in readers:
+        reader.join(10)
+    assert wrong == []
+
+
+def test_a_run_that_was_deleted_and_came_again_under_its_name_is_another(store: Store) -> None:
+    points = Points(store.reading)
+    for created_s, value in ((1.0, 0.5), (2.0, 7.0)):
+        for table in ("summary", "chunk", "part", "journal", "stream", "run"):
+            store.write(lambda session, table=table: session.connection().execute(text(f"DELETE FROM {table}")))
+        stream = store.stream()
+        moved = text(f"UPDATE run SET created_s = {created_s}")
+        store.write(lambda session, moved=moved: session.connection().execute(moved))
+        store.append(stream, schema(1, "a"), frame(2, range(5), [value] * 5))
+        assert values(points, "a") == dict.fromkeys(range(5), value)
+        store.fold(stream)
+        assert values(points, "a") == dict.fromkeys(range(5), value)
+
+
+def test_what_is_folded_is_forgotten_by_the_memory_of_what_is_not(store: Store) -> None:
+    stream, points = store.stream(), Points(store.reading)
+    store.append(stream, schema(1, "a"), frame(2, range(10_000), np.ones(10_000)), frame(3, [10_000], [1.0]))
+    assert values(points, "a")[10_000] == 1.0
+    assert points._runs["r1"].size_bytes > 24 * 10_000
+    store.fold(stream, up_to_seq=2)
+    assert len(values(points, "a")) == 10_001
+    assert points._runs["r1"].size_bytes < 1_000
+
+
+def test_many_series_at_once_are_told_more_coarsely_and_whole(store: Store) -> None:
+    stream = store.stream()
+    names = [f"s{index}" for index in range(100)]
+    store.append(stream, schema(1, *names))
+    for seq, start in enumerate(range(0, 8_000, 1_000), 2):
+        steps = np.arange(start, start + 1_000)
+        store.append(stream, pack_frame(seq, steps, range(100), np.tile(steps.astype(np.float64), (100, 1))))
+    store.fold(stream)
+    one = Points(store.reading).query("r1", names[:1], None, None, 4_000).series["s0"]
+    every = Points(store.reading).query("r1", names, None, None, 4_000).series
+    assert len(one.step) == 4_000
+    for buckets in every.values():
+        assert (buckets.count.sum(), buckets.first[0], buckets.last[-1]) == (8_000, 0.0, 7_999.0)
+        assert len(buckets.step) < 4_000

@@ -9,7 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
-from lossguard_server.errors import DiskFull, StorageError, UnknownRun, WriterClosed
+from lossguard_server.errors import StorageError, UnknownRun, WriterClosed
 from lossguard_server.store import runs
 from lossguard_server.store.runs import StoredRun
 from store_world import Store, opened_store
@@ -74,29 +74,6 @@ def test_closing_commits_what_waits_and_refuses_what_comes_later(store: Store) -
     with pytest.raises(WriterClosed):
         store.writer.submit(adds_run(51)).result(0)
     assert (store.database.path.parent / "lossguard.db-wal").stat().st_size == 0, "the last checkpoint folds the WAL"
-
-
-def test_a_full_disk_is_said_and_passes(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    def allow_pages(extra: int) -> None:
-        def limit(session: Session) -> None:
-            pages = session.connection().exec_driver_sql("PRAGMA page_count").scalar_one()
-            session.connection().exec_driver_sql(f"PRAGMA max_page_count={pages + extra}")
-
-        store.write(limit)
-
-    allow_pages(2)
-    for _ in range(3):
-        with pytest.raises(DiskFull):
-            store.write(adds_run(1, name="x" * 100_000))
-        store.write(lambda session: runs.get(session, "r1"))  # it commits, and proves nothing
-        assert store.writer.trouble == "The server's disk is full; nothing of this is stored."
-    assert [record.levelname for record in caplog.records] == ["ERROR"], "once an episode"
-    store.write(adds_run(2))
-    assert store.writer.trouble is None
-    allow_pages(1_000_000)
-    store.write(adds_run(1, name="x" * 100_000))
-    assert stored_ids(store) == ["r1", "r2"]
-    assert store.broken == []
 
 
 def test_nothing_is_written_after_an_io_error(store: Store) -> None:

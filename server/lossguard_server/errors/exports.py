@@ -1,0 +1,19 @@
+"""Why a run cannot be exported as asked."""
+
+from .base import ServerError
+from .requests import NotThere
+
+
+class SeriesNotThere(NotThere):
+    """The run has no such series."""
+
+    code = "no_such_series"
+    hint = "GET /api/runs/{run}/series lists them."
+
+
+class ParquetNotInstalled(ServerError):
+    """Parquet needs a package that this server does not have."""
+
+    code = "parquet_not_installed"
+    status = 501
+    hint = "Install it where the server runs (pip install 'lossguard[parquet]'), or ask for CSV or JSON lines."
