@@ -48,8 +48,8 @@ class Inside:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["token"])
 
-    async def watch(self, run: str | None = None, origin: str | None = None) -> "Viewer":
-        """A browser's socket, subscribed."""
+    async def watch(self, run: str | None = None, origin: str | None = None, **wish: Any) -> "Viewer":
+        """A browser's socket, subscribed; `wish`: what else docs/protocol.md lets it say."""
         ticket = (await self.http.post("/api/ticket")).json()["ticket"]
         socket = await connect(
             self.url.replace("http", "ws", 1) + "/ws/live",
@@ -59,7 +59,7 @@ class Inside:
             proxy=None,
         )
         viewer = Viewer(socket)
-        await viewer.subscribe(run)
+        await viewer.subscribe(run, **wish)
         return viewer
 
 
@@ -69,8 +69,8 @@ class Viewer:
 
     socket: ClientConnection
 
-    async def subscribe(self, run: str | None) -> None:
-        await self.socket.send(msgspec.msgpack.encode({"type": "subscribe", "run": run}))
+    async def subscribe(self, run: str | None, **wish: Any) -> None:
+        await self.socket.send(msgspec.msgpack.encode({"type": "subscribe", "run": run, **wish}))
 
     async def expect(self, kind: str) -> dict[str, Any]:
         """The next message of that kind."""

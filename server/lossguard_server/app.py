@@ -25,6 +25,8 @@ from . import datadir
 from .datadir import Note
 from .edges import access, answers
 from .edges.browser_socket import BrowserSocket
+from .edges.export import Export
+from .edges.export import add_routes as add_export
 from .edges.gate import Gate
 from .edges.headers import SecurityHeaders
 from .edges.http import Api, Services, add_routes
@@ -37,11 +39,13 @@ from .services.broadcast import Broadcast
 from .services.clock import Clock
 from .services.commands import Commands
 from .services.engine import Engine
+from .services.folder import Folder
 from .services.hub import Hub
 from .services.ingest import Ingest
 from .services.judge import Judge, Rules
 from .services.reflex import Reflex
 from .services.registry import Registry
+from .services.retention import Retention
 from .services.tokens import INGEST, Keyring, Tickets
 from .settings import Settings
 from .store.database import Database
@@ -79,9 +83,13 @@ class Assembly:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._sockets: set[asyncio.Task[object]] = set()
-        self._database = Database(settings.database_url, clock.monotonic_s)
+        self._database = database = Database(settings.database_url, clock.monotonic_s, wall_s=clock.wall_s)
         self._writer = writer = Writer(
-            self._database.writer_engine, clock.monotonic_s, lambda: self._on_loop(on_broken)
+            database.writer_engine,
+            clock.monotonic_s,
+            lambda: self._on_loop(on_broken),
+            database.ballast,
+            database.damage,
         )
         reading = self._database.reading
         self._keyring = Keyring(
@@ -91,25 +99,30 @@ class Assembly:
         registry = Registry(reading)
         hub = Hub(clock.monotonic_s, lambda delay_s, call: asyncio.get_running_loop().call_later(delay_s, call))
         self._judge = Judge(rules, writer, reading, clock, self._publish_alert)
-        self._broadcast = Broadcast(hub, registry, clock, self._judge.wake, self._judge.settle)
+        self._folder = Folder(writer, reading, clock)
+        self._broadcast = Broadcast(hub, registry, clock, self._committed, self._judge.settle)
         commands = Commands(writer, reading, clock, new_id, self._broadcast.command)
         self._reflex = Reflex(registry, commands)
         self._abandoned = Abandoned(writer, reading, registry, clock, self._broadcast.command)
         ingest = Ingest(writer, reading, registry, clock, self._broadcast)
         self._trainers = TrainerSocket(ingest, commands, self._stopping)
         self._browsers = BrowserSocket(hub, registry, self._broadcast, self._stopping)
+        points = Points(reading)
+        self._retention = Retention(writer, reading, registry, clock, settings.keep_s, self._judge.forget)
+        self._export = Export(registry, points)
         self._api = Api(
             Services(
                 version=version(),
                 clock=clock,
                 registry=registry,
                 reading=reading,
-                points=Points(reading),
+                points=points,
                 commands=commands,
                 judge=self._judge,
                 keyring=self._keyring,
                 tickets=self._tickets,
                 trouble=lambda: writer.trouble,
+                retention=self._retention,
             )
         )
 
@@ -124,6 +137,7 @@ class Assembly:
             lifespan=self._lifespan,
         )
         add_routes(app, self._api)
+        add_export(app, self._export)
         _add_pages(app, Pages())
         app.router.routes.append(WebSocketRoute("/ws/trainer", self._tracked(self._trainers)))
         app.router.routes.append(WebSocketRoute("/ws/live", self._tracked(self._browsers)))
@@ -153,7 +167,10 @@ class Assembly:
         self._loop = asyncio.get_running_loop()
         await self._leave_note()
         self._judge.catch_up()
-        ticking = [asyncio.create_task(task) for task in (self._tick(), self._tidy(), self._reflex.run())]
+        self._folder.catch_up()
+        ticking = [
+            asyncio.create_task(task) for task in (self._tick(), self._tidy(), self._retain(), self._reflex.run())
+        ]
         try:
             yield
         finally:
@@ -162,6 +179,7 @@ class Assembly:
             await self.drain()
             # each waits for its thread, which may be waiting for the disk
             await asyncio.to_thread(self._judge.close)
+            await asyncio.to_thread(self._folder.close)
             await asyncio.to_thread(self._writer.close)
             self._database.close()
 
@@ -178,12 +196,20 @@ class Assembly:
         while True:
             await asyncio.sleep(TICK_S)
             self._broadcast.tick()
+            self._writer.tick()
+            self._folder.tick()
 
     async def _tidy(self) -> None:
         # a task of its own: it waits for the database, and the page's clock must not
         while True:
             await asyncio.sleep(TICK_S)
             await self._abandoned.tick()
+
+    async def _retain(self) -> None:
+        # a deletion may take long
+        while True:
+            await asyncio.sleep(TICK_S)
+            await self._retention.tick()
 
     def _tracked(self, handler: Callable[[WebSocket], Awaitable[None]]) -> Callable[[WebSocket], Awaitable[None]]:
         async def handle(socket: WebSocket) -> None:
@@ -196,6 +222,10 @@ class Assembly:
                 self._sockets.discard(task)
 
         return handle
+
+    def _committed(self, run_id: str, size_bytes: int) -> None:
+        self._judge.wake(run_id)
+        self._folder.wake(run_id, size_bytes)
 
     def _publish_alert(self, alert: dict[str, Any]) -> None:
         self._on_loop(lambda: self._broadcast.alert(alert))

@@ -29,6 +29,7 @@ from lossguard_server.services.views import run_view
 from lossguard_server.store import alerts, events
 from lossguard_server.store.points import Points
 from store_world import Store, opened_store
+from viewer_world import taken
 
 KINDS = ("trip", "origin", "rollback", "detail", "freeze_frame", "nonfinite", "finish")
 KEYS = (
@@ -74,15 +75,20 @@ class World:
         self.judge = Judge(
             Engine(clock.wall_s, lambda: f"a{next(ids)}"), store.writer, store.reading, clock, self.told.append
         )
-        broadcast = Broadcast(self.hub, registry, clock, self.judge.wake, self.judge.settle)
+        broadcast = Broadcast(
+            self.hub, registry, clock, lambda run_id, size_bytes: self.judge.wake(run_id), self.judge.settle
+        )
         self.ingest, self.runs = Ingest(store.writer, store.reading, registry, clock, broadcast), count()
 
-    async def play(self, found: list[Any]) -> tuple[str, list[Event], bytes]:
+    def wake(self, run_id: str, size_bytes: int) -> None:
+        self.judge.wake(run_id)
+
+    async def play(self, found: list[Any]) -> tuple[str, list[Event], list[dict[str, Any]]]:
         """The run, the events that were taken, and all that a viewer was sent."""
         run_id = f"r{next(self.runs)}"
         viewer, stream = self.hub.join(), await self.ingest.open(Hello(run=run_id, project="p", name="n"))
-        viewer.subscribe(run_id)
-        taken, step, first = list[Event](), 0, Schema(seq=1, series=[SeriesSpec(0, "loss/total")])
+        self.hub.subscribe(viewer, run_id)
+        stored, step, first = list[Event](), 0, Schema(seq=1, series=[SeriesSpec(0, "loss/total")])
         await self.ingest.commit(stream, [stream.state.check(first, encode(first))])
         for happening in found:
             seq = stream.last_seq + 1
@@ -98,10 +104,10 @@ class World:
             except (StreamError, BadMessage):
                 continue
             await self.ingest.commit(stream, [checked])
-            taken += [checked.message] if isinstance(checked.message, Event) else []
-        sent = b"".join(await viewer.take())
+            stored += [checked.message] if isinstance(checked.message, Event) else []
+        sent = taken(viewer)
         self.hub.leave(viewer)
-        return run_id, taken, sent
+        return run_id, stored, sent
 
     def settle(self) -> None:
         while self.judge._thread.submit(lambda: bool(self.judge._waiting)).result(10):
@@ -121,13 +127,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @given(found=happenings)
 def test_any_event_is_refused_or_lived_with(world: World, caplog: pytest.LogCaptureFixture, found: list[Any]) -> None:
     caplog.clear()
-    run_id, taken, sent = asyncio.run(world.play(found))
+    run_id, stored, sent = asyncio.run(world.play(found))
     world.settle()
     assert sent
     with world.store.reading() as session:
         listed, loaded = events.oldest_first(session, run_id), load_run(session, run_id)
         written = alerts.newest_first(session, run_id)
-    assert [(event.step, event.kind) for event in listed] == [(event.step, event.kind) for event in taken]
+    assert [(event.step, event.kind) for event in listed] == [(event.step, event.kind) for event in stored]
     assert loaded is not None
     for shown in ([event.to_dict() for event in listed], written, run_view(loaded, 1.0, 1.0), world.told[-3:]):
         assert dumps(shown)

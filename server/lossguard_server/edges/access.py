@@ -27,6 +27,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/api/runs/{run}"): VIEW,
     ("GET", "/api/runs/{run}/series"): VIEW,
     ("GET", "/api/runs/{run}/points"): VIEW,
+    ("GET", "/api/runs/{run}/export"): VIEW,
     ("GET", "/api/runs/{run}/stages"): VIEW,
     ("GET", "/api/runs/{run}/alerts"): VIEW,
     ("GET", "/api/runs/{run}/commands"): VIEW,
@@ -37,6 +38,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/api/tokens"): ADMIN,
     ("POST", "/api/tokens"): ADMIN,
     ("DELETE", "/api/tokens/{id}"): ADMIN,
+    ("DELETE", "/api/runs/{run}"): ADMIN,
     (SOCKET, "/ws/live"): TICKET,
     (SOCKET, "/ws/trainer"): INGEST,
 }

@@ -1,4 +1,4 @@
-"""What goes back over HTTP: JSON by the one number codec, and refusals of one shape.
+"""What goes back over HTTP: JSON by the one number codec, msgpack where it is asked for, and refusals of one shape.
 
 Rules of this file: nobody else builds a JSON response. Starlette's own writes a bare NaN, or fails on it.
 """
@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -16,6 +17,8 @@ from lossguard.protocol.numbers import dumps
 
 from ..errors import BadRequest, MethodNotAllowed, NotThere, ServerError, StorageError
 from .headers import HEADERS
+
+MSGPACK = "application/msgpack"
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,23 @@ def json_map(entries: Iterable[tuple[str, Any]]) -> bytes:
 def items_bytes(found: Iterable[Any]) -> bytes:
     """A long list's answer, written entry by entry like a map."""
     return b'{"items":[' + b",".join(map(dumps, found)) + b'],"next":null}'
+
+
+def asks_for_msgpack(request: Request) -> bool:
+    """Whether `Accept` names msgpack itself, and not only something of which it is a kind."""
+    named = ",".join(request.headers.getlist("accept")).lower().split(",")
+    return any(kind.partition(";")[0].strip() == MSGPACK and not _is_refused(kind) for kind in named)
+
+
+def _is_refused(kind: str) -> bool:
+    """`q=0` says: anything but this."""
+    weights = (part.strip().removeprefix("q=") for part in kind.split(";")[1:] if part.strip().startswith("q="))
+    return any(weight.strip("0.") == "" for weight in weights)
+
+
+def packed(content: Any) -> bytes:
+    """msgpack; a non-finite number is itself."""
+    return msgspec.msgpack.encode(content)
 
 
 def items(found: list[Any]) -> Json:

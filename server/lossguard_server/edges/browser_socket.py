@@ -23,7 +23,8 @@ from .gate import LIVE_SUBPROTOCOL
 from .wire import PeerGone, Wire
 
 SEND_TIMEOUT_S = 5.0
-MAX_REQUEST_BYTES = 4_096
+CLOSE_TIMEOUT_S = 0.3  # a viewer that does not read hears no goodbye, and must not hold up the server's end
+MAX_REQUEST_BYTES = 256 << 10  # some thousand names of series
 TOO_SLOW, FAULT, RESTART, BAD_REQUEST = 4408, 1011, 1012, 1008
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,9 @@ class Subscribe(msgspec.Struct, frozen=True, tag="subscribe"):
     """The one thing that a viewer may say."""
 
     run: str | None = None
+    series: frozenset[str] | None = None  # the points wanted; None: all
+    others: bool = False  # of all other series the newest value, now and then
+    cursor: str | None = None  # what came last before the connection broke
 
 
 _decoder = msgspec.msgpack.Decoder(Subscribe)
@@ -49,12 +53,12 @@ class BrowserSocket:
         await socket.accept(subprotocol=LIVE_SUBPROTOCOL)
         wire, mailbox = Wire(socket), self._hub.join()
         try:
-            await wire.close(await self._serve(wire, mailbox))
+            await _close(wire, await self._serve(wire, mailbox))
         except PeerGone:
             pass
         except Exception:  # the socket handler's roof
             log.exception("a viewer's connection failed")
-            await wire.close(FAULT)
+            await _close(wire, FAULT)
         finally:
             self._hub.leave(mailbox)
 
@@ -84,16 +88,22 @@ class BrowserSocket:
                 wanted = _decoder.decode(data)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 return BAD_REQUEST
-            mailbox.subscribe(wanted.run)
+            self._hub.subscribe(mailbox, wanted.run, wanted.series, wanted.others, wanted.cursor)
             with contextlib.suppress(UnknownRun):  # it may begin later
                 if wanted.run is not None:
                     self._broadcast.run(await self._registry.find(wanted.run))
 
     async def _write(self, wire: Wire, mailbox: Mailbox) -> int:
-        while waiting := await mailbox.take():
-            for message in waiting:
-                try:
-                    await asyncio.wait_for(wire.send(message), SEND_TIMEOUT_S)
-                except TimeoutError:
-                    return TOO_SLOW
+        while (message := await mailbox.take()) is not None:
+            try:
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await wire.send(message)
+            except TimeoutError:
+                break
         return TOO_SLOW
+
+
+async def _close(wire: Wire, code: int) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await wire.close(code)

@@ -22,14 +22,16 @@ from ..services.commands import Commands, Intention
 from ..services.judge import Judge
 from ..services.live import LiveRun
 from ..services.registry import Registry
+from ..services.retention import Retention
 from ..services.tokens import TICKET_LIFE_S, Keyring, Principal, Tickets
 from ..services.views import contract_view, run_view, stages_view
 from ..store import alerts, audit, commands, events
 from ..store.points import Points
 from ..store.tokens import StoredToken
 from . import models
-from .answers import Json, items, items_bytes, json_map
+from .answers import MSGPACK, Json, asks_for_msgpack, items, items_bytes
 from .gate import PRINCIPAL
+from .points_answer import json_points, packed_points
 
 MAX_WIDTH = 100_000
 MAX_SERIES_ASKED = 2_000
@@ -55,6 +57,7 @@ class Services:
     keyring: Keyring
     tickets: Tickets
     trouble: Callable[[], str | None]  # why data is refused at present
+    retention: Retention
 
 
 class Api:
@@ -85,6 +88,11 @@ class Api:
         """One run, now."""
         return Json(self._view(await self._of.registry.find(run)))
 
+    async def delete_run(self, request: Request, run: str) -> Response:
+        """The run and all that is stored of it is gone."""
+        await self._of.retention.delete(run, _principal(request).token_id)
+        return Response(status_code=204)
+
     async def series(self, run: str) -> Response:
         """Every series of a run that has a point."""
         found = await self._of.registry.find(run)
@@ -105,21 +113,19 @@ class Api:
 
     async def points(
         self,
+        request: Request,
         run: str,
         series: SeriesNames = [],  # noqa: B006  FastAPI copies it
         from_: FromStep = None,
         to: ToStep = None,
         width: Width = None,
     ) -> Response:
-        """Buckets of the asked series, at most `width` each; each point its own without."""
+        """Buckets of the asked series, at most `width` each; each point its own without. In msgpack, where `Accept`
+        names it, each list is the bytes of its numbers as float64."""
         await self._of.registry.find(run)
-
-        def ask() -> bytes:
-            answer = self._of.points.query(run, series, from_, to, width)
-            found = json_map((name, buckets.to_dict()) for name, buckets in answer.series.items())
-            return b'{"series":%b,"last_step":%d}' % (found, answer.last_step)
-
-        return Response(await asyncio.to_thread(ask), media_type=Json.media_type)
+        ask = packed_points if (is_packed := asks_for_msgpack(request)) else json_points
+        answer = await asyncio.to_thread(lambda: ask(self._of.points.query(run, series, from_, to, width)))
+        return Response(answer, media_type=MSGPACK if is_packed else Json.media_type, headers={"Vary": "Accept"})
 
     async def stages(self, run: str) -> Response:
         """The declared stages."""
@@ -200,6 +206,7 @@ def add_routes(app: FastAPI, api: Api) -> None:
     _get(app, f"{run}/events", api.events, models.Event, is_list=True)
     _get(app, f"{run}/audit", api.audit, models.Audit, is_list=True)
     _get(app, "/api/tokens", api.tokens, models.Token, is_list=True)
+    _change(app, "DELETE", run, api.delete_run, 204, None)
     _change(app, "POST", "/api/ticket", api.ticket, 200, models.Ticket)
     _change(app, "POST", f"{run}/commands", api.give, 201, models.Command)
     _change(app, "POST", "/api/alerts/{id}/acknowledge", api.acknowledge, 200, models.Alert)

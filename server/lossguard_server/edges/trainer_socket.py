@@ -4,6 +4,8 @@ Rules of this file:
 - Reading goes on while commits are under way, up to QUEUE_MESSAGES; then it stops, and TCP tells the trainer to wait.
 - An acknowledgement follows the commit, and one covers all that was committed together.
 - However the connection ends, what was accepted is committed (and acknowledged, if there is still somebody) first.
+- While the disk is full the connection stays, so that commands reach the trainer: it is told to hold on (wire 1.2), its
+  window bounds what waits here, and the commit is tried again. A trainer that does not know Hold is refused for now.
 - This is the socket handler's roof: a fault here ends this connection and no other.
 """
 
@@ -15,12 +17,12 @@ from typing import Any
 
 from starlette.websockets import WebSocket
 
-from lossguard.protocol import RemoteProtocolError
-from lossguard.protocol.codec import decode_to_server, encode
-from lossguard.protocol.messages import SUBPROTOCOL, ToTrainer
+from lossguard.protocol import BadMessage, RemoteProtocolError
+from lossguard.protocol.codec import decode_to_server, encode, seq_of
+from lossguard.protocol.messages import SUBPROTOCOL, Hold, Sequenced, ToServer, ToTrainer
 from lossguard.protocol.session import Accepted, Beat, Opened, Reply, ServerSession
 
-from ..errors import BadHello, OutOfOrder, ReplacedConnection, ServerError, StreamError, WriterClosed
+from ..errors import BadHello, DiskFull, OutOfOrder, ReplacedConnection, ServerError, StreamError, WriterClosed
 from ..services.commands import Commands
 from ..services.ingest import Ingest, OpenStream
 from ..services.stream import Checked
@@ -30,6 +32,8 @@ from .wire import PeerGone, Wire
 QUEUE_MESSAGES = 256
 BATCH_BYTES = 1 << 20
 HELLO_TIMEOUT_S = 5.0
+HOLD_S = 1.0  # between two tries to commit while the disk is full
+HOLD_SINCE = (1, 2)
 POLICY, FAULT, RESTART, TRY_LATER = 1008, 1011, 1012, 1013
 
 log = logging.getLogger(__name__)
@@ -60,6 +64,8 @@ class _Connection:
         self._wire, self._ingest, self._commands, self._stopping = wire, ingest, commands, stopping
         self._session = ServerSession()
         self._queue: asyncio.Queue[Checked | None] = asyncio.Queue(QUEUE_MESSAGES)
+        self._ending = asyncio.Event()
+        self._knows_hold = False
 
     async def run(self) -> None:
         try:
@@ -87,6 +93,7 @@ class _Connection:
             await self._wire.close(POLICY)
             return None
         assert isinstance(outcome, Opened)
+        self._knows_hold = speaks(outcome.hello.protocol, HOLD_SINCE)
         return await self._ingest.open(outcome.hello)
 
     async def _serve(self, stream: OpenStream) -> None:
@@ -101,9 +108,11 @@ class _Connection:
         await asyncio.wait([reading, committing, *waiting], return_when=asyncio.FIRST_COMPLETED)
         for task in [reading, *waiting]:
             task.cancel()
+        self._ending.set()
         results = await asyncio.gather(reading, *waiting, return_exceptions=True)
-        if not committing.done():
-            await self._queue.put(None)
+        last = asyncio.create_task(self._queue.put(None))  # a full queue takes it when what is under way is committed
+        await asyncio.wait([committing])
+        last.cancel()
         results += await asyncio.gather(committing, return_exceptions=True)
         await self._end(stream, [result for result in results if isinstance(result, Exception)])
 
@@ -121,10 +130,10 @@ class _Connection:
     async def _read(self, stream: OpenStream) -> None:
         while True:
             payload = await self._receive()
-            outcome = self._session.receive(decode_to_server(payload))
+            outcome = self._session.receive(_decoded(payload))
             match outcome:
                 case Accepted():
-                    await self._queue.put(stream.state.check(outcome.message, payload))
+                    await self._queue.put(_checked(stream, outcome.message, payload))
                 case Reply():
                     await self._send(outcome.message)
                 case Beat():
@@ -137,9 +146,27 @@ class _Connection:
         while is_open:
             batch, is_open = await self._gather()
             if batch:
+                seq = await self._committed(stream, batch)
+                await self._say(self._session.committed(seq))
+
+    async def _committed(self, stream: OpenStream, batch: list[Checked]) -> int:
+        """The seq to acknowledge, however long the disk is full."""
+        is_holding = False
+        while True:
+            try:
                 seq = await self._ingest.commit(stream, batch)
-                with contextlib.suppress(PeerGone):  # the rest is committed all the same
-                    await self._send(self._session.committed(seq))
+            except DiskFull as error:
+                if self._ending.is_set() or not self._knows_hold:
+                    raise
+                if not is_holding:
+                    await self._say(Hold(error=error.code, message=error.message, hint=error.hint))
+                is_holding = True
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._ending.wait(), HOLD_S)
+            else:
+                if is_holding:
+                    await self._say(Hold(error=""))
+                return seq
 
     async def _gather(self) -> tuple[list[Checked], bool]:
         """All that waits, at least one message; False when it was the last."""
@@ -163,6 +190,11 @@ class _Connection:
     async def _send(self, message: ToTrainer) -> None:
         await self._wire.send(encode(message))
 
+    async def _say(self, message: ToTrainer) -> None:
+        """For the committing task: when nobody is left to hear it, the rest is committed all the same."""
+        with contextlib.suppress(PeerGone):
+            await self._send(message)
+
     async def _refuse(self, error: RemoteProtocolError | ServerError) -> None:
         """Say why, then close. Whatever was accepted is committed by now."""
         if isinstance(error, OutOfOrder):
@@ -171,7 +203,31 @@ class _Connection:
             words = (error.code, error.message, error.hint, error.retry)
         else:
             words = (StreamError.code, str(error), StreamError.hint, False)
+        seq = error.seq if isinstance(error, StreamError) else 0
         later = TRY_LATER if words[3] else POLICY
         with contextlib.suppress(PeerGone):
-            await self._send(self._session.refuse(*words))
+            await self._send(self._session.refuse(*words, seq))
         await self._wire.close(RESTART if isinstance(error, WriterClosed) else later)
+
+
+def speaks(version: str, since: tuple[int, int]) -> bool:
+    """Whether a trainer of that protocol version knows what came with `since`."""
+    major, _, minor = version.partition(".")
+    return major.isdecimal() and minor.isdecimal() and (int(major), int(minor)) >= since
+
+
+def _decoded(payload: bytes) -> ToServer:
+    try:
+        return decode_to_server(payload)
+    except BadMessage as error:
+        refused = StreamError(str(error))
+        refused.seq = seq_of(payload)
+        raise refused from error
+
+
+def _checked(stream: OpenStream, message: Sequenced, payload: bytes) -> Checked:
+    try:
+        return stream.state.check(message, payload)
+    except StreamError as error:
+        error.seq = message.seq
+        raise

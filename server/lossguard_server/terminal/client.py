@@ -7,11 +7,13 @@ from LOSSGUARD_URL and LOSSGUARD_TOKEN, else from the data folder of the same us
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from urllib.parse import quote
 
 import httpx
 
 DEFAULT_URL = "http://127.0.0.1:5677"
+DOWNLOAD_TIMEOUT_S = 60.0  # between two parts: the first rows of a long run may take seconds
 
 
 class Refused(Exception):
@@ -45,6 +47,28 @@ class Client:
         """The JSON answer to a DELETE. Raises Refused."""
         return self._request("DELETE", path)
 
+    def download(self, path: str, file: BinaryIO, **params: Any) -> int:
+        """Write a GET's answer to `file` as it comes; returns its bytes. Raises Refused, OSError of the file."""
+        given = {name: value for name, value in params.items() if value is not None}
+        size_bytes = 0
+        try:
+            with self._http.stream("GET", path, params=given, timeout=DOWNLOAD_TIMEOUT_S) as response:
+                if response.is_error or "content-disposition" not in response.headers:
+                    response.read()
+                    self._content(response)  # raises: an answer without a file is a refusal
+                    raise self._stranger()
+                for part in response.iter_bytes():
+                    file.write(part)
+                    size_bytes += len(part)
+        except httpx.ConnectError as error:
+            raise self._nobody(error) from error
+        except httpx.HTTPError as error:
+            raise Refused(
+                f"The download from {self.url} broke off after {size_bytes} bytes ({error}).",
+                "Run it again; the server's log may say why.",
+            ) from error
+        return size_bytes
+
     def run_id(self, wanted: str) -> str:
         """The id of the run called `wanted`: an id, the beginning of one, project/name, or a name; newest first."""
         runs = self.get("/api/runs")["items"]
@@ -62,7 +86,7 @@ class Client:
     def run_of_command(self, command: str) -> str:
         """The id of the run that `command` was given to. Raises Refused."""
         for run in self.get("/api/runs")["items"]:
-            if any(item["id"] == command for item in self.get(f"/api/runs/{run['id']}/commands")["items"]):
+            if any(item["id"] == command for item in self.get(address("runs", run["id"], "commands"))["items"]):
                 return str(run["id"])
         raise Refused(f"There is no command {command!r} on {self.url}.", "The page's list of commands shows the ids.")
 
@@ -72,20 +96,32 @@ class Client:
 
     def _request(self, method: str, path: str, **options: Any) -> Any:
         try:
-            response = self._http.request(method, path, **options)
+            return self._content(self._http.request(method, path, **options))
         except httpx.HTTPError as error:
-            raise Refused(
-                f"No lossguard server answers at {self.url} ({error}).", "Start one with `lossguard serve`."
-            ) from error
+            raise self._nobody(error) from error
+
+    def _content(self, response: httpx.Response) -> Any:
+        """The JSON of an answer. Raises Refused when it is a refusal, or none of a lossguard server."""
         try:
             answer = response.json() if response.content else {}
         except ValueError:
-            raise Refused(
-                f"{self.url} is not a lossguard server: it answered no JSON.", "Check LOSSGUARD_URL."
-            ) from None
+            raise self._stranger() from None
         if response.is_error:
+            if not isinstance(answer, dict):
+                raise self._stranger()
             raise Refused(str(answer.get("message", response.reason_phrase)), str(answer.get("hint", "")))
         return answer
+
+    def _nobody(self, error: httpx.HTTPError) -> Refused:
+        return Refused(f"No lossguard server answers at {self.url} ({error}).", "Start one with `lossguard serve`.")
+
+    def _stranger(self) -> Refused:
+        return Refused(f"{self.url} is not a lossguard server: it answered no JSON.", "Check LOSSGUARD_URL.")
+
+
+def address(*parts: str) -> str:
+    """A path of the server's: each part is text, whatever characters it has."""
+    return "/api/" + "/".join(quote(part, safe="") for part in parts)
 
 
 def own_client(data_dir: Path, environ: Mapping[str, str]) -> Client:

@@ -96,6 +96,7 @@ async def test_what_cannot_be_shown_is_refused(tmp_path: Path, event: Event) -> 
         trainer = inside.trainer()
         await trainer.connect()
         await trainer.socket.send(encode(event))
+        trainer.session.sent(event.seq)
         refusal = await trainer.expect(Refusal)
         assert (refusal.retry, refusal.error) == (False, "bad_message")
         assert await inside.items("/api/runs/r1/events") == []

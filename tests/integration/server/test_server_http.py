@@ -4,6 +4,8 @@ import json
 import math
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 
 from lossguard.protocol import PROTOCOL_VERSION
@@ -68,6 +70,23 @@ async def test_points_with_and_without_a_width(tmp_path: Path) -> None:
         part = await inside.get("/api/runs/r1/points", series="loss/ce", **{"from": 3, "to": 4})
         assert part["series"]["loss/ce"]["first"] == ["NaN", "-Infinity"]
         assert part["series"]["loss/ce"]["min"] == [None, None]
+
+
+async def test_points_in_msgpack_are_the_same_numbers(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as inside:
+        await a_run(inside)
+        path, asked = "/api/runs/r1/points", {"series": ["loss/ce", "nope"], "width": 2}
+        answer = await inside.http.get(path, params=asked, headers={"Accept": "application/msgpack"})
+        assert (answer.headers["content-type"], answer.headers["vary"]) == ("application/msgpack", "Accept")
+        found = msgspec.msgpack.decode(answer.content)
+        numbers = {name: np.frombuffer(data, "<f8").tolist() for name, data in found["series"]["loss/ce"].items()}
+        assert repr(numbers) == repr({
+            "step": [0.0, 3.0], "first": [3.0, math.nan], "min": [1.0, 1.0], "max": [3.0, 1.0], "last": [1.0, 1.0],
+            "mean": [2.0, 1.0], "nan": [0.0, 1.0], "pos_inf": [0.0, 0.0], "neg_inf": [0.0, 1.0], "count": [3.0, 3.0],
+        })  # fmt: skip
+        assert (found["last_step"], set(found["series"]["nope"].values())) == (5, {b""})
+        refused = await inside.http.get(path, params={"width": 0}, headers={"Accept": "application/msgpack"})
+        assert refused.json()["error"] == "bad_request"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -14,9 +16,25 @@ from websockets.typing import Origin, Subprotocol
 from journal_reader import stored_messages
 from lossguard.protocol.codec import encode
 from lossguard.protocol.frames import pack_frame
-from lossguard.protocol.messages import Ack, Event, Heartbeat, Hello, Nack, Refusal, Schema, SeriesSpec, Welcome
+from lossguard.protocol.messages import (
+    Ack,
+    Command,
+    ControlsSpec,
+    Declaration,
+    Event,
+    Heartbeat,
+    Hello,
+    Hold,
+    Nack,
+    Refusal,
+    Schema,
+    SeriesSpec,
+    Welcome,
+)
 from raw_trainer import RawTrainer
 from server_inside import Inside, running_server
+
+T = TypeVar("T")
 
 
 def some_steps(trainer: RawTrainer, frames: int = 20) -> None:
@@ -110,6 +128,9 @@ BAD = [
     (encode(Event(seq=3, kind="party", step=1)), "bad_message", False),
 ]
 
+UNNUMBERED = [bad for bad, _, _ in BAD[:4]]
+BAD.append((encode(Event(seq=3, kind="stage", step=1)).replace(b"step", b"stop"), "bad_message", False))
+
 
 @pytest.mark.parametrize(("bad", "error", "retry"), BAD, ids=[f"{error}-{n}" for n, (_, error, _) in enumerate(BAD)])
 async def test_a_bad_message_is_refused_after_what_came_before_is_stored(
@@ -123,8 +144,10 @@ async def test_a_bad_message_is_refused_after_what_came_before_is_stored(
             await trainer.send(message)
             trainer.session.sent(message.seq)
         await trainer.socket.send(bad)
+        trainer.session.sent(3)
         refusal = await trainer.expect(Refusal)
         assert (refusal.error, refusal.retry) == (error, retry)
+        assert refusal.seq == (0 if bad in UNNUMBERED else 3)
         assert refusal.message
         assert refusal.hint
         with pytest.raises(ConnectionClosed):
@@ -209,31 +232,67 @@ async def test_a_trainer_that_leaves_at_once_is_not_counted(tmp_path: Path) -> N
                 await asyncio.sleep(0)
 
 
-async def test_a_full_disk_refuses_for_now_and_loses_nothing(tmp_path: Path) -> None:
+async def test_a_full_disk_holds_a_trainer_which_still_obeys_and_loses_nothing(tmp_path: Path) -> None:
     async with running_server(tmp_path) as inside:
-        trainer = inside.trainer()
-        await trainer.connect()
-        some_steps(trainer)
-        await trainer.deliver()
-        limit_pages(inside, 3)
-        for number in range(60):
-            trainer.frame(range(200 + number * 100, 300 + number * 100), loss__ce=[1.0] * 100, loss__total=[1.0] * 100)
-        delivering = asyncio.create_task(trainer.deliver())
+        trainer, delivering = await fill_the_disk(inside)
+        hold = await until(lambda: next((message for message in trainer.others if isinstance(message, Hold)), None))
+        assert (hold.error, bool(hold.message), bool(hold.hint)) == ("disk_full", True, True)
+        acked = trainer.session.acked_seq
+        assert stored_messages(tmp_path, "r1") == trainer.messages[:acked]
+        assert (await inside.get("/api/runs/r1"))["step"] is not None, "viewers are still served"
+        health = await inside.get("/healthz")
+        assert (health["status"], "disk is full" in health["reason"]) == ("degraded", True)
+        limit_pages(inside, 3)  # as much as the ballast leaves: a command is small
+        await inside.http.post("/api/runs/r1/commands", json={"kind": "stop", "args": {}, "idempotency_key": "k"})
+        await until(lambda: any(isinstance(message, Command) for message in trainer.others))
+        limit_pages(inside, 1_000_000)
+        await asyncio.wait_for(delivering, 10)
+        assert [message.error for message in trainer.others if isinstance(message, Hold)] == ["disk_full", ""]
+        assert stored_messages(tmp_path, "r1") == trainer.messages
+        async with asyncio.timeout(10):
+            while (await inside.get("/healthz"))["status"] != "ok":
+                await asyncio.sleep(0)
+
+
+async def test_a_full_disk_refuses_a_trainer_that_knows_no_hold(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as inside:
+        trainer, delivering = await fill_the_disk(inside, protocol="1.1")
         with pytest.raises(ConnectionClosed):
             await delivering
         assert trainer.session.refusal is not None
         assert (trainer.session.refusal.error, trainer.session.refusal.retry) == ("disk_full", True)
-        acked = trainer.session.acked_seq
-        assert stored_messages(tmp_path, "r1") == trainer.messages[:acked]
-        assert (await inside.get("/api/runs/r1"))["step"] is not None, "viewers are still served"
-        assert (await inside.get("/healthz"))["status"] == "degraded"
-        assert "disk is full" in (await inside.get("/healthz"))["reason"]
-        limit_pages(inside, 1_000_000)
-        trainer.disconnect()
-        await trainer.connect()
-        await trainer.deliver()
-        assert stored_messages(tmp_path, "r1") == trainer.messages
-        assert (await inside.get("/healthz"))["status"] == "ok"
+        assert stored_messages(tmp_path, "r1") == trainer.messages[: trainer.session.acked_seq]
+
+
+async def test_a_server_that_stops_while_the_disk_is_full_does_not_wait(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as inside:
+        trainer, delivering = await fill_the_disk(inside)
+        await until(lambda: trainer.others)
+        inside.assembly._stopping.set()
+        with pytest.raises(ConnectionClosed):
+            await asyncio.wait_for(delivering, 5)
+        assert stored_messages(tmp_path, "r1") == trainer.messages[: trainer.session.acked_seq]
+
+
+async def fill_the_disk(inside: Inside, **hello: object) -> tuple[RawTrainer, "asyncio.Task[None]"]:
+    """A trainer that is delivering more than there is room for."""
+    trainer = inside.trainer(**hello)
+    await trainer.connect()
+    some_steps(trainer)
+    trainer.messages[0] = Declaration(seq=1, components=["ce"], controls=ControlsSpec(kinds=["stop"]))
+    await trainer.deliver()
+    limit_pages(inside, 3)
+    for number in range(60):
+        trainer.frame(range(200 + number * 100, 300 + number * 100), loss__ce=[1.0] * 100, loss__total=[1.0] * 100)
+    return trainer, asyncio.create_task(trainer.deliver())
+
+
+async def until(found: Callable[[], T]) -> T:
+    """What `found` says, as soon as it is something."""
+    async with asyncio.timeout(10):
+        while not (value := found()):
+            await asyncio.sleep(0)
+        return value
 
 
 def limit_pages(inside: Inside, more: int) -> None:

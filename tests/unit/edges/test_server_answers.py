@@ -5,10 +5,10 @@ import math
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from lossguard_server import errors
-from lossguard_server.edges.answers import Json, json_map, on_fault, on_server_error, refusal
+from lossguard_server.edges.answers import Json, asks_for_msgpack, json_map, on_fault, on_server_error, refusal
 
 
 @pytest.fixture
@@ -43,6 +43,25 @@ def test_numbers_that_json_does_not_have_are_words() -> None:
     entries = {'a"b': [math.nan], "c": {}}
     assert json.loads(json_map(entries.items())) == {'a"b': ["NaN"], "c": {}}
     assert json_map([]) == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_asked_for"),
+    [
+        ("application/msgpack", True),
+        ("application/msgpack, application/json;q=0.5", True),
+        ("text/html,Application/MsgPack;q=0.9", True),
+        ("application/msgpack;q=0", False),
+        ("application/msgpack;q=0.0, */*", False),
+        ("*/*", False),
+        ("application/*", False),
+        ("application/msgpackx", False),
+        ("", False),
+    ],
+)
+def test_msgpack_is_for_those_who_name_it(accept: str, is_asked_for: bool) -> None:
+    request = Request({"type": "http", "headers": [(b"accept", accept.encode())]})
+    assert asks_for_msgpack(request) is is_asked_for
 
 
 def every_error(root: type[errors.ServerError]) -> list[type[errors.ServerError]]:

@@ -34,6 +34,14 @@ def test_beyond_the_bound_rows_are_dropped_and_the_gap_is_told() -> None:
     assert [item.step for item in buffer.drain()] == [11]
 
 
+def test_a_gap_at_the_end_is_told_too() -> None:
+    buffer = SampleBuffer(rows_max=3)
+    for step in range(10):
+        buffer.add_row(row(step))
+    assert buffer.untold_gap(7.0) == Note("gap", 9, 7.0, {"from": 3, "to": 9, "reason": "the trainer's queue was full"})
+    assert buffer.untold_gap(7.0) is None
+
+
 def test_an_event_is_never_dropped() -> None:
     buffer = SampleBuffer(rows_max=1)
     buffer.add_row(row(0))

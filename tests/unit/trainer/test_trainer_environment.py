@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import lossguard as lg
-from lossguard.environment import data_folder, endpoint, mode_from, spool_folder
+from lossguard.environment import data_folder, endpoint, mode_from, spool_address, spool_cap_bytes, spool_folder
 
 
 def own_server(folder: Path, url: str = "http://127.0.0.1:6001") -> dict[str, str]:
@@ -111,3 +111,23 @@ def test_the_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     assert spool_folder(None, {"XDG_STATE_HOME": "/s"}) == Path("/s/lossguard/spool")
     assert spool_folder(None, {"LOSSGUARD_DIR": "/y"}) == Path("/y")
     assert spool_folder("/z", {"LOSSGUARD_DIR": "/y"}) == Path("/z")
+
+
+@pytest.mark.parametrize(("text", "size"), [("", 2 << 30), ("0.5", 1 << 29), ("1e-9", 32 << 20), ("10", 10 << 30)])
+def test_the_spool_s_limit_is_in_gib_and_leaves_room_for_four_segments(text: str, size: int) -> None:
+    assert spool_cap_bytes({"LOSSGUARD_SPOOL_GIB": text}) == size
+    assert spool_cap_bytes({}) == 2 << 30
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "2 GiB"])
+def test_a_limit_that_is_none_is_said(text: str) -> None:
+    with pytest.raises(lg.ConfigError, match=r"LOSSGUARD_SPOOL_GIB is .* GiB above 0"):
+        spool_cap_bytes({"LOSSGUARD_SPOOL_GIB": text})
+
+
+def test_a_spool_is_for_the_server_that_is_known(tmp_path: Path) -> None:
+    own = own_server(tmp_path)
+    assert spool_address("online", None, None, own) == "ws://127.0.0.1:6001/ws/trainer"
+    assert spool_address("offline", None, None, own) == ""
+    assert spool_address("offline", None, None, own | {"LOSSGUARD_URL": "https://a/x"}) == "wss://a/x/ws/trainer"
+    assert spool_address("offline", "http://b", None, {}) == "ws://b/ws/trainer"

@@ -4,12 +4,14 @@
  * Rules of this file: an answer about a run that is no longer on the screen is thrown away; what came live meanwhile is
  * kept by the store; who of a crowd is shown follows the newest values, but changes rarely.
  */
+import { type Buckets, bucketsOf } from "../lib/buckets";
 import { type Crowd, crowdKindOf, isRanking, seriesOf } from "../lib/crowd";
-import { type Fields, fields, integerOrNull } from "../lib/decode";
-import { type Buckets, type SeriesInfo, bucketsOf } from "../lib/models";
+import { type Fields, fields, fieldsOrNull, integerOrNull } from "../lib/decode";
+import type { SeriesInfo } from "../lib/models";
 import { type SeriesBuffer, bufferOf } from "../lib/series";
 import type { PointStore } from "../lib/store";
-import type { Api } from "./api";
+import { type Api, Unreadable } from "./api";
+import type { Following } from "./following";
 
 /** More than the pixels of a wide chart, so that a resized window need not ask again. */
 const HISTORY_WIDTH = 1500;
@@ -20,9 +22,13 @@ const ADDRESS_LIMIT = 6000;
 /** A line that comes or goes more often than this disturbs whoever reads the chart. */
 const CHOOSE_EVERY_MS = 5000;
 
+/** The one name that no msgpack map has for a page: its reader refuses it, and with it the whole answer. */
+const UNREADABLE = "__proto__";
+
 export interface HistoryParts {
   readonly api: Api;
   readonly store: PointStore;
+  readonly following: Following;
   readonly isShown: (run: string) => boolean;
   readonly nowMs: () => number;
   /** history was put in place */
@@ -46,7 +52,12 @@ export class History {
       const infos = await declared();
       if (!this.parts.isShown(run)) return;
       await this.fill(run, namesOf(infos, undefined));
-      for (const crowd of store.crowds) await this.fillCrowd(run, crowd, infos);
+      const last = infos.reduce((most, { lastStep }) => Math.max(most, lastStep ?? -1), -1);
+      for (const crowd of store.crowds) {
+        // What is known of later steps is of an older branch.
+        crowd.rollBack(last + 1);
+        await this.fillCrowd(run, crowd, infos);
+      }
       if (mine === this.loads && this.parts.isShown(run)) store.prune(new Set(infos.map((info) => info.name)));
     } finally {
       // A later load has begun meanwhile: what comes live is kept for that one.
@@ -56,11 +67,14 @@ export class History {
 
   /** Points came: from time to time, who of a crowd is shown is chosen anew, and whoever came is loaded. */
   async follow(run: string): Promise<void> {
-    const { store, nowMs } = this.parts;
+    const { store, following, nowMs } = this.parts;
     if (nowMs() - this.chosenAtMs < CHOOSE_EVERY_MS) return;
     this.chosenAtMs = nowMs();
     const came = store.crowds.flatMap((crowd) => store.choose(crowd));
-    if (came.length > 0) await this.fill(run, came);
+    const wanted = following.hasAll ? store.wanted() : null;
+    const fresh = wanted === null ? [] : await following.narrow(wanted);
+    const names = [...new Set([...came, ...fresh])].filter((name) => name !== UNREADABLE);
+    if (names.length > 0 && this.parts.isShown(run)) await this.fill(run, names);
   }
 
   /** Loads the steps [from, to] in detail. */
@@ -70,12 +84,18 @@ export class History {
     this.zoomed = controller;
     const limits = { from: Math.max(0, from), to, width: HISTORY_WIDTH };
     const buffers = new Map<string, SeriesBuffer>();
-    const names = [...this.parts.store.buffers.keys()];
+    const names = [...this.parts.store.buffers.keys()].filter((name) => name !== UNREADABLE);
     for (const { series } of await this.ask(run, chunks(names), limits, controller.signal))
       for (const [name, buckets] of series) buffers.set(name, bufferOf(buckets));
     if (controller.signal.aborted || !this.parts.isShown(run)) return;
     this.parts.store.setDetail({ from, to, buffers });
     this.parts.onHistory(run);
+  }
+
+  /** Loads the zoomed window again, where there is one: history has changed under it. */
+  async zoomAgain(run: string): Promise<void> {
+    const { zoomed } = this.parts.store;
+    if (zoomed !== null) await this.zoom(run, zoomed.from, zoomed.to);
   }
 
   unzoom(): void {
@@ -120,8 +140,10 @@ export class History {
         const query = new URLSearchParams(names.map((name) => ["series", name]));
         for (const [name, value] of Object.entries(limits)) query.set(name, String(value));
         const path = `${pathOf(run)}/points?${query.toString()}`;
-        const answer: Fields = fields(await this.parts.api.get(path, signal));
-        const series = Object.entries(fields(answer["series"]));
+        const answer: Fields = fields(await this.parts.api.getPacked(path, signal));
+        const found = fieldsOrNull(answer["series"]);
+        if (found === null) throw new Unreadable();
+        const series = Object.entries(found);
         return {
           series: series.map(([name, value]): [string, Buckets] => [name, bucketsOf(value)]),
           lastStep: integerOrNull(answer["last_step"]) ?? -1,
@@ -133,7 +155,7 @@ export class History {
 
 /** The names that belong to a crowd, or to none. */
 function namesOf(infos: readonly SeriesInfo[], crowd: Crowd | undefined): string[] {
-  return infos.map((info) => info.name).filter((name) => crowdKindOf(name) === crowd?.kind);
+  return infos.map((info) => info.name).filter((name) => crowdKindOf(name) === crowd?.kind && name !== UNREADABLE);
 }
 
 export function pathOf(run: string): string {

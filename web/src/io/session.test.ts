@@ -1,139 +1,7 @@
 // @vitest-environment happy-dom
-import { decode, encode } from "@msgpack/msgpack";
+import { encode } from "@msgpack/msgpack";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type Action, INITIAL, type State, reduce } from "../lib/state";
-import { PointStore } from "../lib/store";
-import { Api } from "./api";
-import { Session } from "./session";
-
-/** The server's end of the live socket. */
-class FakeSocket {
-  static readonly OPEN = 1;
-  static newest: FakeSocket | null = null;
-  readyState = 0;
-  binaryType = "";
-  subscribed: unknown[] = [];
-  onopen: (() => void) | null = null;
-  onclose: (() => void) | null = null;
-  onmessage: ((event: { data: unknown }) => void) | null = null;
-  constructor() {
-    FakeSocket.newest = this;
-  }
-  send(data: Uint8Array): void {
-    this.subscribed.push(decode(data));
-  }
-  close(): void {
-    this.onclose?.();
-  }
-}
-
-const bytes = (values: readonly number[]): Uint8Array => new Uint8Array(Float64Array.from(values).buffer);
-
-/** A server of one run "r": what it has is in `points`, what it was asked in `asked`. */
-class World {
-  points = new Map<string, Map<number, number>>();
-  events: unknown[] = [];
-  asked: URL[] = [];
-  nowMs = 10_000;
-  backs: number[] = [];
-  state: State = INITIAL;
-  readonly store = new PointStore();
-  readonly session: Session;
-
-  constructor() {
-    vi.stubGlobal("fetch", (address: URL) => Promise.resolve(new Response(JSON.stringify(this.answer(address)))));
-    this.session = new Session({
-      api: new Api(new URL("http://host/"), () => "t"),
-      socketAddress: new URL("ws://host/ws/live"),
-      store: this.store,
-      state: () => this.state,
-      dispatch: (action: Action) => (this.state = reduce(this.state, action)),
-      onPoints: () => undefined,
-      onHistory: () => undefined,
-      onSelected: () => undefined,
-      onRollback: (to) => this.backs.push(to),
-      nowMs: () => this.nowMs,
-    });
-  }
-
-  put(name: string, steps: readonly number[], valueOf: (step: number) => number = (step) => step): void {
-    const known = this.points.get(name) ?? new Map<number, number>();
-    for (const step of steps) known.set(step, valueOf(step));
-    this.points.set(name, known);
-  }
-
-  async begin(): Promise<void> {
-    this.session.start("r");
-    await this.settle();
-    if (FakeSocket.newest !== null) FakeSocket.newest.readyState = 1;
-    FakeSocket.newest?.onopen?.();
-    await this.settle();
-  }
-
-  async settle(): Promise<void> {
-    await vi.advanceTimersByTimeAsync(100);
-    await new Promise((resolve) => setImmediate(resolve));
-    await vi.advanceTimersByTimeAsync(1);
-  }
-
-  /** A message arrives, and nothing else has happened yet. */
-  say(message: Record<string, unknown>): void {
-    FakeSocket.newest?.onmessage?.({ data: new Uint8Array(encode(message)).buffer });
-  }
-
-  async tell(message: Record<string, unknown>): Promise<void> {
-    this.say(message);
-    await this.settle();
-  }
-
-  live(name: string, steps: readonly number[], values: readonly number[] = steps): Promise<void> {
-    return this.tell({
-      type: "points",
-      run: "r",
-      series: [name],
-      n: steps.length,
-      steps: bytes(steps),
-      values: bytes(values),
-    });
-  }
-
-  stepsOf(name: string): number[] {
-    const buffer = this.store.buffers.get(name);
-    return buffer === undefined ? [] : [...buffer.steps.subarray(0, buffer.length)];
-  }
-
-  askedPoints(): string[][] {
-    return this.asked.filter((url) => url.pathname.endsWith("/points")).map((url) => url.searchParams.getAll("series"));
-  }
-
-  private answer(url: URL): unknown {
-    this.asked.push(url);
-    const what = url.pathname.split("/").at(-1);
-    if (what === "me") return { scopes: ["control"] };
-    if (what === "ticket") return { ticket: "x" };
-    if (what === "runs") return { items: [{ id: "r", state: "running" }] };
-    if (what === "events") return { items: this.events };
-    if (what === "points") return this.pointsOf(url.searchParams);
-    if (what !== "series") return { items: [] };
-    const items = [...this.points].map(([name, its]) => ({ name, last_step: Math.max(...its.keys()) }));
-    return { items };
-  }
-
-  private pointsOf(query: URLSearchParams): unknown {
-    const from = Number(query.get("from") ?? -Infinity);
-    const to = Number(query.get("to") ?? Infinity);
-    const series = query.getAll("series").map((name) => {
-      const its = [...(this.points.get(name) ?? [])].filter(([step]) => step >= from && step <= to);
-      const values = its.map(([, value]) => value);
-      const none = its.map(() => 0);
-      const ones = its.map(() => 1);
-      const one = { step: its.map(([step]) => step), min: values, max: values, last: values, mean: values };
-      return [name, { ...one, nan: none, pos_inf: none, neg_inf: none, count: ones }];
-    });
-    const last = Math.max(...[...this.points.values()].flatMap((its) => [...its.keys()]));
-    return { series: Object.fromEntries(series) as unknown, last_step: last };
-  }
-}
+import { FakeSocket, World } from "./testServer";
 
 let world: World;
 beforeEach(() => {
@@ -249,4 +117,191 @@ describe("a rollback", () => {
     await world.tell({ ...rollback, run: "other" });
     expect([world.backs, world.stepsOf("loss/total")]).toEqual([[], upTo(9)]);
   });
+});
+
+describe("a connection that broke", () => {
+  beforeEach(() => world.put("loss/total", upTo(5)));
+
+  it("goes on at its cursor and loads nothing", async () => {
+    await world.begin();
+    await world.live("loss/total", [5]);
+    await world.comeBack();
+    expect(world.lastSubscription()).toEqual({ type: "subscribe", run: "r", cursor: "boot.3" });
+    await world.live("loss/total", [6]);
+    expect([world.askedPoints(), world.stepsOf("loss/total")]).toEqual([[], upTo(7)]);
+  });
+
+  it("loads everything when the server says so, and the curves stay until that is there", async () => {
+    await world.begin();
+    const asked = world.asked.length;
+    expect(asked).toBeGreaterThan(5);
+    world.put("loss/total", upTo(9));
+    world.holds = false;
+    FakeSocket.newest?.close();
+    await vi.advanceTimersByTimeAsync(500);
+    world.asked = [];
+    const back = world.accept();
+    expect(world.stepsOf("loss/total")).toEqual(upTo(5));
+    await back;
+    expect(world.stepsOf("loss/total")).toEqual(upTo(9));
+    const what = new Set(world.asked.map((url) => url.pathname.split("/").at(-1)));
+    for (const each of ["points", "alerts", "commands", "events", "series"]) expect(what).toContain(each);
+    expect(world.askedPoints()).toHaveLength(1);
+  });
+
+  it("before history was there begins anew", async () => {
+    world.garbled = new Uint8Array([0xc1]);
+    await world.begin();
+    world.garbled = null;
+    await world.comeBack();
+    expect(world.lastSubscription()).toEqual({ type: "subscribe", run: "r" });
+    expect(world.stepsOf("loss/total")).toEqual(upTo(5));
+  });
+
+  it("while a resync was being followed begins anew", async () => {
+    await world.begin();
+    world.isAway = true;
+    await world.tell({ type: "resync", run: "r" });
+    world.isAway = false;
+    await world.comeBack();
+    expect(world.lastSubscription()).not.toHaveProperty("cursor");
+    expect(world.askedPoints()).toEqual([["loss/total"]]);
+  });
+});
+
+it("loads only when its subscription is in force", async () => {
+  world.put("loss/total", upTo(5));
+  world.heldBack = [];
+  await world.begin();
+  expect(world.askedPoints()).toEqual([]);
+  world.put("loss/total", upTo(8));
+  for (const go of world.heldBack) go();
+  await world.settle();
+  expect(world.stepsOf("loss/total")).toEqual(upTo(8));
+});
+
+it("follows nothing of a run that it left, though answers and messages of it are still under way", async () => {
+  world.put("loss/total", upTo(5));
+  await world.begin();
+  world.heldBack = [];
+  world.session.select("other");
+  world.session.select("r");
+  world.asked = [];
+  const [first, second] = world.heldBack;
+  first?.();
+  await world.live("loss/total", [7]);
+  expect(world.askedPoints()).toEqual([]);
+  second?.();
+  await world.settle();
+  expect(world.askedPoints()).toEqual([["loss/total"]]);
+});
+
+it("tries again when a load did not reach the server", async () => {
+  world.put("loss/total", upTo(5));
+  await world.begin();
+  world.put("loss/total", upTo(9));
+  world.isAway = true;
+  await world.tell({ type: "resync", run: "r" });
+  expect(world.stepsOf("loss/total")).toEqual(upTo(5));
+  world.isAway = false;
+  await vi.advanceTimersByTimeAsync(3000);
+  await world.settle();
+  expect(world.stepsOf("loss/total")).toEqual(upTo(9));
+});
+
+it.each([
+  ["no msgpack", new Uint8Array([0xc1])],
+  ["half a message", new Uint8Array([0x82, 0xa6])],
+  ["nothing", new Uint8Array()],
+  ["a list", new Uint8Array([0x90])],
+  ["a series without columns", encode({ series: { a: {} } })],
+])("an answer that cannot be read is said: %s", async (_, garbled) => {
+  world.put("loss/total", upTo(5));
+  world.garbled = garbled;
+  await world.begin();
+  expect(world.state.problem).toContain("The server's answer cannot be read");
+});
+
+describe("of a crowd that is larger than what is shown", () => {
+  beforeEach(() => {
+    for (const i of upTo(50)) world.put(`param_grad_norm/p${i}`, upTo(10), () => i);
+    world.put("loss/total", upTo(10));
+  });
+
+  it("only what is shown is followed, and of the others the newest values", async () => {
+    await world.begin();
+    expect(world.lastSubscription()).toEqual({ type: "subscribe", run: "r" });
+    await world.live("loss/total", [10]);
+    const names = upTo(50, 38).map((i) => `param_grad_norm/p${i}`);
+    const { series, others } = world.lastSubscription();
+    expect([new Set(series as string[]), others]).toEqual([new Set(["loss/total", ...names]), true]);
+  });
+
+  it("a newcomer is followed first and loaded then", async () => {
+    await world.begin();
+    await world.live("loss/total", [10]);
+    world.put("param_grad_norm/p3", [10], () => 1e9);
+    world.heldBack = [];
+    world.asked = [];
+    await world.live("param_grad_norm/p3", [10], [1e9]);
+    world.nowMs += 6000;
+    await world.live("loss/total", [11]);
+    expect([world.lastSubscription()["series"], world.askedPoints()]).toEqual([
+      expect.arrayContaining(["param_grad_norm/p3"]),
+      [],
+    ]);
+    world.heldBack[0]?.();
+    await world.settle();
+    expect(world.stepsOf("param_grad_norm/p3")).toEqual(upTo(11));
+  });
+
+  it("a series that was never heard of is followed when its newest value comes by", async () => {
+    await world.begin();
+    await world.live("loss/total", [10]);
+    world.put("late/series", [3, 10]);
+    await world.live("late/series", [10]);
+    world.nowMs += 6000;
+    await world.live("loss/total", [11]);
+    expect(world.lastSubscription()["series"]).toContain("late/series");
+    expect(world.stepsOf("late/series")).toEqual([3, 10]);
+  });
+
+  it("a connection that broke while a newcomer was on its way begins anew", async () => {
+    await world.begin();
+    await world.live("loss/total", [10]);
+    world.heldBack = [];
+    await world.live("param_grad_norm/p3", [10], [1e9]);
+    world.nowMs += 6000;
+    await world.live("loss/total", [11]);
+    world.heldBack = null;
+    await world.comeBack();
+    expect(world.lastSubscription()).not.toHaveProperty("cursor");
+    expect(world.lastSubscription()["series"]).toContain("param_grad_norm/p3");
+  });
+});
+
+it("whoever was the largest in an older branch is no longer, when the run is loaded again", async () => {
+  for (const i of upTo(50)) world.put(`param_grad_norm/p${i}`, upTo(10), () => i);
+  await world.begin();
+  for (const i of upTo(50)) world.points.set(`param_grad_norm/p${i}`, new Map([[0, i === 3 ? 1e9 : i]]));
+  await world.tell({ type: "resync", run: "r" });
+  expect(world.stepsOf("param_grad_norm/p3")).toEqual([0]);
+});
+
+it("a name that no msgpack map can have costs the others nothing", async () => {
+  world.put("__proto__", upTo(5));
+  world.put("loss/total", upTo(5));
+  await world.begin();
+  expect([world.askedPoints(), world.stepsOf("loss/total")]).toEqual([[["loss/total"]], upTo(5)]);
+});
+
+it("another attempt leaves the curves until the new ones are there", async () => {
+  world.put("loss/total", upTo(5));
+  await world.begin();
+  world.say({ type: "run", run: { id: "r", state: "running", attempt: 0 } });
+  world.points.set("loss/total", new Map([[0, 7]]));
+  world.say({ type: "run", run: { id: "r", state: "running", attempt: 1 } });
+  expect(world.stepsOf("loss/total")).toEqual(upTo(5));
+  await world.settle();
+  expect(world.stepsOf("loss/total")).toEqual([0]);
 });

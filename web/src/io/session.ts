@@ -1,10 +1,11 @@
 /**
  * Joins HTTP and the live socket to one picture of the server.
  *
- * Rules of this file: subscribe first, then load, then merge by step and id, so that nothing is missed; an answer about
+ * Rules of this file: subscribe first, when that is in force load, then merge by step and id, so that nothing is missed;
+ * a broken connection goes on at its cursor, and everything is loaded again only when the server says so; an answer about
  * a run that is no longer on the screen is thrown away; every failure becomes a state or a sentence.
  */
-import { type Fields, columnsOf, fields, items, text, texts } from "../lib/decode";
+import { ColumnError, type Fields, columnsOf, fields, items, text, texts } from "../lib/decode";
 import { rollbackOf } from "../lib/guard";
 import {
   type Command,
@@ -19,13 +20,16 @@ import {
 } from "../lib/models";
 import type { Action, State } from "../lib/state";
 import type { PointStore } from "../lib/store";
-import { type Api, Refused, Unreachable } from "./api";
+import { type Api, Refused, Unreachable, Unreadable } from "./api";
+import { Following } from "./following";
 import { History, pathOf } from "./history";
 import { LiveSocket } from "./socket";
 
 const SILENCE_MS = 15_000;
 /** A rollback comes as an event, a resync and often a declaration, one behind the other: the points are loaded once. */
 const RELOAD_MS = 60;
+/** A load that did not reach the server is tried again after this, as long as the live connection holds. */
+const RETRY_MS = 3_000;
 
 export interface SessionParts {
   readonly api: Api;
@@ -46,19 +50,26 @@ export interface SessionParts {
 export class Session {
   private readonly socket: LiveSocket;
   private readonly history: History;
+  private readonly following = new Following((message) => this.socket.say(message));
   private wanted: string | null = null;
   private reloading: number | null = null;
+  private reloadsAll = false;
 
   constructor(private readonly parts: SessionParts) {
     this.socket = new LiveSocket(parts.socketAddress, () => this.ticket(), {
+      greeting: () => this.following.greeting(),
       onUp: () => this.attend(this.refresh()),
-      onDown: () => parts.dispatch({ type: "link", link: "down" }),
+      onDown: () => {
+        this.following.closed();
+        parts.dispatch({ type: "link", link: "down" });
+      },
       onMessage: (type, message) => this.received(type, message),
       onTokenRefused: () => parts.dispatch({ type: "token-needed" }),
     });
     this.history = new History({
       api: parts.api,
       store: parts.store,
+      following: this.following,
       isShown: (run) => run === parts.state().selected,
       nowMs: parts.nowMs,
       onHistory: (run) => {
@@ -94,8 +105,8 @@ export class Session {
     this.parts.store.clear();
     this.parts.dispatch({ type: "select", run });
     this.parts.onSelected(run);
-    this.socket.subscribe(run);
-    if (run !== null) this.attend(this.loadRun(run));
+    // With a connection history is loaded when the subscription is in force; without one at once, and again later.
+    if (!this.following.watch(run) && run !== null) this.load(run, true);
   }
 
   /** Loads the steps [from, to] in detail. */
@@ -139,8 +150,7 @@ export class Session {
     const runs = items(await api.get("api/runs"), runOf);
     dispatch({ type: "runs", runs, atMs: nowMs() });
     const { selected } = state();
-    if (selected !== null && Object.hasOwn(state().runs, selected)) await this.loadRun(selected);
-    else this.selectFirst();
+    if (selected === null || !Object.hasOwn(state().runs, selected)) this.selectFirst();
   }
 
   /** The run that the address named, else one that is under way, else the newest. */
@@ -150,6 +160,29 @@ export class Session {
     const alive = order.find((id) => runs[id]?.state === "running" || runs[id]?.state === "paused");
     const first = named ?? alive ?? order[0] ?? null;
     if (first !== null) this.select(first);
+  }
+
+  /** Loads the run, or what depends on its declaration and its points; until that is done the page lacks something. */
+  private load(run: string, isAll: boolean): void {
+    const mine = this.following.lose();
+    const work = isAll ? this.loadRun(run) : this.loadDeclared(run);
+    this.attend(
+      work.then(
+        () => {
+          this.following.loaded(mine);
+          this.attend(this.history.zoomAgain(run));
+        },
+        (reason: unknown) => {
+          if (reason instanceof Unreachable) window.setTimeout(() => this.loadAgain(run, mine), RETRY_MS);
+          throw reason;
+        },
+      ),
+    );
+  }
+
+  private loadAgain(run: string, failed: number): void {
+    const { selected, link } = this.parts.state();
+    if (run === selected && link === "up" && this.following.isNewest(failed)) this.load(run, true);
   }
 
   private async loadRun(run: string): Promise<void> {
@@ -196,7 +229,9 @@ export class Session {
     else if (type === "alert") dispatch({ type: "alert", alert: alertOf(message["alert"]) });
     else if (type === "command") dispatch({ type: "command", command: commandOf(message["command"]) });
     else if (type === "event") this.receivedEvent(run, eventOf(message["event"]));
-    else if ((type === "declaration" || type === "resync") && isShown) this.reload(run);
+    else if (type === "subscribed" && this.following.answered(message)) this.load(run, true);
+    else if ((type === "declaration" || type === "resync") && isShown) this.reload(run, type === "resync");
+    this.following.heard(message);
   }
 
   private receivedPoints(run: string, message: Fields): void {
@@ -214,27 +249,29 @@ export class Session {
       store.rollBack(to);
       onRollback(to);
     }
-    this.reload(run);
+    this.reload(run, false);
   }
 
-  private reload(run: string): void {
+  /** What is on the screen stays until the new is there. */
+  private reload(run: string, isAll: boolean): void {
+    this.following.lose();
+    this.reloadsAll ||= isAll;
     this.reloading ??= window.setTimeout(() => {
+      const all = this.reloadsAll;
       this.reloading = null;
-      if (run === this.parts.state().selected) this.attend(this.loadDeclared(run));
+      this.reloadsAll = false;
+      if (run === this.parts.state().selected) this.load(run, all);
     }, RELOAD_MS);
   }
 
   private receivedRun(value: unknown): void {
-    const { dispatch, state, store, nowMs } = this.parts;
+    const { dispatch, state, nowMs } = this.parts;
     const run = runOf(value);
     const known = state().runs[run.id];
     dispatch({ type: "run", run, atMs: nowMs() });
     if (state().selected === null) this.selectFirst();
     // Another attempt goes back some steps: what was drawn of the older branch must not stay under the new one.
-    if (known !== undefined && known.attempt !== run.attempt && run.id === state().selected) {
-      store.clear();
-      this.attend(this.loadDeclared(run.id));
-    }
+    if (known !== undefined && known.attempt !== run.attempt && run.id === state().selected) this.reload(run.id, false);
   }
 
   /** A connection can die without a sign (a laptop that slept): after a silence the server is asked over HTTP. */
@@ -252,6 +289,9 @@ export class Session {
     work.catch((reason: unknown) => {
       if (reason instanceof Refused && reason.status === 401) this.parts.dispatch({ type: "token-needed" });
       else if (reason instanceof Refused) this.parts.dispatch({ type: "problem", problem: reason.message });
+      else if (reason instanceof Unreadable) this.parts.dispatch({ type: "problem", problem: reason.message });
+      else if (reason instanceof ColumnError)
+        this.parts.dispatch({ type: "problem", problem: `The server's answer cannot be read: ${reason.message}.` });
       else if (reason instanceof Unreachable || isAbort(reason)) return;
       else throw reason;
     });

@@ -36,7 +36,8 @@ class FakeSocket {
 type Heard = { [name in keyof SocketListeners]: ReturnType<typeof vi.fn> };
 
 function world(newTicket: () => Promise<string> = () => Promise.resolve("t1")): { socket: LiveSocket; heard: Heard } {
-  const heard = { onUp: vi.fn(), onDown: vi.fn(), onMessage: vi.fn(), onTokenRefused: vi.fn() };
+  const greeting = vi.fn(() => ({ type: "hello" }));
+  const heard = { greeting, onUp: vi.fn(), onDown: vi.fn(), onMessage: vi.fn(), onTokenRefused: vi.fn() };
   return { socket: new LiveSocket(new URL("ws://host/ws/live"), newTicket, heard), heard };
 }
 
@@ -51,32 +52,31 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-it("offers its ticket as a subprotocol and subscribes before anything is loaded", async () => {
+it("offers its ticket as a subprotocol and greets before anything is loaded", async () => {
   const { socket, heard } = world();
-  socket.subscribe("r1");
   socket.open();
   await vi.runAllTimersAsync();
   const [made] = FakeSocket.made;
   expect(made?.protocols).toEqual(["lossguard.live.1", "ticket.t1"]);
   expect(heard.onUp).not.toHaveBeenCalled();
   made?.accept();
-  expect(made?.sent).toEqual([{ type: "subscribe", run: "r1" }]);
+  expect(made?.sent).toEqual([{ type: "hello" }]);
   expect(heard.onUp).toHaveBeenCalledOnce();
 });
 
-it("comes back by itself with the subscription of now, and with a new ticket", async () => {
+it("comes back by itself with the greeting of now, and with a new ticket", async () => {
   let tickets = 0;
   const { socket, heard } = world(() => Promise.resolve(`t${(tickets += 1)}`));
   socket.open();
   await vi.runAllTimersAsync();
   FakeSocket.made[0]?.accept();
-  socket.subscribe("r2");
+  heard.greeting.mockReturnValue({ type: "hello again" });
   FakeSocket.made[0]?.close();
   expect(heard.onDown).toHaveBeenCalledOnce();
   await vi.advanceTimersByTimeAsync(400);
   FakeSocket.made[1]?.accept();
   expect(FakeSocket.made[1]?.protocols).toContain("ticket.t2");
-  expect(FakeSocket.made[1]?.sent).toEqual([{ type: "subscribe", run: "r2" }]);
+  expect(FakeSocket.made[1]?.sent).toEqual([{ type: "hello again" }]);
   expect(heard.onUp).toHaveBeenCalledTimes(2);
 });
 
@@ -104,4 +104,16 @@ it("hands on messages, and survives one that it cannot read", async () => {
   FakeSocket.made[0]?.tell({ type: "run", run: { total: NaN } });
   expect(complaint).toHaveBeenCalledOnce();
   expect(heard.onMessage).toHaveBeenCalledExactlyOnceWith("run", { type: "run", run: { total: NaN } });
+});
+
+it("says something only where somebody hears it", async () => {
+  const { socket } = world();
+  expect(socket.say({ type: "x" })).toBe(false);
+  socket.open();
+  await vi.runAllTimersAsync();
+  expect(socket.say({ type: "x" })).toBe(false);
+  FakeSocket.made[0]?.accept();
+  expect([socket.say({ type: "x" }), FakeSocket.made[0]?.sent.at(-1)]).toEqual([true, { type: "x" }]);
+  FakeSocket.made[0]?.close();
+  expect(socket.say({ type: "y" })).toBe(false);
 });

@@ -2,7 +2,7 @@
  * The live socket: opens it with a fresh ticket, opens it again when it breaks.
  *
  * Rules of this file: it never gives up and never asks a person to reload; a broken connection is waited out with growing
- * pauses, and the next one begins with the same subscription.
+ * pauses, and each new one begins with a greeting that says what is followed.
  */
 import { decode, encode } from "@msgpack/msgpack";
 import { type Fields, fields, text } from "../lib/decode";
@@ -18,7 +18,9 @@ export function pauseMs(attempt: number, chance: number): number {
 }
 
 export interface SocketListeners {
-  /** connected and subscribed: what was missed can be loaded now */
+  /** what is said first on a new connection */
+  readonly greeting: () => Fields;
+  /** connected, and the greeting is said */
   readonly onUp: () => void;
   readonly onDown: () => void;
   readonly onMessage: (type: string, message: Fields) => void;
@@ -30,7 +32,6 @@ export class LiveSocket {
   private attempt = 0;
   private timer: number | null = null;
   private isOpening = false;
-  private run: string | null = null;
   /** when the last message came, by `performance.now()` */
   heardAtMs = 0;
 
@@ -40,9 +41,11 @@ export class LiveSocket {
     private readonly listeners: SocketListeners,
   ) {}
 
-  subscribe(run: string | null): void {
-    this.run = run;
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(encode({ type: "subscribe", run }));
+  /** Sends a message; false where there is no connection. */
+  say(message: Fields): boolean {
+    if (this.socket?.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(encode(message));
+    return true;
   }
 
   /** Opens the socket now, unless it is open or about to be. */
@@ -75,7 +78,7 @@ export class LiveSocket {
     socket.onopen = () => {
       this.attempt = 0;
       this.heardAtMs = performance.now();
-      socket.send(encode({ type: "subscribe", run: this.run }));
+      socket.send(encode(this.listeners.greeting()));
       this.listeners.onUp();
     };
     socket.onmessage = (event: MessageEvent<unknown>) => {

@@ -10,7 +10,7 @@
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** A points message does not hold what it announces. */
+/** Packed numbers do not hold what they announce. */
 export class ColumnError extends Error {
   override readonly name = "ColumnError";
 }
@@ -81,16 +81,24 @@ export interface Columns {
 export function columnsOf(message: Fields): Columns {
   const names = texts(message["series"]);
   const n = integerOrNull(message["n"]) ?? 0;
-  const steps = float64s(message["steps"], n);
-  const all = float64s(message["values"], n * names.length);
+  const steps = counted(message["steps"], n);
+  const all = counted(message["values"], n * names.length);
   return { run: text(message["run"]), names, steps, values: names.map((_, i) => all.subarray(i * n, (i + 1) * n)) };
 }
 
-/** Little-endian on the wire, as on every machine that browsers run on; copied, because a view may not be aligned. */
-function float64s(bytes: unknown, count: number): Float64Array {
-  if (!(bytes instanceof Uint8Array) || bytes.byteLength !== count * 8) {
-    const found = bytes instanceof Uint8Array ? `${bytes.byteLength} bytes` : typeof bytes;
-    throw new ColumnError(`${count} float64 announced, ${found} found`);
-  }
-  return new Float64Array(bytes.slice().buffer);
+function counted(bytes: unknown, count: number): Float64Array {
+  const found = float64sOf(bytes);
+  if (found.length !== count) throw new ColumnError(`${count} float64 announced, ${found.length} found`);
+  return found;
+}
+
+/**
+ * Little-endian on the wire, as on every machine that browsers run on. A view where that is possible: a part of an
+ * answer begins at any byte, and a view of float64 only at every eighth.
+ */
+export function float64sOf(bytes: unknown): Float64Array {
+  if (!(bytes instanceof Uint8Array)) throw new ColumnError(`packed numbers expected, ${typeof bytes} found`);
+  if (bytes.byteLength % 8 !== 0) throw new ColumnError(`${bytes.byteLength} bytes are no row of float64`);
+  const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
+  return new Float64Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 8);
 }

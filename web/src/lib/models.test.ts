@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { alertOf, bucketsOf, commandOf, runOf } from "./models";
+import { alertOf, commandOf, runOf } from "./models";
 
 describe("a run", () => {
   it("is read from JSON words and from numbers alike", () => {
@@ -70,18 +70,4 @@ it("a command's refusal is a sentence, alone or in the one shape of a refusal", 
   expect(commandOf({ refusal: "no" }).refusal).toBe("no");
   expect(commandOf({ refusal: { error: "x", message: "because" } }).refusal).toBe("because");
   expect(commandOf({ refusal: null }).refusal).toBeNull();
-});
-
-it("buckets keep absent extremes absent", () => {
-  const buckets = bucketsOf({
-    step: [1],
-    min: [null],
-    max: [null],
-    last: ["NaN"],
-    nan: [1],
-    pos_inf: [0],
-    neg_inf: [0],
-    count: [1],
-  });
-  expect(buckets).toMatchObject({ min: [null], last: [NaN], nan: [1] });
 });

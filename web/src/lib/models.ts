@@ -164,19 +164,6 @@ export interface RunEvent {
   readonly data: Fields;
 }
 
-export interface Buckets {
-  readonly step: readonly number[];
-  readonly min: readonly (number | null)[];
-  readonly max: readonly (number | null)[];
-  readonly last: readonly (number | null)[];
-  /** of the finite values */
-  readonly mean: readonly (number | null)[];
-  readonly nan: readonly number[];
-  readonly posInf: readonly number[];
-  readonly negInf: readonly number[];
-  readonly count: readonly number[];
-}
-
 function componentOf(value: unknown): Component {
   const f = fields(value);
   const [low, high] = list(f["bounds"]);
@@ -349,22 +336,5 @@ export function eventOf(value: unknown): RunEvent {
     kind: text(f["kind"]),
     timeS: numberOrNull(f["time_s"]),
     data: fields(f["data"]),
-  };
-}
-
-export function bucketsOf(value: unknown): Buckets {
-  const f = fields(value);
-  const numbers = (name: string): (number | null)[] => list(f[name]).map(numberOrNull);
-  const counts = (name: string): number[] => list(f[name]).map((item) => integerOrNull(item) ?? 0);
-  return {
-    step: counts("step"),
-    min: numbers("min"),
-    max: numbers("max"),
-    last: numbers("last"),
-    mean: numbers("mean"),
-    nan: counts("nan"),
-    posInf: counts("pos_inf"),
-    negInf: counts("neg_inf"),
-    count: counts("count"),
   };
 }

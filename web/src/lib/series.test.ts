@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { NAN, NEG_INF, POS_INF, SeriesBuffer, bufferOf } from "./series";
-import { bucketsOf } from "./models";
+import { bucketsOf } from "./buckets";
+import { packedBuckets } from "./testBuckets";
 
 function bufferWith(points: readonly (readonly [number, number])[], capacity?: number): SeriesBuffer {
   const buffer = new SeriesBuffer(capacity);
@@ -92,7 +93,7 @@ describe("a buffer", () => {
 
   it("takes a late point into the bucket that begins at its step, and wipes nothing out", () => {
     const buffer = bufferOf(
-      bucketsOf({ step: [0, 50], min: [1, 1], max: [9, 9], last: [2, 2], mean: [4, 4], nan: [0, 0], count: [50, 50] }),
+      bucketsOf(packedBuckets([0, 50], [2, 2], { min: [1, 1], max: [9, 9], mean: [4, 4], count: [50, 50] })),
     );
     buffer.append(0, 12);
     expect(buffer.entry(0)).toMatchObject({ low: 1, high: 12, count: 51 });

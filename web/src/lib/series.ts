@@ -7,7 +7,7 @@
  * - Steps are unique and ascending. A point of a known step replaces it; one of an older unknown step is put in place.
  * - A buffer is bounded: when full, its older part is folded onto an even grid, its newest part keeps every step.
  */
-import type { Buckets } from "./models";
+import type { Buckets } from "./buckets";
 
 export const NAN = 1;
 export const POS_INF = 2;

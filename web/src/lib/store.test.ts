@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { CROWD_SHOWN } from "./crowd";
-import { type Buckets, bucketsOf } from "./models";
+import { type Buckets, bucketsOf } from "./buckets";
 import { SeriesBuffer } from "./series";
 import { PointStore } from "./store";
+import { packedBuckets } from "./testBuckets";
 
 function bufferWith(points: readonly (readonly [number, number])[]): SeriesBuffer {
   const buffer = new SeriesBuffer();
@@ -17,20 +18,12 @@ function pointsOf(buffer: SeriesBuffer | undefined): [number, number][] {
 }
 
 function single(points: readonly (readonly [number, number])[]): Buckets {
-  const zeros = points.map(() => 0);
-  const values = points.map(([, value]) => value);
-  return bucketsOf({
-    step: points.map(([step]) => step),
-    first: values,
-    min: values,
-    max: values,
-    last: values,
-    mean: values,
-    nan: zeros,
-    pos_inf: zeros,
-    neg_inf: zeros,
-    count: points.map(() => 1),
-  });
+  return bucketsOf(
+    packedBuckets(
+      points.map(([step]) => step),
+      points.map(([, value]) => value),
+    ),
+  );
 }
 
 function columns(steps: readonly number[], values: readonly number[], name = "a"): Parameters<PointStore["append"]>[0] {
@@ -66,17 +59,7 @@ describe("the store", () => {
     store.append(columns([98, 99, 100], [1, 1, 2]));
     store.load(
       "a",
-      bucketsOf({
-        step: [0, 50],
-        min: [0, 0],
-        max: [5, 7],
-        last: [1, 1],
-        mean: [1, 1],
-        nan: [0, 0],
-        pos_inf: [0, 0],
-        neg_inf: [0, 0],
-        count: [50, 50],
-      }),
+      bucketsOf(packedBuckets([0, 50], [1, 1], { min: [0, 0], max: [5, 7], count: [50, 50] })),
       99,
     );
     expect(pointsOf(store.buffers.get("a")).map(([step]) => step)).toEqual([0, 50, 100]);

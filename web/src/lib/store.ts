@@ -7,9 +7,9 @@
  *   their steps, because the wire does not say it: the older branch goes on upwards, the new one begins below its end.
  * - Of a crowd (crowd.ts) only the chosen members have points.
  */
+import type { Buckets } from "./buckets";
 import { CROWD_KINDS, type Chosen, Crowd, crowdKindOf, seriesOf } from "./crowd";
 import type { Columns } from "./decode";
-import type { Buckets } from "./models";
 import { SeriesBuffer, bufferOf, coveredTo } from "./series";
 
 export interface Detail {
@@ -35,6 +35,10 @@ export class PointStore {
     this.detail = null;
     this.since = null;
     this.olderAbove = null;
+  }
+
+  get zoomed(): Detail | null {
+    return this.detail;
   }
 
   setDetail(detail: Detail | null): void {
@@ -82,6 +86,15 @@ export class PointStore {
       this.since?.delete(name);
     }
     return came.flatMap((member) => seriesOf(crowd.kind, member));
+  }
+
+  /** The series whose points are kept; null where that is all that there are. */
+  wanted(): string[] | null {
+    if (this.crowds.every(({ chosen }) => chosen.members.length === chosen.of)) return null;
+    const chosen = this.crowds.flatMap(({ kind, chosen: { members } }) =>
+      members.flatMap((member) => seriesOf(kind, member)),
+    );
+    return [...new Set([...this.buffers.keys(), ...chosen])];
   }
 
   /** History is asked for now. */

@@ -1,0 +1,95 @@
+"""The subcommands that carry points in and out: export, import, sync.
+
+Rules of this file: parse, call, print. Progress goes to stderr, what a program may want to stdout.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..settings import default_data_dir
+from .client import own_client
+from .console import AsJson, Data, RunName, ask, guarded
+from .exports import STDOUT, Exported, export, format_of
+from .imports import FORMATS, Wishes, import_files
+
+Output = Annotated[
+    str, typer.Option("-o", "--output", metavar="FILE", help="FILE.csv, .jsonl or .parquet; - is stdout.")
+]
+
+
+def export_run(
+    run: RunName,
+    output: Output,
+    series: Annotated[list[str] | None, typer.Option(help="Only this series; may be given several times.")] = None,
+    first: Annotated[int | None, typer.Option("--from", metavar="STEP", help="From this step on.")] = None,
+    last: Annotated[int | None, typer.Option("--to", metavar="STEP", help="Up to this step.")] = None,
+    form: Annotated[str | None, typer.Option("--format", help="csv, jsonl or parquet; else by the suffix.")] = None,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """Write a run's points to a file: one row a step, one column a series."""
+    asked = {"series": series or [], "from": first, "to": last}
+    chosen = guarded(lambda: format_of(output, form))
+    done: Exported = ask(data, lambda client: export(client, run, output, chosen, asked))
+    if output != STDOUT:
+        print(json.dumps(asdict(done)) if as_json else f"{done.bytes} bytes of run {done.run} are in {done.file}")
+
+
+def import_runs(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files, or folders of TensorBoard logs.")],
+    project: Annotated[str, typer.Option(help="The project that the runs belong to.")] = "imported",
+    name: Annotated[str | None, typer.Option(help="The run's name; else that of the file.")] = None,
+    form: Annotated[str | None, typer.Option("--format", help=f"{', '.join(FORMATS)}; else by the suffix.")] = None,
+    step_column: Annotated[str | None, typer.Option(help="The column or key that holds the step.")] = None,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """Send what other tools logged to the server, as runs of their own. Importing a file again doubles nothing."""
+    wishes = Wishes(project, name, form, step_column)
+
+    def run_imports() -> None:
+        client = own_client(data or default_data_dir(os.environ), os.environ)
+        try:
+            for done in import_files(files, wishes, client.url, client.token, _progress):
+                print(json.dumps(asdict(done)) if as_json else done.line(), flush=True)
+        finally:
+            _progress("")
+            client.close()
+
+    guarded(run_imports)
+
+
+def sync(
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="The spool folder.")] = None, data: Data = None
+) -> None:
+    """Deliver the spools of trainers that ended before the server had everything."""
+    from .sync import deliver_spools
+
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    where = folder or Path(os.environ.get("LOSSGUARD_DIR") or Path(state) / "lossguard" / "spool")
+
+    def deliver() -> None:
+        client = own_client(data or default_data_dir(os.environ), os.environ)
+        for line in deliver_spools(where, client.url, client.token):
+            print(line)
+
+    guarded(deliver)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put the subcommands on the app."""
+    app.command("export")(export_run)
+    app.command("import")(import_runs)
+    app.command()(sync)
+
+
+def _progress(what: str) -> None:
+    """One line that is written over; nothing where nobody watches."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)
