@@ -11,12 +11,13 @@ NODE_PATH_FIRST := PATH="$(CURDIR)/$(BIN):$$PATH"
 PAGE := server/lossguard_server/static/index.html
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
 
-.PHONY: demo test lint unit page install bench clean help
+.PHONY: demo test lint unit page install bench faults clean help
 
 help:
 	@echo "make demo [ARGS='--steps 2000']   server, reference trainer and page"
 	@echo "make test                         everything, the browser tests too"
 	@echo "make lint | unit | page | bench   parts of it"
+	@echo "make faults [N=400] [SEED=1]      kills, cuts, bad wires, full disks: N kills, 50 x N power cuts"
 
 demo: install page
 	@$(BIN)/lossguard demo $(ARGS)
@@ -32,6 +33,9 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+faults: install
+	LOSSGUARD_FAULTS_N=$(or $(N),200) $(if $(SEED),LOSSGUARD_FAULTS_SEED=$(SEED)) $(BIN)/python -m pytest -s tests/faults $(ARGS)
 
 bench: install page
 	$(BIN)/python benchmarks/overhead.py $(ARGS)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,10 +45,15 @@ def until(probe: Callable[[], T], what: str, timeout_s: float = 60.0) -> T:
 
 
 class ServerProcess:
-    """`lossguard serve` on a folder; may be killed and started again on the same port."""
+    """`lossguard serve` on a folder; may be killed and started again on the same port.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    `entry`: what python runs; the tests of faults put another in the place of the server's own. `options`: of `serve`.
+    """
+
+    def __init__(
+        self, folder: Path, entry: Sequence[str] = ("-m", "lossguard_server"), options: Sequence[str] = ()
+    ) -> None:
+        self.folder, self._entry, self._options = folder, entry, options
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -56,9 +61,12 @@ class ServerProcess:
         (self.folder / "server.json").unlink(missing_ok=True)
         folder_of_log = self.folder.parent / f"{self.folder.name}-server.log"
         with folder_of_log.open("ab") as log:
-            command = [sys.executable, "-m", "lossguard_server", "serve", "--port", str(self.port)]
+            command = [sys.executable, *self._entry, "serve", "--port", str(self.port)]
             self._process = subprocess.Popen(
-                [*command, "--data", str(self.folder), "--no-browser"], stdout=log, stderr=log, env=clean_environment()
+                [*command, "--data", str(self.folder), "--no-browser", *self._options],
+                stdout=log,
+                stderr=log,
+                env=clean_environment(),
             )
         until(self._is_ready, f"the server answers; its log: {folder_of_log.read_text(errors='replace')[-2000:]}", 30)
         self.port = int(self.url.rpartition(":")[2])
@@ -105,6 +113,16 @@ class ServerProcess:
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+
+    def freeze(self) -> None:
+        """SIGSTOP: it is there, and answers nothing until it is killed or thawed."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
