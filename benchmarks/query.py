@@ -21,7 +21,8 @@ import numpy as np
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from lossguard_server.store import folding, journal
+from lossguard_server.store import journal
+from lossguard_server.store.folded import folding
 from lossguard_server.store.points import Points
 from store_world import Store, frame, opened_store, schema
 

@@ -12,9 +12,10 @@ from lossguard.protocol.codec import encode
 from lossguard.protocol.frames import Columns, pack_frame
 from lossguard.protocol.messages import Event, Schema, Sequenced, SeriesSpec
 from lossguard_server.services.clock import Clock
-from lossguard_server.store import folding, journal, runs
+from lossguard_server.store import journal, runs
 from lossguard_server.store.branches import target_of
 from lossguard_server.store.database import Database
+from lossguard_server.store.folded import folding
 from lossguard_server.store.journal import Entry, StreamHead, StreamKey
 from lossguard_server.store.runs import StoredRun
 from lossguard_server.store.tables import StreamRow

@@ -7,6 +7,7 @@ fails only in the ways that its knobs say. It runs in a thread and a loop of its
 import asyncio
 import contextlib
 import threading
+from collections.abc import Callable
 from http import HTTPStatus
 from types import TracebackType
 
@@ -39,6 +40,7 @@ class TinyServer:
         self.reads = True  # False: nothing is read after the hello
         self.dies_after = 0  # this connection breaks when so many messages are accepted, the last one not committed
         self.refusal: Refusal | None = None  # instead of a welcome
+        self.refuses: Callable[[Sequenced], Refusal | None] = lambda message: None  # a single message
         self.claims: int | None = None  # the last_seq of the welcome, instead of the truth
         self.nack_at = 0  # as if this message had not come, once
         self.garbage: bytes | None = None  # sent after each welcome
@@ -172,6 +174,11 @@ class _Connection:
             server.nack_at = 0
             self._session.accepted_seq = message.seq - 1
             await self._send(Nack(expected=message.seq))
+            return
+        if (refusal := server.refuses(message)) is not None:
+            words = (refusal.error, refusal.message, refusal.hint, refusal.retry, message.seq)
+            await self._send(self._session.refuse(*words))
+            await self._socket.close()
             return
         server.accepted += 1
         if server.accepted == server.dies_after:

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lossguard_server.services.hub import Hub
-from lossguard_server.services.mailbox import Mailbox
+from lossguard_server.services.viewing.hub import Hub
+from lossguard_server.services.viewing.mailbox import Mailbox
 from lossguard_server.store.rows import Rows
 
 BOOT = "boot"

@@ -40,13 +40,13 @@ from .services.clock import Clock
 from .services.commands import Commands
 from .services.engine import Engine
 from .services.folder import Folder
-from .services.hub import Hub
 from .services.ingest import Ingest
 from .services.judge import Judge, Rules
 from .services.reflex import Reflex
 from .services.registry import Registry
 from .services.retention import Retention
 from .services.tokens import INGEST, Keyring, Tickets
+from .services.viewing.hub import Hub
 from .settings import Settings
 from .store.database import Database
 from .store.points import Points

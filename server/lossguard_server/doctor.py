@@ -19,10 +19,10 @@ from . import datadir
 from .errors import StartupError
 from .services.clock import Clock
 from .settings import Settings
-from .store import ballast, examination, file_system, repair
-from .store.damage import Damage
 from .store.database import safe_driver
-from .store.examination import Contents
+from .store.upkeep import ballast, examination, file_system, repair
+from .store.upkeep.damage import Damage
+from .store.upkeep.examination import Contents
 
 _ASIDE = ("before-", "damaged-")
 SYSTEM_CLOCK = Clock(time.monotonic, time.time)

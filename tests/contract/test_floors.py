@@ -49,6 +49,11 @@ RULES = [
          "the command line is a client of the HTTP surface"),
     Rule("trainer/lossguard/protocol/**/*.py", ("lossguard.link", "lossguard.spool", "lossguard.run"), "upwards"),
     Rule("trainer/lossguard/spool.py", ("lossguard.link", "lossguard.run", "lossguard.controls"), "store lies below"),
+    *(
+        Rule(f"trainer/lossguard/{part}", ("lossguard.link", "lossguard.run", "lossguard.start"),
+             "the spool and what delivers it are below the link")
+        for part in ("spool_*.py", "thin*.py", "disk_sync.py", "outgoing.py", "orphans.py", "dialling.py")
+    ),
     Rule("trainer/lossguard/controls.py", ("lossguard.link", "lossguard.run"), "controls lie below the link"),
     Rule("trainer/lossguard/link.py", ("lossguard.run", "lossguard.start", "lossguard.instrument"),
          "the link is below the run"),

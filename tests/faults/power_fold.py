@@ -1,7 +1,8 @@
 """Folding in a course of faults: the store's own, run to its end on its own writer."""
 
-from lossguard_server.store import folding, journal
+from lossguard_server.store import journal
 from lossguard_server.store.database import Database
+from lossguard_server.store.folded import folding
 from lossguard_server.store.journal import StreamHead
 from lossguard_server.store.writer import Writer
 

@@ -22,9 +22,9 @@ from lossguard.protocol.numbers import WORDS, dumps, number_from_json
 from lossguard.protocol.spool_format import HEAD, MAGIC, about, pack_record, parse_segment, skipped_to
 from lossguard_server.edges import browser_socket
 from lossguard_server.errors import ChunkDamaged
-from lossguard_server.store.chunks import decode_chunk, encode_chunk
-from lossguard_server.store.packing import Packer
-from lossguard_server.store.summaries import decode_entries, encode_entries, summarise
+from lossguard_server.store.folded.chunks import decode_chunk, encode_chunk
+from lossguard_server.store.folded.packing import Packer
+from lossguard_server.store.folded.summaries import decode_entries, encode_entries, summarise
 
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(sorted(WORDS)),

@@ -20,11 +20,11 @@ from lossguard.protocol.numbers import dumps
 from lossguard_server.errors import StreamError
 from lossguard_server.services.broadcast import Broadcast
 from lossguard_server.services.engine import Engine
-from lossguard_server.services.hub import Hub
 from lossguard_server.services.ingest import Ingest
 from lossguard_server.services.judge import Judge
 from lossguard_server.services.registry import Registry
 from lossguard_server.services.restore import load_run
+from lossguard_server.services.viewing.hub import Hub
 from lossguard_server.services.views import run_view
 from lossguard_server.store import alerts, events
 from lossguard_server.store.points import Points

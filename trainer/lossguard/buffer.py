@@ -53,17 +53,20 @@ class SampleBuffer:
             self.points_dropped += len(row.names)
             self._gap = (self._gap[0] if self._gap else row.step, row.step)
             return
-        if self._gap is not None:
-            first, last = self._gap
-            self._gap = None
-            self.add_note(
-                Note("gap", last, row.time_s, {"from": first, "to": last, "reason": "the trainer's queue was full"})
-            )
+        if (gap := self.untold_gap(row.time_s)) is not None:
+            self.add_note(gap)
         self._items.append(row)
 
     def add_note(self, note: Note) -> None:
         """Queue an event; never dropped."""
         self._items.append(note)
+
+    def untold_gap(self, time_s: float) -> Note | None:
+        """What was dropped and not told yet; by the thread that writes rows, or when there is none any more."""
+        if self._gap is None:
+            return None
+        (first, last), self._gap = self._gap, None
+        return Note("gap", last, time_s, {"from": first, "to": last, "reason": "the trainer's queue was full"})
 
     def drain(self) -> list[Row | Note]:
         """Everything queued so far, oldest first."""

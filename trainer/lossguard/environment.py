@@ -5,6 +5,7 @@ the same user on the same machine leaves its address and an ingest token in DATA
 """
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from .errors import ConfigError
 
 DEFAULT_URL = "http://127.0.0.1:5677"
 MODES = ("online", "offline", "off")
+SPOOL_GIB = 2.0
+SPOOL_BYTES_MIN = 32 << 20  # four segments: below that there would be nothing to thin
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -69,6 +72,25 @@ def spool_folder(argument: str | os.PathLike[str] | None, environ: Mapping[str, 
     if given := argument or environ.get("LOSSGUARD_DIR"):
         return Path(given)
     return Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "lossguard" / "spool"
+
+
+def spool_cap_bytes(environ: Mapping[str, str]) -> int:
+    """How much a run's spool may take on disk, in bytes; LOSSGUARD_SPOOL_GIB. Raises ConfigError."""
+    text = environ.get("LOSSGUARD_SPOOL_GIB") or str(SPOOL_GIB)
+    try:
+        gib = float(text)
+    except ValueError:
+        gib = math.nan
+    if not 0.0 < gib < math.inf:
+        raise ConfigError(f"LOSSGUARD_SPOOL_GIB is {text!r}; it is a number of GiB above 0.")
+    return max(SPOOL_BYTES_MIN, int(gib * 2**30))
+
+
+def spool_address(mode: str, url: str | None, token: str | None, environ: Mapping[str, str]) -> str:
+    """The server that a spool is for: later trainers bring it there only; "" where none is known (offline)."""
+    if mode == "offline" and not (url or environ.get("LOSSGUARD_URL")):
+        return ""
+    return endpoint(url, token, environ).url
 
 
 def _own_server(environ: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 Rules of this file:
 - Training never waits for anything here. The server may be absent, come later, go away, refuse.
 - What is sent is read from the spool, so memory stays bounded and a kill loses at most PUMP_S of steps.
+- Every number goes out: what is damaged, forgotten or refused for good is replaced by a gap that says so.
 - The global random state belongs to the training: back-off and pings draw from this thread's own.
 - One asyncio loop in one daemon thread, started at init (Python 3.12 forbids new threads at shutdown).
 - This is one of the four roofs: whatever else fails here is logged once, and the pump goes on.
@@ -10,7 +11,6 @@ Rules of this file:
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import random
@@ -20,17 +20,20 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
-from websockets.typing import Subprotocol
 
 from .buffer import Row, SampleBuffer
+from .dialling import dial, said
+from .disk_sync import DiskSync
 from .encoder import Encoder
 from .environment import Endpoint
+from .orphans import Orphans
+from .outgoing import Outgoing
 from .protocol.codec import decode_to_trainer, encode
 from .protocol.errors import ProtocolError, RemoteProtocolError
-from .protocol.messages import MAX_MESSAGE_BYTES, SUBPROTOCOL, Command, Event, Heartbeat, Hello, Schema, Welcome
-from .protocol.session import State, TrainerSession
+from .protocol.messages import Command, Heartbeat, Hello, Hold, Refusal, ToTrainer, Welcome
+from .protocol.session import WINDOW_MESSAGES, State, TrainerSession
 from .spool import Spool
 
 log = logging.getLogger("lossguard")
@@ -38,7 +41,6 @@ log = logging.getLogger("lossguard")
 PUMP_S = 0.05  # polling faster than 10 ms costs the training thread the GIL; 50 ms keeps a step on the page within 150
 HEARTBEAT_S = 1.0
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.2, 10.0
-OPEN_TIMEOUT_S = 5.0
 PING_S = 10.0
 
 
@@ -90,8 +92,9 @@ class LinkThread:
         self._drained = False
         self._was_welcome = False
         self._sent_seq = 0
-        self._forgotten_seq = 0
-        self._gap: range = range(0)  # missing messages that this connection's gap event, under the first, stands for
+        self._outgoing = Outgoing(spool, self._warn)
+        self._disk = DiskSync()
+        self._address = ""  # of this connection
         self._warned: set[str] = set()
         self._socket: ClientConnection | None = None
         self._random = random.Random()
@@ -99,6 +102,7 @@ class LinkThread:
 
     def start(self) -> None:
         """Begin; returns at once."""
+        self._disk.start()
         self._thread.start()
 
     def finish(self, timeout_s: float) -> None:
@@ -144,24 +148,40 @@ class LinkThread:
             log.exception("lossguard's link ended; what was spooled stays in %s", self._spool.folder)
         finally:
             self._spool.close()
+            self._disk.stop()
 
     async def _main(self) -> None:
         self._wake = asyncio.Event()
-        talking = asyncio.create_task(self._talk()) if self._endpoint is not None else None
+        talking = orphans = None
+        if self._endpoint is not None:
+            talking = asyncio.create_task(self._talk())
+            orphans = asyncio.create_task(Orphans(self._spool.folder, self._endpoint, self._flows).run())
         while not self._is_ending:
             self._pump()
+            self._spool.tend(self._disk, self._sent_seq)
             await asyncio.sleep(PUMP_S)
-        self._pump()
+        self._pump(is_last=True)
+        self._spool.flush()
+        ticket = self._spool.sync(self._disk)
+        end_s = asyncio.get_running_loop().time() + self._deadline_s
         self._drained = True
         self._wake.set()
+        if orphans is not None:
+            orphans.cancel()
+            await asyncio.gather(orphans, return_exceptions=True)
         if talking is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(talking, self._deadline_s)
+        while not self._disk.is_done(ticket) and asyncio.get_running_loop().time() < end_s:
+            await asyncio.sleep(0.01)
         if self._reason:
             log.warning("lossguard: %s", self._reason)
 
-    def _pump(self) -> None:
-        messages = self._encoder.encode([*self._buffer.drain(), *self._sampled(self._status().step)])
+    def _pump(self, is_last: bool = False) -> None:
+        items = self._buffer.drain()
+        if is_last and (gap := self._buffer.untold_gap(items[-1].time_s if items else 0.0)) is not None:
+            items.insert(max(0, len(items) - 1), gap)  # before the end of the run, which comes last
+        messages = self._encoder.encode([*items, *self._sampled(self._status().step)])
         for message in messages:
             self._spool.append(message)
         if messages:
@@ -170,7 +190,7 @@ class LinkThread:
     async def _talk(self) -> None:
         delay_s = BACKOFF_FIRST_S
         while not self._delivered() and self._session.state is not State.CLOSED:
-            acked_seq = self._session.acked_seq
+            acked_seq, replaced = self._session.acked_seq, self._outgoing.replaced
             try:
                 await self._converse()
             except (OSError, WebSocketException, ProtocolError, ValueError, EOFError) as error:
@@ -181,7 +201,7 @@ class LinkThread:
             finally:
                 self._session.disconnect()
             # only a connection that brought something forward is worth a quick next one
-            is_fruitful = self._session.acked_seq > acked_seq
+            is_fruitful = self._session.acked_seq > acked_seq or self._outgoing.replaced > replaced
             delay_s = BACKOFF_FIRST_S if is_fruitful else min(2 * delay_s, BACKOFF_MAX_S)
             await self._sleep(self._random.uniform(delay_s / 2, delay_s))
 
@@ -197,21 +217,9 @@ class LinkThread:
         endpoint = self._endpoint()
         if endpoint.reveals_token:
             self._warn("its token travels unencrypted to another machine; use https", endpoint.url)
-        headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
-        async with connect(
-            endpoint.url,
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
-            additional_headers=headers,
-            compression=None,
-            max_size=MAX_MESSAGE_BYTES,
-            open_timeout=OPEN_TIMEOUT_S,
-            close_timeout=1.0,
-            ping_interval=None,  # websockets draws its pings from the global random state
-            proxy=None,
-            user_agent_header=None,
-        ) as socket:
+        self._address = endpoint.url
+        async with dial(endpoint) as socket:
             self._socket = socket
-            self._gap = range(0)  # told again on each connection: the one before may not have been committed
             await socket.send(encode(self._session.connect(self._hello)))
             reading = asyncio.create_task(self._read(socket))
             try:
@@ -220,7 +228,8 @@ class LinkThread:
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)  # must not cover a cancellation by its own error
             if (refusal := self._session.refusal) is not None:
-                self._warn(f"the server refuses this stream: {refusal.message}", refusal.hint or "see its log")
+                what = "a message" if refusal.seq else "this stream"
+                self._warn(f"the server refuses {what}: {refusal.message}", refusal.hint or "see its log")
 
     async def _read(self, socket: ClientConnection) -> None:
         async for data in socket:
@@ -238,9 +247,19 @@ class LinkThread:
             self._was_welcome = True
             if command is not None:
                 self._on_command(command)
-            self._forgotten_seq = max(self._forgotten_seq, self._session.acked_seq)
-            self._spool.acknowledged(self._session.acked_seq)
+            self._take(message)
+            self._outgoing.acknowledged(self._session.acked_seq)
             self._wake.set()
+
+    def _take(self, message: ToTrainer) -> None:
+        match message:
+            case Welcome():
+                self._outgoing.begin(self._session.acked_seq)
+                self._spool.confirm(self._hello, self._address)
+            case Hold():
+                self._outgoing.hold(message)
+            case Refusal(seq=seq) if seq > 0:
+                self._outgoing.refused(message)
 
     async def _write(self, socket: ClientConnection, reading: "asyncio.Task[None]") -> None:
         beat_due_s = ping_due_s = 0.0
@@ -249,9 +268,10 @@ class LinkThread:
         while not reading.done() and not self._delivered() and self._session.state is not State.CLOSED:
             self._wake.clear()
             while (seq := self._session.next_to_send(self._spool.last_seq)) is not None:
-                await _within_ping_time(socket.send(self._kept(seq)))
-                self._session.sent(seq)
+                payload = self._outgoing.message(seq)
+                self._session.sent(seq)  # before it is: an answer may be quicker than our return from sending
                 self._sent_seq = max(self._sent_seq, seq)
+                await _within_ping_time(socket.send(payload))
             if self._session.state is State.STREAMING and loop.time() >= beat_due_s:
                 await _within_ping_time(socket.send(encode(self._heartbeat())))
                 beat_due_s = loop.time() + HEARTBEAT_S
@@ -265,18 +285,6 @@ class LinkThread:
         if reading.done() and not reading.cancelled() and (error := reading.exception()) is not None:
             raise error
 
-    def _kept(self, seq: int) -> bytes:
-        try:
-            return self._spool.read(seq)
-        except KeyError:
-            reason = "the server was set back to an older state, and asks for what it had acknowledged"
-            self._warn(reason, "what is gone is recorded as gaps", kind="set back")
-            if seq in self._gap[1:]:
-                return encode(Schema(seq=seq, series=[]))  # its number must be filled; the gap is told once
-            first, last = self._spool.steps_between(seq, self._forgotten_seq)
-            self._gap = range(seq, self._forgotten_seq + 1)
-            return encode(Event(seq=seq, kind="gap", step=last, data={"from": first, "to": last, "reason": reason}))
-
     def _heartbeat(self) -> Heartbeat:
         status = self._status()
         return Heartbeat(
@@ -289,12 +297,17 @@ class LinkThread:
             detail_until=status.detail_until,
         )
 
+    def _flows(self) -> bool:
+        """True while this stream leaves room for another."""
+        waiting = self._spool.last_seq - self._session.acked_seq
+        return self._session.state is State.STREAMING and waiting < WINDOW_MESSAGES and not self._outgoing.is_held
+
     def _delivered(self) -> bool:
         return self._drained and self._session.acked_seq >= self._spool.last_seq
 
     def _explain(self, error: Exception) -> None:
         if isinstance(error, InvalidStatus):
-            message, hint = _said(error)
+            message, hint = said(error)
             self._warn(f"the server refuses this trainer: {message}", hint)
         elif not isinstance(error, OSError | ConnectionClosed):
             self._warn(str(error), "it keeps trying", kind=type(error).__name__)
@@ -310,16 +323,3 @@ async def _within_ping_time(sending: Awaitable[None]) -> None:
     """A peer that takes nothing for so long is gone: TimeoutError."""
     async with asyncio.timeout(PING_S):
         await sending
-
-
-def _said(error: InvalidStatus) -> tuple[str, str]:
-    """The message and the hint of a refused handshake: the server's own, else by its status."""
-    status = error.response.status_code
-    try:
-        answer = json.loads(error.response.body or b"")
-        return str(answer["message"])[:500], str(answer.get("hint") or "it tries again now and then")[:500]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return (
-            f"HTTP {status}",
-            "set LOSSGUARD_TOKEN to a token with the scope 'ingest'" if status == 401 else "see its log",
-        )

@@ -1,12 +1,14 @@
-"""The trainer's append-only file of what the server has not acknowledged yet.
+"""The trainer's append-only files of what the server has not acknowledged yet.
 
 Rules of this file:
-- One spool a stream, one thread uses it. A record is one `write` of length, CRC-32, seq and payload; after it returns,
-  the record survives a kill of the process.
-- Segments of 8 MiB, deleted once everything in them is acknowledged. Each begins with the stream's Hello, so that a
-  spool can be delivered by somebody who knows nothing else (`lossguard sync`).
-- A disk that refuses does not stop the stream: payloads are kept in memory up to a bound; beyond it a metric frame is
-  replaced, under its own number, by a gap event that says so.
+- One spool a stream, one thread uses it. After `append` returns, the message survives a kill of the process; `tend`
+  asks the disk once a second to keep what was written, so that a power cut costs no more than that.
+- Segments of 8 MiB, deleted once everything in them is acknowledged. Each says whose it is, so that a spool can be
+  delivered by somebody who knows nothing else (`lossguard sync`, the next trainer).
+- Bounded on disk: near the limit the oldest segments that were never sent from are thinned; where nothing is left to
+  be thinned, frames are lost and leave gaps. Events, declarations and schemas are never touched.
+- Bounded in memory: a disk that refuses does not stop the stream. What it does not take is in memory up to a bound,
+  then frames leave gaps; when it takes data again, memory goes to disk first.
 - How the bytes lie is in protocol/spool_format.py.
 """
 
@@ -15,51 +17,32 @@ import logging
 import os
 import re
 import time
-from array import array
+from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from .disk_sync import DiskSync
 from .protocol.codec import encode
-from .protocol.messages import Declaration, Event, Frame, Hello, Schema, Sequenced
-from .protocol.spool_format import HEAD, MAGIC, SUFFIX, pack_record
+from .protocol.gaps import steps_of
+from .protocol.messages import Declaration, Frame, Hello, Refusal, Schema, Sequenced
+from .protocol.spool_format import SUFFIX, Label, pack_header, pack_label, pack_record
+from .spool_memory import SpoolMemory
+from .spool_segments import Missing, Places, Segment
+from .steps_reached import StepsReached
+from .thinner import Thinner
 
 log = logging.getLogger("lossguard")
 
 SEGMENT_BYTES = 8 << 20
 MEMORY_BYTES = 16 << 20
+CAP_BYTES = 2 << 30
+BAD = "bad"  # the folder for what was damaged or refused
 STEMS_MAX = 10
-MARK_EVERY = 32  # messages between two marks of the step that they reach: 8 bytes for each 32 messages
 DISK_REST_S = 5.0  # how long a disk that refused is left alone
-
-
-@dataclass
-class _Segment:
-    path: Path
-    first_seq: int
-    fd: int
-    size: int = 0
-    offsets: "array[int]" = field(default_factory=lambda: array("Q"))
-
-    @property
-    def last_seq(self) -> int:
-        return self.first_seq + len(self.offsets) - 1
-
-    def payload(self, at: int) -> bytes:
-        """The payload of the record that begins at byte `at`."""
-        fd = self.fd if self.fd >= 0 else os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            length, _, _ = HEAD.unpack(os.pread(fd, HEAD.size, at))
-            return os.pread(fd, length, at + HEAD.size)
-        finally:
-            if fd != self.fd:
-                os.close(fd)
-
-    def shut(self) -> None:
-        """Let the file go, and the lock on it."""
-        fd, self.fd = self.fd, -1  # first, so that a fork in between does not close the number a second time
-        if fd >= 0:
-            os.close(fd)
+SYNC_S = 1.0  # what a power cut may cost
+GAP_S = 10.0  # how long frames that are lost one after another share a gap that is not on disk yet
+FULL = "the trainer's disk and memory were full"
+CAPPED = "the trainer's spool had reached its limit"
 
 
 class Spool:
@@ -72,54 +55,121 @@ class Spool:
         segment_bytes: int = SEGMENT_BYTES,
         memory_bytes: int = MEMORY_BYTES,
         clock: Callable[[], float] = time.monotonic,
+        cap_bytes: int = CAP_BYTES,
+        server: str = "",
     ) -> None:
+        """`server`: the address that this stream is for; "" where any will do."""
         self.folder = folder
         self.last_seq = 0
-        self.points_lost = 0
-        self._hello = encode(hello)
+        self._hello, self._label = hello, Label(server=server)
         self._stem = f"{re.sub(r'[^A-Za-z0-9_-]', '_', hello.run)[:64]}-{hello.rank}-{hello.attempt}"
-        self._segment_bytes, self._memory_room = segment_bytes, memory_bytes
-        self._segments: list[_Segment] = []
-        self._memory: dict[int, bytes] = {}
+        self._segment_bytes, self._cap_bytes = segment_bytes, cap_bytes
+        self._segments: list[Segment] = []
+        self._closed_bytes = 0  # of all segments but the newest
+        self._dirty: dict[Path, None] = {}  # written to since the disk was last asked to keep them
+        self._reading: Segment | None = None
+        self._memory = SpoolMemory(memory_bytes)
         self._keepsakes: dict[int, bytes] = {}  # declarations and schemas: without them nothing later can be read
-        self._marks, self._last_step = array("q"), 0
+        self._reached = StepsReached()
         self._clock, self._disk_again_s = clock, 0.0
+        self._sync_due_s, self._gap_due_s = clock() + SYNC_S, 0.0
+        self._ticket = 0
+        self._warned: set[str] = set()
+        # thinning begins early enough to be done before frames are lost
+        thin_bytes = max(cap_bytes - 4 * segment_bytes, 3 * cap_bytes // 4)
+        self._thinner = Thinner(self._segments, thin_bytes, folder / BAD, self._count_bytes, self._warn, clock)
+
+    @property
+    def points_lost(self) -> int:
+        """Values that are in no message any more, for want of room."""
+        return self._memory.points_lost + self._thinner.points_lost
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """What the segments take."""
+        return self._closed_bytes + (self._segments[-1].size if self._segments else 0)
 
     def append(self, message: Sequenced) -> None:
         """Keep `message`, whose seq is last_seq + 1. Never raises for the disk's sake."""
         payload = encode(message)
         if isinstance(message, Declaration | Schema):
             self._keepsakes[message.seq] = payload
-        if isinstance(message, Frame):
-            self._last_step = message.first_step + message.n - 1
-        if message.seq % MARK_EVERY == 0:
-            self._marks.append(self._last_step)
-        if self._clock() < self._disk_again_s or not self._is_written(message.seq, payload):
-            self._remember(message, payload)
+        self._reached.note(message.seq, steps_of(message)[1] if isinstance(message, Frame) else None)
+        if isinstance(message, Frame) and self.bytes_on_disk + len(payload) > self._cap_bytes:
+            if not len(self._memory):
+                self._gap_due_s = self._clock() + GAP_S
+            self._memory.lose(message, CAPPED)
+            self._warn(
+                "cap", f"its spool has reached its limit of {self._cap_bytes / 2**30:g} GiB; points are left out"
+            )
+        elif not (self._disk_takes() and self._is_written(message.seq, payload)):
+            self._memory.keep(message, payload, FULL)
         self.last_seq = message.seq
 
-    def read(self, seq: int) -> bytes:
-        """The payload with this number. Raises KeyError when it is acknowledged already, or was never there."""
-        if seq in self._memory:
-            return self._memory[seq]
-        for segment in self._segments:
-            if segment.first_seq <= seq <= segment.last_seq:
-                at = segment.offsets[seq - segment.first_seq]
-                return segment.payload(at)
+    def find(self, seq: int) -> bytes | Missing:
+        """What goes out under this number, checked; Missing where it is damaged.
+
+        Raises KeyError when it is acknowledged already or was never there, OSError where it may be read another time.
+        """
+        if (payload := self._memory.find(seq)) is not None:
+            return payload
+        at = bisect_right(self._segments, seq, key=lambda segment: segment.first_seq) - 1
+        if at >= 0 and seq <= self._segments[at].last_seq:
+            self._read_in(self._segments[at])
+            return self._segments[at].find(seq)
         return self._keepsakes[seq]
 
+    def read(self, seq: int) -> bytes:
+        """As `find`; a number whose message is damaged raises KeyError too."""
+        if isinstance(found := self.find(seq), Missing):
+            raise KeyError(seq)
+        return found
+
     def steps_between(self, first_seq: int, last_seq: int) -> tuple[int, int]:
-        """The steps that these messages may hold, to within MARK_EVERY messages on both sides."""
-        before, after = first_seq // MARK_EVERY - 1, -(-last_seq // MARK_EVERY) - 1
-        first = self._marks[before] if 0 <= before < len(self._marks) else 0
-        return first, self._marks[after] if 0 <= after < len(self._marks) else self._last_step
+        """The steps that these messages may hold; exact to a few dozen messages on both sides."""
+        return self._reached.between(first_seq, last_seq)
 
     def acknowledged(self, seq: int) -> None:
         """Everything up to `seq` may be forgotten."""
-        for number in [n for n in self._memory if n <= seq]:
-            self._memory_room += len(self._memory.pop(number))
+        self._memory.acknowledged(seq)
         while self._segments and self._segments[0].last_seq <= seq and self._may_drop(self._segments[0], seq):
             self._drop(self._segments[0])
+
+    def confirm(self, hello: Hello, server: str) -> None:
+        """The server knows this stream, under this Hello: whoever delivers it later goes on where the server is."""
+        label = Label(server=server, is_known=True)
+        if (self._hello, self._label) == (hello, label):
+            return
+        self._hello, self._label = hello, label
+        if self._segments and self._segments[-1].fd >= 0:
+            with contextlib.suppress(OSError):
+                self._segments[-1].append(pack_record(0, encode(hello)) + pack_label(label), 0, 0)
+                self._dirty[self._segments[-1].path] = None
+
+    def quarantine(self, seq: int, payload: bytes, refusal: Refusal) -> None:
+        """Keep a message that the server refuses, and what it said, where a person may look at it."""
+        with contextlib.suppress(OSError):
+            keep_refused(self.folder / BAD, f"{self._stem}.{seq:020d}", payload, refusal)
+
+    # -- what is done now and then ------------------------------------------------------------------------------
+
+    def tend(self, disk: DiskSync, sent_seq: int) -> None:
+        """A few milliseconds of upkeep. `sent_seq`: segments up to it may be at the server, and are not changed."""
+        now_s = self._clock()
+        if len(self._memory) and now_s >= max(self._gap_due_s, self._disk_again_s):
+            self._is_flushed()
+            self._gap_due_s = now_s + GAP_S
+        if now_s >= self._sync_due_s and disk.is_done(self._ticket):
+            self.sync(disk)
+        self._thinner.tend(disk, self.bytes_on_disk, sent_seq, lambda: pack_header(self._hello, self._label))
+
+    def sync(self, disk: DiskSync) -> int:
+        """Ask the disk to keep all that was written; returns the number of the last request."""
+        self._sync_due_s = self._clock() + SYNC_S
+        for path in self._dirty:
+            self._ticket = disk.ask(path)
+        self._dirty.clear()
+        return self._ticket
 
     def close(self) -> None:
         """Let the files go; what is not acknowledged stays on disk."""
@@ -127,18 +177,52 @@ class Spool:
             segment.shut()
         self._segments.clear()
 
-    def _drop(self, segment: _Segment) -> None:
-        self._segments.remove(segment)
-        segment.shut()
-        segment.path.unlink(missing_ok=True)
+    def flush(self) -> None:
+        """Write what is in memory, if the disk takes it."""
+        self._is_flushed()
 
-    def _may_drop(self, segment: _Segment, seq: int) -> bool:
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _count_bytes(self) -> None:
+        self._closed_bytes = sum(segment.size for segment in self._segments[:-1])
+
+    def _read_in(self, segment: Segment) -> None:
+        if self._reading is not None and self._reading is not segment:
+            self._reading.forget_places()
+        self._reading = segment
+
+    def _drop(self, segment: Segment) -> None:
+        self._segments.remove(segment)
+        self._count_bytes()
+        self._thinner.leave(segment)
+        segment.drop(self.folder / BAD)
+
+    def _may_drop(self, segment: Segment, seq: int) -> bool:
         # the segment being written goes only when the whole stream is acknowledged
         return segment is not self._segments[-1] or seq >= self.last_seq
 
+    def _disk_takes(self) -> bool:
+        return self._clock() >= self._disk_again_s and self._is_flushed()
+
+    def _is_flushed(self) -> bool:
+        """Write what is in memory, oldest first; False when some of it is still there."""
+        count = 0
+        for records in self._memory.records():
+            if not all(self._is_record_written(*record) for record in records):
+                break
+            count += 1
+        is_all = count == len(self._memory)
+        self._memory.drop(count)
+        return is_all
+
     def _is_written(self, seq: int, payload: bytes) -> bool:
+        return self._is_record_written(pack_record(seq, payload), seq, seq)
+
+    def _is_record_written(self, record: bytes, seq: int, last_seq: int) -> bool:
+        if self._segments and seq <= self._segments[-1].last_seq:
+            return True  # the first half of an item whose second half the disk did not take
         try:
-            self._write(seq, payload)
+            self._write(record, seq, last_seq)
         except OSError as error:
             if self._disk_again_s == 0.0:
                 log.warning("lossguard cannot write its spool in %s (%s); it keeps data in memory", self.folder, error)
@@ -148,31 +232,28 @@ class Spool:
         self._disk_again_s = 0.0
         return True
 
-    def _write(self, seq: int, payload: bytes) -> None:
+    def _write(self, record: bytes, seq: int, last_seq: int) -> None:
         segment = self._segments[-1] if self._segments else None
-        # numbers within a segment are consecutive, so a message that went to memory ends it
-        if segment is None or segment.size >= self._segment_bytes or segment.last_seq + 1 != seq:
+        # numbers within a segment are consecutive, so that a hole in it is damage and nothing else
+        if segment is None or segment.size >= self._segment_bytes or segment.last_seq + 1 != seq or segment.fd < 0:
             segment = self._open_segment(seq)
-        record = pack_record(seq, payload)
         try:
-            written = os.write(segment.fd, record)
-            if written != len(record):
-                os.ftruncate(segment.fd, segment.size)
-                raise OSError("the disk took only a part of a record")
+            segment.append(record, seq, last_seq)
         except OSError:
-            if not segment.offsets:  # else each refusal would leave one more open file
+            if segment.last_seq < segment.first_seq:  # else each refusal would leave one more open file
                 self._drop(segment)
             raise
-        segment.offsets.append(segment.size)
-        segment.size += written
-        if len(self._segments) > 1:
+        self._dirty[segment.path] = None
+        if len(self._segments) > 1 and self._segments[-2].fd >= 0:
             # one open file, however much is spooled; only now, for its lock says that the stream lives
             self._segments[-2].shut()
+            if self._segments[-2] is not self._reading:
+                self._segments[-2].forget_places()
 
-    def _open_segment(self, first_seq: int) -> _Segment:
+    def _open_segment(self, first_seq: int) -> Segment:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path, fd = self._new_file(first_seq)
-        head = MAGIC + pack_record(0, self._hello)
+        head = pack_header(self._hello, self._label)
         try:
             _lock(fd)
             if os.write(fd, head) != len(head):
@@ -181,7 +262,8 @@ class Spool:
             os.close(fd)
             path.unlink(missing_ok=True)
             raise
-        self._segments.append(_Segment(path, first_seq, fd, len(head)))
+        self._segments.append(Segment(path, first_seq, first_seq - 1, len(head), fd, Places()))
+        self._count_bytes()
         return self._segments[-1]
 
     def _new_file(self, first_seq: int) -> tuple[Path, int]:
@@ -193,14 +275,19 @@ class Spool:
             self._stem += "+"  # somebody else's stream lies under this name; it is not ours to touch
         raise FileExistsError(f"{path} and its like exist already")
 
-    def _remember(self, message: Sequenced, payload: bytes) -> None:
-        if isinstance(message, Frame) and len(payload) > self._memory_room:
-            self.points_lost += message.n * len(message.series)
-            last = message.first_step + message.n - 1
-            data = {"from": message.first_step, "to": last, "reason": "the trainer's disk and memory were full"}
-            payload = encode(Event(seq=message.seq, kind="gap", step=last, time_s=message.time_s, data=data))
-        self._memory[message.seq] = payload
-        self._memory_room -= len(payload)
+    def _warn(self, kind: str, what: str) -> None:
+        if kind not in self._warned:
+            self._warned.add(kind)
+            log.warning("lossguard: %s (in %s).", what, self.folder)
+
+
+def keep_refused(folder: Path, name: str, payload: bytes, refusal: Refusal) -> None:
+    """Write a refused message, and beside it why. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for ending, data in ((".msgpack", payload), (".txt", f"{refusal.error}: {refusal.message}\n{refusal.hint}\n")):
+        fd = os.open(folder / (name + ending), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data if isinstance(data, bytes) else data.encode(errors="replace"))
 
 
 def _lock(fd: int) -> None:

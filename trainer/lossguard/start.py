@@ -126,7 +126,8 @@ def init(
         dir=dir,
         handle_sigterm=handle_sigterm,
     )
-    wishes.controls.spec(wishes.schedule)  # what they cannot bound, and
+    wishes.controls.spec(wishes.schedule)  # what they cannot bound,
+    environment.spool_cap_bytes(os.environ)  # a limit that is none, and
     environment.endpoint(url, token, os.environ)  # a malformed address, is said now, not by the link at night
     _say_what_is_missing(wishes)
     make_room(wishes.optimizers)
@@ -198,7 +199,12 @@ def _linked(
     from . import __version__
 
     hello, encoder = identity.hello(run.id, wishes.project, wishes.name, __version__), Encoder()
-    spool = Spool(environment.spool_folder(wishes.dir, os.environ), hello)
+    spool = Spool(
+        environment.spool_folder(wishes.dir, os.environ),
+        hello,
+        cap_bytes=environment.spool_cap_bytes(os.environ),
+        server=environment.spool_address(wishes.mode, wishes.url, wishes.token, os.environ),
+    )
     undo.callback(spool.close)
     spool.append(encoder.declare(declaration))
     find = lambda: environment.endpoint(wishes.url, wishes.token, os.environ)  # noqa: E731

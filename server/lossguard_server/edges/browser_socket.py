@@ -16,9 +16,9 @@ from starlette.websockets import WebSocket
 
 from ..errors import UnknownRun
 from ..services.broadcast import Broadcast
-from ..services.hub import Hub
-from ..services.mailbox import Mailbox
 from ..services.registry import Registry
+from ..services.viewing.hub import Hub
+from ..services.viewing.mailbox import Mailbox
 from .gate import LIVE_SUBPROTOCOL
 from .wire import PeerGone, Wire
 

@@ -15,9 +15,9 @@ from urllib.parse import quote
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from ..services.export_parquet import Parquet
-from ..services.export_text import Csv, JsonLines
-from ..services.exports import WINDOW_POINTS, Format, Source, cut, table
+from ..services.exporting.parquet import Parquet
+from ..services.exporting.table import WINDOW_POINTS, Format, Source, cut, table
+from ..services.exporting.text import Csv, JsonLines
 from ..services.live import LiveRun
 from ..services.registry import Registry
 from ..services.views import stages_view

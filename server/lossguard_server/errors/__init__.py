@@ -13,9 +13,7 @@ Rules of this file: the docstring is the sentence a person reads; `code` is stab
 `status` is the HTTP status; data travels as attributes. `retry` says whether the same request may succeed later.
 """
 
-from .base import (
-    ServerError,
-)
+from .base import ServerError
 from .commands import (
     BadArguments,
     CommandError,
@@ -33,10 +31,7 @@ from .commands import (
     WeightNotFinite,
     WeightOutOfBounds,
 )
-from .exports import (
-    ParquetNotInstalled,
-    SeriesNotThere,
-)
+from .exports import ParquetNotInstalled, SeriesNotThere
 from .requests import (
     AccessError,
     AlertOver,

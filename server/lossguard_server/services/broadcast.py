@@ -9,9 +9,9 @@ from typing import Any
 
 from ..store.rows import Rows
 from .clock import Clock
-from .hub import Hub
 from .live import LiveRun
 from .registry import Registry
+from .viewing.hub import Hub
 from .views import run_view, state_of
 
 QUIET_AFTER_S = 2.0  # no frame for so long: what the rules still hold back is judged

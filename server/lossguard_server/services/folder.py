@@ -14,8 +14,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ..errors import ServerError
-from ..store import folding, journal
+from ..store import journal
 from ..store.columns import Reading
+from ..store.folded import folding
 from ..store.journal import StreamHead
 from ..store.writer import Writer
 from .clock import Clock

@@ -16,12 +16,13 @@ from sqlmodel import Session
 from lossguard.protocol.frames import MAX_STEP, Columns, Steps
 from lossguard.protocol.messages import Event
 
-from . import journal, parts
-from .blocks import Blocks
+from . import journal
 from .decoding import decode_rows, names_of
+from .folded import parts
+from .folded.blocks import Blocks
+from .folded.parts import Part
+from .folded.pyramid import Pyramid, Range
 from .journal import Segment, StreamHead
-from .parts import Part
-from .pyramid import Pyramid, Range
 from .rows import Layouts, Rows, newest_of, rows_before, rows_of
 
 NO_LIMIT = MAX_STEP + 1

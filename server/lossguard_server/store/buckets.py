@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lossguard.protocol.frames import Columns, Steps
 
-from .summaries import COUNT, FIRST, LAST, MAX, MEAN, MIN, NAN, NEG_INF, POS_INF, Entries, grouped
+from .folded.summaries import COUNT, FIRST, LAST, MAX, MEAN, MIN, NAN, NEG_INF, POS_INF, Entries, grouped
 
 Counts = npt.NDArray[np.int64]
 

@@ -22,9 +22,10 @@ from sqlmodel import Session
 from lossguard.protocol.frames import Columns, Steps
 
 from ..errors import JournalDamaged
-from . import journal, parts, runs
+from . import journal, runs
 from .branches import shown
 from .decoding import decode_arrivals, names_of
+from .folded import parts
 from .journal import Segment, StreamHead
 from .rows import Arrivals, Layouts, arrivals, newest_of
 

@@ -3,8 +3,8 @@
 Rules of this file:
 - SQLite below 3.51.3 can corrupt a database in WAL mode when two connections checkpoint at once: refused.
 - Readers are time-limited: one long reader grew a WAL to 200 MB and blocked checkpoints.
-- Before the file is opened it is where it may be, sound or repaired (store/repair.py), and at this version's tables
-  (store/migrations).
+- Before the file is opened it is where it may be, sound or repaired (upkeep/repair.py), and at this version's tables
+  (upkeep/migrations).
 - Damage that a reader meets is refused by name, for that question only.
 """
 
@@ -23,10 +23,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel import Session
 
 from ..errors import DatabaseDamaged, OldSqlite, ReadTimeout, StorageError, UnsupportedDatabase
-from . import ballast, engines, file_system, migrations, raw, repair
-from .backup import back_up
-from .ballast import Ballast
-from .damage import Damage
+from . import engines, raw
+from .upkeep import ballast, file_system, migrations, repair
+from .upkeep.backup import back_up
+from .upkeep.ballast import Ballast
+from .upkeep.damage import Damage
 
 SAFE_SQLITE = (3, 51, 3)
 READ_LIMIT_S = 2.0

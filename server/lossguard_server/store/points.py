@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 from lossguard.protocol.frames import Columns, Steps
 
-from . import blocks
-from .blocks import Blocks
 from .buckets import Buckets, bucketise, bucketise_entries
 from .columns import Reading, RunColumns
-from .sight import Sight
-from .summaries import FAN_OUT
+from .folded import blocks
+from .folded.blocks import Blocks
+from .folded.sight import Sight
+from .folded.summaries import FAN_OUT
 
 CACHE_BYTES = 512 << 20
 # A level's entries a pixel, at most: 16,000 of a series over 2,000 pixels take 4 ms to read. Levels lie 32 apart, so a

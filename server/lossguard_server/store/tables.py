@@ -5,7 +5,7 @@ Rules of this file:
   the API are three different things.
 - A training value never lives in a REAL column: SQLite turns NaN into NULL and -0.0 into +0.0. Values stay in blobs:
   of the journal, as they came, and of chunks. REAL columns hold only times, as labels.
-- A change here goes with a step in store/migrations.
+- A change here goes with a step in store/upkeep/migrations.
 - JSON columns are TEXT, written by `store.json`.
 """
 

@@ -27,9 +27,9 @@ from sqlmodel import Session
 
 from ..errors import DatabaseDamaged, DiskFull, ServerError, StorageError, WriterClosed
 from . import raw
-from .ballast import Ballast, NoBallast
-from .damage import Damage, NoDamage
-from .free_pages import give_back
+from .upkeep.ballast import Ballast, NoBallast
+from .upkeep.damage import Damage, NoDamage
+from .upkeep.free_pages import give_back
 
 MAX_BATCH_BYTES = 4 << 20
 MAX_GATHER_S = 0.05

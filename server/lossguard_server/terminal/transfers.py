@@ -16,7 +16,7 @@ from ..settings import default_data_dir
 from .client import own_client
 from .console import AsJson, Data, RunName, ask, guarded
 from .exports import STDOUT, Exported, export, format_of
-from .imports import FORMATS, Wishes, import_files
+from .importing.files import FORMATS, Wishes, import_files
 
 Output = Annotated[
     str, typer.Option("-o", "--output", metavar="FILE", help="FILE.csv, .jsonl or .parquet; - is stdout.")

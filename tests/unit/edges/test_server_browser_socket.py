@@ -9,7 +9,7 @@ from starlette.websockets import WebSocket
 
 from lossguard_server.edges import browser_socket
 from lossguard_server.edges.browser_socket import BrowserSocket
-from lossguard_server.services.hub import Hub
+from lossguard_server.services.viewing.hub import Hub
 from viewer_world import Timers
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from lossguard.protocol.messages import Heartbeat
 from lossguard_server.services.broadcast import Broadcast
-from lossguard_server.services.hub import Hub
 from lossguard_server.services.live import LiveRun
-from lossguard_server.services.mailbox import Mailbox
 from lossguard_server.services.registry import Registry
+from lossguard_server.services.viewing.hub import Hub
+from lossguard_server.services.viewing.mailbox import Mailbox
 from lossguard_server.store.rows import Rows
 from store_world import Store, opened_store
 

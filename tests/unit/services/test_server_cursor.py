@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from lossguard_server.services.cursor import Cursor, read_cursor
-from lossguard_server.services.hub import FORGET_AFTER_S
-from lossguard_server.services.ring import Ring
-from lossguard_server.services.tail import NOTICES_HELD, POINTS_HELD
+from lossguard_server.services.viewing.cursor import Cursor, read_cursor
+from lossguard_server.services.viewing.hub import FORGET_AFTER_S
+from lossguard_server.services.viewing.ring import Ring
+from lossguard_server.services.viewing.tail import NOTICES_HELD, POINTS_HELD
 from viewer_world import BOOT, Timers, kinds, rows, steps, taken
 
 

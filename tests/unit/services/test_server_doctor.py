@@ -7,9 +7,10 @@ import pytest
 
 from lossguard_server import datadir, doctor
 from lossguard_server.errors import DataDirInUse, StartupError
-from lossguard_server.store import events, folding, journal, raw
+from lossguard_server.store import events, journal, raw
 from lossguard_server.store.database import safe_driver
 from lossguard_server.store.events import StoredEvent
+from lossguard_server.store.folded import folding
 from store_world import frame, opened_store, schema
 
 DRIVER = safe_driver()

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from lossguard.protocol.frames import Columns
 from lossguard_server.errors import ParquetNotInstalled
-from lossguard_server.services.export_names import column, csv_column
-from lossguard_server.services.export_parquet import METADATA_KEY, Parquet
-from lossguard_server.services.export_text import Csv, JsonLines, texts
-from lossguard_server.services.exports import Block, Cut, Format
-from lossguard_server.terminal.import_names import csv_series, series
+from lossguard_server.services.exporting.names import column, csv_column
+from lossguard_server.services.exporting.parquet import METADATA_KEY, Parquet
+from lossguard_server.services.exporting.table import Block, Cut, Format
+from lossguard_server.services.exporting.text import Csv, JsonLines, texts
+from lossguard_server.terminal.importing.names import csv_series, series
 
 NAN, INF = np.nan, np.inf
 

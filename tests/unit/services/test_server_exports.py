@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lossguard.protocol.frames import MAX_STEP, Columns, Steps
 from lossguard_server.errors import SeriesNotThere
-from lossguard_server.services.exports import Window, blocks, cut, windows
+from lossguard_server.services.exporting.table import Window, blocks, cut, windows
 from lossguard_server.store.buckets import bucketise
 from lossguard_server.store.points import PointsAnswer, SeriesExtent
 

@@ -11,7 +11,8 @@ from sqlmodel import Session
 from helpers import soon
 from lossguard_server.errors import DiskFull, ReadTimeout
 from lossguard_server.services.folder import FOLD_BATCHES, FOLD_BYTES, QUIET_S, RETRY_S, Folder
-from lossguard_server.store import folding, journal
+from lossguard_server.store import journal
+from lossguard_server.store.folded import folding
 from lossguard_server.store.journal import StreamHead
 from store_world import Store, frame, opened_store, schema
 

@@ -6,11 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from lossguard_server.services import hub as hub_module
-from lossguard_server.services import tail as tail_module
-from lossguard_server.services import viewer_messages
-from lossguard_server.services.hub import FORGET_AFTER_S, Hub
-from lossguard_server.services.viewer_messages import points_body
+from lossguard_server.services.viewing import hub as hub_module
+from lossguard_server.services.viewing import messages as viewer_messages
+from lossguard_server.services.viewing import tail as tail_module
+from lossguard_server.services.viewing.hub import FORGET_AFTER_S, Hub
+from lossguard_server.services.viewing.messages import points_body
 from lossguard_server.store.rows import Rows
 from viewer_world import Timers, kinds, rows, steps, taken
 

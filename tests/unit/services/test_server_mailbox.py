@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from lossguard_server.services import mailbox as mailbox_module
-from lossguard_server.services.mailbox import MAX_NOTICES, MAX_POINTS_BYTES, Mailbox
-from lossguard_server.services.pace import LONGEST_RESYNC_S, RESYNC_S, SLOWEST_S, Pace
+from lossguard_server.services.viewing import mailbox as mailbox_module
+from lossguard_server.services.viewing.mailbox import MAX_NOTICES, MAX_POINTS_BYTES, Mailbox
+from lossguard_server.services.viewing.pace import LONGEST_RESYNC_S, RESYNC_S, SLOWEST_S, Pace
 from viewer_world import Timers, kinds, rows, steps, taken
 
 NAMES = tuple(f"series.{index}" for index in range(100))

@@ -12,8 +12,10 @@ from lossguard_server.errors import DiskFull, RunBeingDeleted, RunConnected, Unk
 from lossguard_server.services import retention as module
 from lossguard_server.services.registry import Registry
 from lossguard_server.services.retention import LOOK_EVERY_S, Retention
-from lossguard_server.store import audit, events, folding, free_pages, journal, runs
+from lossguard_server.store import audit, events, journal, runs
 from lossguard_server.store.events import StoredEvent
+from lossguard_server.store.folded import folding
+from lossguard_server.store.upkeep import free_pages
 from store_world import Store, frame, opened_store, schema
 
 DAY_S = 86_400.0

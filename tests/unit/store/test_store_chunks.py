@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from helpers import examples
 from lossguard_server.errors import ChunkDamaged, JournalDamaged
-from lossguard_server.store.chunks import CHUNK_POINTS, decode_chunk, encode_chunk
-from lossguard_server.store.packing import Packer
+from lossguard_server.store.folded.chunks import CHUNK_POINTS, decode_chunk, encode_chunk
+from lossguard_server.store.folded.packing import Packer
 
 SPECIAL = [
     0x7FF0000000000000,  # +Inf

@@ -6,7 +6,7 @@ import pytest
 
 from lossguard_server.errors import NetworkFileSystem
 from lossguard_server.store.database import Database
-from lossguard_server.store.file_system import is_network, refuse_network, type_of
+from lossguard_server.store.upkeep.file_system import is_network, refuse_network, type_of
 
 TABLE = r"""
 22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw

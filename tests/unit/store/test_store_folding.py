@@ -11,7 +11,8 @@ from sqlmodel import Session, text
 from journal_reader import stored_points
 from lossguard.protocol.frames import pack_frame
 from lossguard_server.errors import ChunkDamaged, JournalDamaged
-from lossguard_server.store import folding, journal
+from lossguard_server.store import journal
+from lossguard_server.store.folded import folding
 from lossguard_server.store.journal import StreamHead
 from lossguard_server.store.points import Points
 from store_world import Store, frame, opened_store, rollback, schema

@@ -9,10 +9,10 @@ import pytest
 from sqlmodel import Session
 
 from lossguard_server.errors import DiskFull
-from lossguard_server.store import ballast as ballast_module
 from lossguard_server.store import raw, runs
-from lossguard_server.store.ballast import Ballast
 from lossguard_server.store.runs import StoredRun
+from lossguard_server.store.upkeep import ballast as ballast_module
+from lossguard_server.store.upkeep.ballast import Ballast
 from lossguard_server.store.writer import PROBE_S, Writer
 from processes import until
 from store_world import Store, opened_store

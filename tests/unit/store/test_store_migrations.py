@@ -12,8 +12,9 @@ from sqlalchemy import event
 from sqlmodel import SQLModel
 
 from lossguard_server.errors import BackupFailed, ForeignDatabase, NewerDatabase, UnsupportedDatabase
-from lossguard_server.store import backup, engines, journal, migrations, raw, runs, tables
+from lossguard_server.store import engines, journal, raw, runs, tables
 from lossguard_server.store.database import Database, safe_driver
+from lossguard_server.store.upkeep import backup, migrations
 from store_world import opened_store
 
 DRIVER = safe_driver()

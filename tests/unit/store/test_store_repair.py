@@ -12,10 +12,12 @@ from sqlalchemy import text
 from lossguard.protocol.codec import decode_sequenced
 from lossguard.protocol.frames import pack_frame
 from lossguard_server.errors import DatabaseDamaged, RepairFailed
-from lossguard_server.store import events, folding, journal, raw, repair, runs
-from lossguard_server.store.damage import Damage
+from lossguard_server.store import events, journal, raw, runs
 from lossguard_server.store.database import safe_driver
+from lossguard_server.store.folded import folding
 from lossguard_server.store.journal import StreamHead
+from lossguard_server.store.upkeep import repair
+from lossguard_server.store.upkeep.damage import Damage
 from lossguard_server.store.writer import Writer
 from store_world import Store, frame, opened_store, schema
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from helpers import examples
 from lossguard_server.errors import ChunkDamaged
-from lossguard_server.store.chunks import encode_chunk
-from lossguard_server.store.packing import Packer
-from lossguard_server.store.summaries import (
+from lossguard_server.store.folded.chunks import encode_chunk
+from lossguard_server.store.folded.packing import Packer
+from lossguard_server.store.folded.summaries import (
     FAN_OUT,
     Entries,
     decode_entries,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lossguard_server.terminal.import_csv import read_csv
-from lossguard_server.terminal.import_points import BadFile, Found
+from lossguard_server.terminal.importing.csv_files import read_csv
+from lossguard_server.terminal.importing.points import BadFile, Found
 
 
 def read(folder: Path, text: str | bytes, step_column: str | None = None) -> Found:

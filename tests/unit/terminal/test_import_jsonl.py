@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from lossguard_server.terminal.import_jsonl import read_jsonl
-from lossguard_server.terminal.import_points import BadFile, Found
+from lossguard_server.terminal.importing.json_lines import read_jsonl
+from lossguard_server.terminal.importing.points import BadFile, Found
 
 
 def read(folder: Path, *lines: dict[str, Any] | str, step_key: str | None = None, end: str = "\n") -> Found:

@@ -8,8 +8,8 @@ from lossguard.protocol.codec import decode_sequenced, encode
 from lossguard.protocol.frames import unpack_frame
 from lossguard.protocol.messages import MAX_MESSAGE_BYTES, Declaration, Event, Frame, Hold, Refusal, Schema, Sequenced
 from lossguard_server.terminal.client import Refused
-from lossguard_server.terminal.import_points import Collector, Found
-from lossguard_server.terminal.import_stream import FRAME_STEPS, ImportedStream
+from lossguard_server.terminal.importing.points import Collector, Found
+from lossguard_server.terminal.importing.stream import FRAME_STEPS, ImportedStream
 from lossguard_server.terminal.sending import send_stream
 from tiny_server import TinyServer
 

@@ -12,8 +12,8 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from lossguard_server.terminal.client import Refused
-from lossguard_server.terminal.import_points import BadFile, Found
-from lossguard_server.terminal.import_tensorboard import read_tensorboard
+from lossguard_server.terminal.importing.points import BadFile, Found
+from lossguard_server.terminal.importing.tensorboard import read_tensorboard
 
 
 def simple(step: int, **values: float) -> Event:

@@ -1,0 +1,1 @@
+"""A run as a table, and the table as a file."""

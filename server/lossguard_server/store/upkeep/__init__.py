@@ -1,0 +1,1 @@
+"""What a database needs beside questions and answers: room, backups, migrations, repair, and a look from outside."""

@@ -1,0 +1,188 @@
+"""Puts a sound database in the place of a damaged one, before anybody opens it.
+
+Rules of this file:
+- What can be read is copied into a new file, which takes the old one's place once it is complete, checked and on disk.
+  The damaged file stays beside it, with its log, as it was found.
+- Every step may be the last of a process that is killed: the marker says whether the new file is complete, and the swap
+  goes on where it stopped.
+- What was lost is said in the log, by table and by run; nothing is lost silently.
+- The new file is at the newest revision: so far every migration only adds.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session, SQLModel
+
+from ...errors import RepairFailed
+from .. import engines, raw, tables
+from . import mending, migrations
+from .damage import Damage
+from .mending import LostKeys
+from .salvage import Copied, Salvage
+
+CHECK_LIMIT_S = 0.5  # of a start after an unclean end, which has two seconds for everything
+DAMAGED, _NEW = "damaged", ".repaired"
+_COPIED = "copied"  # in the marker: the new file is complete, and this is what the damaged one will be called
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What a repair did. `kept` is the damaged file; `losses` and `mended` are sentences."""
+
+    kept: Path
+    rows: int
+    losses: list[str]
+    mended: list[str]
+
+
+def mend(
+    driver: ModuleType,
+    database: Path,
+    damage: Damage,
+    clock: Callable[[], float],
+    wall_s: Callable[[], float],
+    check_limit_s: float = CHECK_LIMIT_S,
+) -> Repaired | None:
+    """Repair the database if it needs it; None when it does not. Raises RepairFailed, leaving it as it is.
+
+    Looked at is what was marked as damaged, wholly, and what was not closed in good order, for `check_limit_s`.
+    """
+    if _COPIED in damage.marked():
+        _swap(database, damage)
+    if not database.exists():
+        return None
+    is_marked, wal = damage.is_marked(), database.with_name(database.name + "-wal")
+    if not is_marked and not (wal.exists() and wal.stat().st_size > 0):
+        return None
+    check, limit_s = ("integrity_check", math.inf) if is_marked else ("quick_check", check_limit_s)
+    try:
+        found = raw.complaints(driver, database, check, limit_s, clock)
+    except driver.Error as error:  # whoever opens it will say so
+        log.warning("the database could not be checked: %s", error)
+        return None
+    if not found:
+        damage.clear()
+        return None
+    log.error("the database is damaged and is being repaired: %s", "; ".join(found[:5]))
+    return repair(driver, database, damage, wall_s())
+
+
+def repair(driver: ModuleType, database: Path, damage: Damage, wall_s: float) -> Repaired:
+    """Put what can be read of the database in its place. Raises RepairFailed, leaving it as it is."""
+    new = database.with_name(database.name + _NEW)
+    kept = raw.unused(database.with_name(f"{database.name}.{DAMAGED}-{raw.stamp(wall_s)}"))
+    try:
+        _remove(new)
+        copied, mended = _copy(driver, database, new, wall_s)
+        if found := raw.complaints(driver, new, "integrity_check", math.inf, lambda: 0.0):
+            raise RepairFailed(f"The copy is not sound: {found[0]}.")
+        raw.sync(new)
+        damage.mark({_COPIED: kept.name})
+        _swap(database, damage)
+    except (OSError, driver.Error, DBAPIError) as error:
+        raise RepairFailed(f"{getattr(error, 'orig', error)}.") from error
+    finally:
+        if _COPIED not in damage.marked():
+            _remove(new)
+    done = Repaired(kept, sum(table.rows for table in copied), [_loss(table) for table in copied if table.lost], mended)
+    _say(done)
+    return done
+
+
+def _copy(driver: ModuleType, database: Path, new: Path, wall_s: float) -> tuple[list[Copied], list[str]]:
+    with raw.writing(driver, new):  # makes it private
+        pass
+    engine = engines.writing(driver, new)
+    try:
+        with engine.begin() as connection:
+            migrations.upgrade(connection, migrations.FRESH, migrations.HEAD)
+        with raw.reading(driver, database) as source, raw.writing(driver, new) as target:
+            target.execute("PRAGMA synchronous=OFF")  # until it is complete nobody depends on it
+            salvage = Salvage(driver, source, target)
+            copied = _tables(salvage)
+            lost = _lost_keys(salvage, copied)
+        with engine.connect() as connection:  # the only one that the engine has
+            driver_connection: Any = connection.connection.driver_connection
+            driver_connection.execute("PRAGMA foreign_keys=OFF")
+        with Session(engine) as session:
+            mended = mending.mend(session, lost, wall_s)
+            session.commit()
+    finally:
+        engine.dispose()
+    with raw.writing(driver, new) as target:
+        target.execute("PRAGMA journal_mode=DELETE").fetchall()  # everything is in the one file that is moved
+    return copied, mended
+
+
+def _tables(salvage: Salvage) -> list[Copied]:
+    checks = {
+        tables.JournalRow.__tablename__: mending.is_sound_message,
+        tables.ChunkRow.__tablename__: mending.is_sound_chunk,
+        tables.SummaryRow.__tablename__: mending.is_sound_summary,
+    }
+    copied = []
+    for table in SQLModel.metadata.sorted_tables:
+        if columns := salvage.columns(table.name):
+            check = checks.get(table.name, lambda _: lambda row: True)
+            copied.append(salvage.copy(table.name, check(columns)))
+    return copied
+
+
+def _lost_keys(salvage: Salvage, copied: list[Copied]) -> LostKeys:
+    lossy = {table.table for table in copied if table.lost}
+    streams = salvage.keys("stream", "id, run_id, rank, attempt") if "stream" in lossy else []
+    messages = []
+    if "journal" in lossy:
+        has = "SELECT count(*) FROM journal WHERE stream_id = ? AND seq = ?"
+        messages = [
+            key
+            for key in salvage.keys("journal", "stream_id, seq")
+            if salvage.target.execute(has, key).fetchone()[0] == 0
+        ]
+    return LostKeys(messages, streams)
+
+
+def _swap(database: Path, damage: Damage) -> None:
+    """Put the complete new file in place; may be begun again wherever it stopped."""
+    new, kept = database.with_name(database.name + _NEW), database.with_name(damage.marked()[_COPIED])
+    if new.exists():
+        # the log goes first: one that stayed would be replayed into the new file
+        for end in ("-wal", ""):
+            old = database.with_name(database.name + end)
+            if old.exists():
+                old.replace(kept.with_name(kept.name + end))
+        _unlink(database.with_name(database.name + "-shm"))
+        new.replace(database)
+        raw.sync(database.parent)
+    damage.clear()
+    raw.sync(database.parent)
+
+
+def _remove(new: Path) -> None:
+    for end in ("", "-wal", "-shm", "-journal"):
+        _unlink(new.with_name(new.name + end))
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def _loss(table: Copied) -> str:
+    return f"table {table.table}: {table.lost} rows lost, {table.rows} kept"
+
+
+def _say(done: Repaired) -> None:
+    log.error("the database was repaired: %d rows kept. The damaged file is %s", done.rows, done.kept)
+    for sentence in [*done.losses, *done.mended]:
+        log.error("lost by damage: %s", sentence)
+    if not done.losses:
+        log.error("lost by damage: no row of any table")

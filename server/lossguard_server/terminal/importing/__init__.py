@@ -1,0 +1,1 @@
+"""What other tools have logged, read and sent as a trainer would."""
