@@ -82,6 +82,7 @@ def trainer_socket(url: str, token: str) -> ClientConnection:
         subprotocols=[Subprotocol(SUBPROTOCOL)],
         additional_headers={"Authorization": f"Bearer {token}"} if token else {},
         compression=None,
+        close_timeout=1.0,
         max_size=MAX_MESSAGE_BYTES,
         proxy=None,
     )

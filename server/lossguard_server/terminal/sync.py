@@ -9,19 +9,18 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Subprotocol
+from websockets.sync.client import ClientConnection
 
 from lossguard.protocol.delivery import ATTEMPTS_MAX, DeadStream, Delivery, SegmentFile, parse_name
 from lossguard.protocol.errors import BadMessage, ProtocolError, RemoteProtocolError
-from lossguard.protocol.messages import MAX_MESSAGE_BYTES, SUBPROTOCOL, Refusal
+from lossguard.protocol.messages import Refusal
 from lossguard.protocol.session import WINDOW_MESSAGES
 from lossguard.protocol.spool_format import SUFFIX
 
 from .client import Refused
+from .sending import trainer_socket
 
 ANSWER_TIMEOUT_S = 20.0
 CONNECTIONS_MAX = 1_000  # for one stream: three a message that is refused
@@ -62,7 +61,7 @@ def _converse_until_over(delivery: Delivery, stem: str, folder: Path, url: str, 
         if delivery.is_over or delivery.refusal is not None or len(troubles) > TROUBLES_MAX:
             break
         try:
-            with _connect(url, token) as socket:
+            with trainer_socket(url, token) as socket:
                 _converse(delivery, socket, stem, folder, refused)
         except InvalidStatus as error:
             raise Refused(
@@ -122,20 +121,6 @@ def _why(delivery: Delivery, error: Exception) -> str:
     if (hold := delivery.hold) is not None:
         return f"{hold.message} {hold.hint}"
     return f"{str(error) or type(error).__name__}."
-
-
-def _connect(url: str, token: str) -> ClientConnection:
-    parts = urlsplit(url)
-    scheme = "wss" if parts.scheme == "https" else "ws"
-    return connect(
-        urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/ws/trainer", "", "")),
-        subprotocols=[Subprotocol(SUBPROTOCOL)],
-        additional_headers={"Authorization": f"Bearer {token}"} if token else {},
-        compression=None,
-        close_timeout=1.0,
-        max_size=MAX_MESSAGE_BYTES,
-        proxy=None,
-    )
 
 
 def _file(path: Path) -> SegmentFile:
