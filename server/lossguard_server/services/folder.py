@@ -72,13 +72,12 @@ class Folder:
             self._brought += 1
 
     def catch_up(self) -> None:
-        """After a start: fold what was committed and not folded. Raises StorageError."""
+        """After a start: what was committed and not folded is due at the next tick. Raises StorageError."""
         with self._reading() as session:
             waiting = journal.unfolded_runs(session)
         with self._lock:
             for run_id in waiting:
                 self._runs.setdefault(run_id, _Run(self._clock.monotonic_s() - QUIET_S))
-        self.tick()
 
     def tick(self) -> None:
         """About once a second: begin what is due."""

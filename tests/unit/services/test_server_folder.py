@@ -92,6 +92,7 @@ def test_what_is_not_judged_yet_is_looked_at_again(store: Store, folder: Folder)
 def test_after_a_start_everything_is_folded_that_an_earlier_server_left(store: Store, folder: Folder) -> None:
     streams = [filled(store, run) for run in ("r1", "r2", "r3")]
     folder.catch_up()
+    folder.tick()
     soon(lambda: all(folded_seq(store, stream) == 3 for stream in streams), "all three")
 
 
@@ -106,6 +107,7 @@ def test_runs_take_turns(store: Store, folder: Folder, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(folding, "plan", a_message_a_pass)
     folder.catch_up()
+    folder.tick()
     soon(lambda: all(folded_seq(store, stream) == 3 for stream in streams), "both")
     assert passes == [streams[0].id, streams[1].id] * 3
 
@@ -124,6 +126,7 @@ def test_what_fails_is_told_once_and_tried_again(
     monkeypatch.setattr(folding, "store", full)
     with caplog.at_level(logging.WARNING):
         folder.catch_up()
+        folder.tick()
         soon(lambda: folded_seq(store, other) == 3, "one run's trouble is not another's")
         soon(lambda: idle(folder), "the first try")
         later(store, folder, RETRY_S - 1)
