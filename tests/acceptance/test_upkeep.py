@@ -51,6 +51,7 @@ def test_a_run_is_deleted_when_somebody_says_so(server: ServerProcess) -> None:
         (("doctor", "--data", "nowhere"), 1, "There is no database"),
         (("serve", "--keep-days", "0", "--data", "nowhere"), 1, "cannot be kept for 0"),
         (("serve", "--keep-days", "some"), 2, "--keep-days"),
+        (("serve", "--port", "99999"), 2, "--port"),
     ],
 )
 def test_refusals(tmp_path: Path, words: tuple[str, ...], code: int, why: str) -> None:

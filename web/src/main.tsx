@@ -8,6 +8,7 @@ import { bandsOf, marksOf } from "./charts/overlay";
 import { RedrawLoop } from "./charts/scheduler";
 import { readTheme } from "./charts/theme";
 import { Api, Refused } from "./io/api";
+import { troubleOf } from "./io/health";
 import { Herald, applyTheme, rememberedTheme, showInTab, titleOf } from "./io/browser";
 import { Session } from "./io/session";
 import { TokenBox } from "./io/token";
@@ -33,6 +34,7 @@ import "./style/cards.css";
 
 const CLOCK_MS = 250;
 const TEXT_MS = 150;
+const HEALTH_MS = 5_000;
 
 const base = new URL(document.baseURI);
 base.hash = "";
@@ -52,6 +54,7 @@ const clock = signal(nowMs());
 const names = signal<readonly string[]>([]);
 const crowds = signal<readonly Chosen[]>([]);
 const shownCard = signal<string | null>(null);
+const trouble = signal<string | null>(null);
 const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
 const themeChoice = signal<ThemeChoice>(rememberedTheme(localStorage));
 applyTheme(localStorage, themeChoice.value, systemIsDark.matches);
@@ -203,6 +206,9 @@ effect(() => {
   );
 });
 window.setInterval(() => (clock.value = nowMs()), CLOCK_MS);
+const askHealth = (): void => void troubleOf(api).then((found) => found === undefined || (trouble.value = found));
+askHealth();
+window.setInterval(askHealth, HEALTH_MS);
 
 const page: Page = {
   state,
@@ -220,6 +226,7 @@ const page: Page = {
   pointsAtMs,
   nowMs: clock,
   shownCard,
+  trouble,
   serverAddress: base.href.replace(/\/$/, ""),
 };
 const root = document.getElementById("app");

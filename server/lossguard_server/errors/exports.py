@@ -8,7 +8,7 @@ class SeriesNotThere(NotThere):
     """The run has no such series."""
 
     code = "no_such_series"
-    hint = "GET /api/runs/{run}/series lists them."
+    hint = "`GET /api/runs/{run}/series` lists them, and so does the first line of a whole CSV export."
 
 
 class ParquetNotInstalled(ServerError):

@@ -83,6 +83,21 @@ class Client:
                 return str(found[0])
         raise Refused(f"There is no run {wanted!r} on {self.url}.", "`lossguard runs` lists them.")
 
+    def only_run(self, wanted: str) -> dict[str, Any]:
+        """The run with this id, this project/name or this name, where no other has it. Raises Refused."""
+        runs: list[dict[str, Any]] = self.get("/api/runs")["items"]
+        if named := [run for run in runs if run["id"] == wanted]:
+            return named[0]
+        named = [run for run in runs if wanted in (f"{run['project']}/{run['name']}", run["name"])]
+        if len(named) == 1:
+            return named[0]
+        if not named:
+            raise Refused(
+                f"No run on {self.url} has the id or name {wanted!r}.", "`lossguard runs` lists them."
+            )
+        ids = ", ".join(str(run["id"]) for run in named)
+        raise Refused(f"{len(named)} runs are called {wanted!r}.", f"Give the id of one: {ids}.")
+
     def run_of_command(self, command: str) -> str:
         """The id of the run that `command` was given to. Raises Refused."""
         for run in self.get("/api/runs")["items"]:

@@ -7,7 +7,7 @@ sentence; wrong usage with 2.
 import json
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -32,7 +32,7 @@ DEMO_STEPS, DEMO_STAGE_STEPS = 10_000, 1_000  # at 30 to 50 steps/s the incident
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = DEFAULT_HOST,
-    port: Annotated[int, typer.Option(help="The port; 0 takes any free one.")] = DEFAULT_PORT,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes any free one.")] = DEFAULT_PORT,
     data: Data = None,
     db: Annotated[str | None, typer.Option(help="A database URL; SQLite in the data folder without it.")] = None,
     allow_host: Annotated[
@@ -68,7 +68,7 @@ def demo(
     stage_steps: Annotated[int | None, typer.Option(min=1, help="Steps a stage (10,000 in the reports).")] = None,
     seed: Annotated[int, typer.Option(help="The seed of data and weights.")] = 0,
     headless: Annotated[bool, typer.Option("--headless", help="End with the trainer.")] = False,
-    port: Annotated[int, typer.Option(help="The server's port; 0 takes any free one.")] = DEFAULT_PORT,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The server's port; 0: any free one.")] = DEFAULT_PORT,
     data: Data = None,
 ) -> None:
     """Start a server and a reference trainer whose loss blows up."""
@@ -104,17 +104,17 @@ def delete(
     as_json: AsJson = False,
     data: Data = None,
 ) -> None:
-    """Delete a run with everything that is stored of it."""
+    """Delete a run with everything that is stored of it. RUN must be its whole id, or a name that only one run has."""
 
-    def remove(client: Client) -> str:
-        run_id = client.run_id(run)
+    def remove(client: Client) -> dict[str, Any]:
+        found = client.only_run(run)
         if not yes:
-            _confirm(f"Delete run {run_id} with all its points, alerts and commands?")
-        client.delete(address("runs", run_id))
-        return run_id
+            _confirm(f"Delete run {_words(found)} with all its points, alerts and commands?")
+        client.delete(address("runs", found["id"]))
+        return found
 
     gone = ask(data, remove)
-    print(json.dumps({"run": gone}) if as_json else f"run {gone} is deleted")
+    print(json.dumps({"run": gone["id"]}) if as_json else f"run {_words(gone)} is deleted")
 
 
 @app.command()
@@ -151,6 +151,10 @@ def token_list(as_json: AsJson = False, data: Data = None) -> None:
 def token_revoke(token_id: str, data: Data = None) -> None:
     """Make a token worthless."""
     ask(data, lambda client: client.delete(address("tokens", token_id)))
+
+
+def _words(run: dict[str, Any]) -> str:
+    return f"{run['id']} ({run['project']}/{run['name']}, {run['state']})"
 
 
 def _confirm(question: str) -> None:

@@ -5,6 +5,7 @@ first, so that its last words reach the server. Nothing is shared with them but 
 """
 
 import contextlib
+import importlib.util
 import os
 import signal
 import subprocess
@@ -36,6 +37,10 @@ class Demo:
 
     def run(self) -> None:
         """Start both, follow the trainer to its end, stop both. Raises Refused when one cannot start or fails."""
+        if importlib.util.find_spec("torch") is None:
+            raise Refused(
+                "The demo trains a model; torch is not installed.", "pip install 'lossguard[server,demo]'"
+            )
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _interruptible(), contextlib.ExitStack() as ending:
             try:

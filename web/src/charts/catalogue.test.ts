@@ -55,7 +55,16 @@ describe("charts", () => {
   });
 
   it("are left out where a run has no such series", () => {
-    expect(chartsOf(["loss/total"], [], [])).toEqual([]);
+    expect(chartsOf([], [], [])).toEqual([]);
+    expect(chartsOf(["lr"], [], []).map((chart) => chart.id)).not.toContain("losses");
+  });
+
+  it("show a total that has no parts among the losses, and beside its parts only once", () => {
+    const totals = (names: string[]): string[] =>
+      chartsOf(names, [], []).flatMap((chart) => chart.lines.filter((line) => line.isTotal).map(() => chart.id));
+    expect(totals(["loss/total"])).toEqual(["losses"]);
+    expect(totals(["loss/total", "loss/ce"])).toEqual(["losses"]);
+    expect(totals(["loss/total", "loss/ce", "contribution/ce"])).toEqual(["contributions"]);
   });
 });
 

@@ -73,7 +73,7 @@ function chartOf(kind: Kind, names: readonly string[], components: readonly stri
   const members = names
     .filter((name) => name.startsWith(kind.prefix) && name !== TOTAL && name !== GRAD_TOTAL && !isWorst(name))
     .sort(byOrderOf(components, kind.prefix));
-  const total = kind.id === "contributions" && members.length > 0 ? TOTAL : kind.id === "gradients" ? GRAD_TOTAL : null;
+  const total = totalOf(kind, names, members);
   const lines = members.map((name, i) => {
     const label = name.slice(kind.prefix.length);
     return lineOf(name, label.replace("|", " · "), colourOf(label, components, i));
@@ -91,6 +91,13 @@ function chartOf(kind: Kind, names: readonly string[], components: readonly stri
     isStepped: id === "weights",
     contracts: lines.flatMap((line) => contractsOf(line, known)),
   };
+}
+
+/** The total stands above its parts; where there are none (another tool's log), among the losses. */
+function totalOf(kind: Kind, names: readonly string[], members: readonly string[]): string | null {
+  if (kind.id === "gradients") return GRAD_TOTAL;
+  if (kind.id === "contributions") return members.length > 0 ? TOTAL : null;
+  return kind.id === "losses" && !names.some((name) => name.startsWith("contribution/")) ? TOTAL : null;
 }
 
 const GROUPS: Chosen["id"] = "groups";

@@ -28,6 +28,11 @@ export function App(): JSX.Element {
   return (
     <div class="app">
       <TopBar onRuns={() => (isDrawerOpen.value = true)} onKeys={openKeys} />
+      {page.trouble.value !== null && (
+        <p class="trouble" role="alert" data-testid="trouble">
+          {page.trouble.value} Training goes on, and the trainers keep their data.
+        </p>
+      )}
       <aside class="side">
         <RunList />
       </aside>

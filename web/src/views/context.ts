@@ -56,6 +56,8 @@ export interface Page {
   readonly nowMs: ReadonlySignal<number>;
   /** the card that a mark led to */
   readonly shownCard: ReadonlySignal<string | null>;
+  /** what keeps the server from storing data at present, in its own words */
+  readonly trouble: ReadonlySignal<string | null>;
   /** the server's address as a trainer would be told it */
   readonly serverAddress: string;
 }

@@ -70,6 +70,7 @@ function page(): Page {
     pointsAtMs: signal(null),
     nowMs: signal(0),
     shownCard: signal(null),
+    trouble: signal(null),
     serverAddress: "http://host",
   };
 }
