@@ -16,6 +16,7 @@ from lossguard.protocol.codec import decode_sequenced
 from lossguard.protocol.frames import unpack_frame
 from lossguard.protocol.messages import Event, Frame, Schema, Sequenced
 from lossguard.protocol.spool_format import SUFFIX, parse_segment
+from lossguard.spool import Spool
 
 T = TypeVar("T")
 
@@ -44,6 +45,13 @@ def isolate(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("LOSSGUARD_DATA", str(folder / "data"))
     monkeypatch.setenv("LOSSGUARD_DIR", str(folder / "spool"))
+
+
+def read(spool: Spool, seq: int) -> bytes:
+    """What goes out under this number; fails when it is damaged. Raises KeyError when it is not there."""
+    found = spool.find(seq)
+    assert isinstance(found, bytes), found
+    return found
 
 
 def spooled(folder: Path) -> list[Sequenced]:

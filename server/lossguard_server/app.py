@@ -31,6 +31,7 @@ from .edges.gate import Gate
 from .edges.headers import SecurityHeaders
 from .edges.http import Api, Services, add_routes
 from .edges.pages import Pages
+from .edges.reads import Reads
 from .edges.trainer_socket import TrainerSocket
 from .errors import ServerError, StorageError
 from .listener import Server, listening_socket
@@ -108,8 +109,10 @@ class Assembly:
         self._trainers = TrainerSocket(ingest, commands, self._stopping)
         self._browsers = BrowserSocket(hub, registry, self._broadcast, self._stopping)
         points = Points(reading)
-        self._retention = Retention(writer, reading, registry, clock, settings.keep_s, self._judge.forget)
-        self._export = Export(registry, points)
+        self._forgetting = (self._judge.forget, self._broadcast.forget, points.forget, hub.forget)
+        self._retention = Retention(writer, reading, registry, clock, settings.keep_s, self._forget)
+        self._reads = Reads()
+        self._export = Export(registry, points, self._reads)
         self._api = Api(
             Services(
                 version=version(),
@@ -123,7 +126,8 @@ class Assembly:
                 tickets=self._tickets,
                 trouble=lambda: writer.trouble,
                 retention=self._retention,
-            )
+            ),
+            self._reads,
         )
 
     def app(self) -> FastAPI:
@@ -178,6 +182,7 @@ class Assembly:
                 task.cancel()
             await self.drain()
             # each waits for its thread, which may be waiting for the disk
+            self._reads.close()
             await asyncio.to_thread(self._judge.close)
             await asyncio.to_thread(self._folder.close)
             await asyncio.to_thread(self._writer.close)
@@ -226,6 +231,10 @@ class Assembly:
     def _committed(self, run_id: str, size_bytes: int) -> None:
         self._judge.wake(run_id)
         self._folder.wake(run_id, size_bytes)
+
+    def _forget(self, run_id: str) -> None:
+        for forget in self._forgetting:
+            forget(run_id)
 
     def _publish_alert(self, alert: dict[str, Any]) -> None:
         self._on_loop(lambda: self._broadcast.alert(alert))

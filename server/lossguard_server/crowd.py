@@ -52,7 +52,7 @@ class Crowd:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._plain: dict[Connection, None] = {}  # those over HTTP, oldest first
+        self._plain: dict[Connection, None] = {}  # those over HTTP, idle longest first
 
     def connection(self, **given: Any) -> "Connection":
         """What uvicorn makes for each new one."""
@@ -63,6 +63,12 @@ class Crowd:
         self._plain[new] = None
         if len(new.connections) > self.limit:
             next((known for known in self._plain if known.is_idle and known is not new), new).cut()
+
+    def answered(self, known: "Connection") -> None:
+        """It is idle from now on; it may have been cut meanwhile."""
+        if known in self._plain:
+            del self._plain[known]
+            self._plain[known] = None
 
     def left(self, known: "Connection") -> None:
         """It is gone, or is no plain one any more."""
@@ -96,6 +102,11 @@ class Connection(H11Protocol):
         """It is gone."""
         self._crowd.left(self)
         super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """It was answered."""
+        self._crowd.answered(self)
+        super().on_response_complete()
 
     def handle_websocket_upgrade(self, event: "h11.Request") -> None:
         """It is a socket from now on."""

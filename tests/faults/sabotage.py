@@ -65,7 +65,7 @@ def holes_accepted() -> None:
 
 
 def no_crc_check() -> None:
-    """Damaged bytes pass for good ones: a frame's checksum is not looked at, nor a spool record's."""
+    """Damaged bytes pass for good ones: a frame's checksum is not looked at (spools: test_spool_every_byte)."""
     from lossguard.protocol import frames
 
     honest = frames.unpack_frame

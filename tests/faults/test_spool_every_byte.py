@@ -1,18 +1,19 @@
 """A spool cut or flipped at every byte of its last 4 KiB: never a wrong value, and what is missing is owned up to."""
 
+import contextlib
 import random
-import zlib
-from types import SimpleNamespace
+from collections.abc import Sequence
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from faults.history import check_points, gaps_in, points_of
 from faults.trainer_life import bits_at
-from lossguard.protocol import spool_format
+from lossguard.protocol import frames, spool_format
 from lossguard.protocol.codec import decode_sequenced, encode
 from lossguard.protocol.delivery import DeadStream, SegmentFile
-from lossguard.protocol.errors import BadMessage
+from lossguard.protocol.errors import BadMessage, ProtocolError
 from lossguard.protocol.frames import pack_frame
 from lossguard.protocol.gaps import Filling
 from lossguard.protocol.messages import Event, Hello, Schema, SeriesSpec
@@ -137,18 +138,34 @@ def test_a_damaged_header_makes_a_spool_nobodys_or_costs_nothing_else() -> None:
         assert sent == payloads, number
 
 
-def test_without_its_checksum_a_wrong_value_would_get_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sabotage that these tests must see: neither the record's CRC nor the frame's is looked at."""
-    no_crc = SimpleNamespace(crc32=lambda *_: 0)
-    monkeypatch.setattr(spool_format, "zlib", no_crc)
-    payloads = logged()
-    data = spool(payloads)
-    assert zlib.crc32(data)  # the true one is somebody else's still
+# the sabotages that these tests must see
+RECORD, FRAME = (spool_format, "_crc"), (frames, "checksum")
 
-    def is_seen(damaged: bytes) -> bool:
-        try:
-            return faults_of(damaged, payloads) != []
-        except Exception:  # noqa: BLE001  # any failure says that the damage got through
-            return True
 
-    assert any(is_seen(damaged) for damaged in flips(data)[::16])
+def faults_without(monkeypatch: pytest.MonkeyPatch, checksums: Sequence[tuple[ModuleType, str]]) -> list[str]:
+    """What is found of flips when nobody looks at these checksums; damage that another check sees is not counted."""
+    for holder, name in checksums:
+        assert callable(getattr(holder, name))
+        monkeypatch.setattr(holder, name, lambda *_: 0)
+    payloads, found = logged(), []
+    for damaged in flips(spool(payloads))[::16]:
+        with contextlib.suppress(ProtocolError, KeyError):  # KeyError: of a series that nobody named
+            found += faults_of(damaged, payloads)
+    return found
+
+
+def test_without_both_checksums_a_wrong_value_gets_through_and_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert any("altered: step" in fault for fault in faults_without(monkeypatch, [RECORD, FRAME]))
+
+
+def test_without_the_record_s_checksum_another_message_gets_through_and_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The frame's own still holds: it is what else is in a message that is wrong, and no gap says so."""
+    found = faults_without(monkeypatch, [RECORD])
+    assert any("is missing, and no gap says so" in fault for fault in found)
+    assert not any("altered" in fault for fault in found)
+
+
+def test_without_the_frame_s_checksum_the_record_s_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert faults_without(monkeypatch, [FRAME]) == []

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import lossguard as lg
-from helpers import isolate, points, soon, spooled
+from helpers import events, isolate, points, soon, spooled
 from lossguard import link
 from lossguard.protocol.codec import encode
 from lossguard.protocol.messages import MAX_MESSAGE_BYTES, Ack, Event, Hello, Refusal, Welcome
@@ -25,6 +25,18 @@ def _own_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if r.name == "lossguard" and r.levelno >= logging.WARNING]
+
+
+def sleepless(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """No pause between two connections; returns how long each would have been at most."""
+    delays_s: list[float] = []
+
+    async def sleep(self: link.LinkThread, seconds: float) -> None:
+        delays_s.append(seconds)
+
+    monkeypatch.setattr(link.LinkThread, "_sleep", sleep)
+    monkeypatch.setattr("random.Random.uniform", lambda self, low, high: high)
+    return delays_s
 
 
 def test_a_wrong_token_is_said_once_and_tried_again_only_now_and_then(
@@ -92,6 +104,52 @@ def test_a_refusal_for_now_is_tried_again_until_it_is_over(
     assert len(warnings_in(caplog)) == 1
 
 
+@pytest.mark.parametrize("error", ["replaced", "journal_damaged", "database_damaged"])
+def test_a_refusal_that_others_can_heal_is_tried_again_now_and_then(
+    error: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An orphan's round, a restart, a repair end such a refusal; two trainers that fight must not do it fast."""
+    delays_s = sleepless(monkeypatch)
+    with TinyServer() as server:
+        run = lg.init(url=server.url)
+        run.log({"a": 1.0})
+        soon(lambda: points(server.messages), "the row is there")
+        server.refusal = refusal = Refusal(error=error, message="Somebody else is here.")
+        server.send(refusal)
+        soon(lambda: len(server.hellos) >= 4, "the trainer tries again")
+        server.refusal = None
+        run.log({"a": 2.0})
+        soon(lambda: len(points(server.messages)["a"]) == 2, "it goes on")
+        run.finish()
+    assert set(delays_s[:3]) == {link.BACKOFF_MAX_S}
+    (text,) = warnings_in(caplog)
+    assert "refuses this stream: Somebody else is here." in text
+
+
+def test_an_end_does_not_wait_for_a_repair(caplog: pytest.LogCaptureFixture) -> None:
+    with TinyServer() as server:
+        server.refusal = Refusal(error="journal_damaged", message="It is damaged.")
+        run = lg.init(url=server.url)
+        soon(lambda: warnings_in(caplog), "the refusal is said")
+        began_s = time.monotonic()
+        run.finish(timeout_s=60)
+        assert time.monotonic() - began_s < 30
+        assert len(server.hellos) <= 3
+
+
+def test_a_message_that_is_replaced_is_worth_a_quick_next_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    delays_s = sleepless(monkeypatch)
+    with TinyServer() as server:
+        server.refuses = lambda m: (
+            Refusal(error="bad_name", message="m") if isinstance(m, Event) and m.kind == "finish" else None
+        )
+        run = lg.init(url=server.url)
+        run.finish()
+        assert [event.data["seqs"] for event in events(server.messages, "gap")]
+    first_s = link.BACKOFF_FIRST_S
+    assert delays_s[:3] == [first_s, 2 * first_s, first_s]
+
+
 GARBAGE = {
     "noise": b"\xc1\xff\x00garbage",
     "nothing": b"",
@@ -132,13 +190,7 @@ def test_text_from_the_server_is_not_for_us() -> None:
 
 def test_attempts_that_bring_nothing_forward_become_rare(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that welcomes and then talks nonsense is no reason for ten connections a second."""
-    delays_s: list[float] = []
-
-    async def sleep(self: link.LinkThread, seconds: float) -> None:
-        delays_s.append(seconds)
-
-    monkeypatch.setattr(link.LinkThread, "_sleep", sleep)
-    monkeypatch.setattr("random.Random.uniform", lambda self, low, high: high)
+    delays_s = sleepless(monkeypatch)
     with TinyServer() as server:
         server.garbage, server.acknowledges, server.claims = b"\xc1", False, 0
         run = lg.init(url=server.url)

@@ -87,7 +87,7 @@ def test_a_file_that_is_none_does_not_stop_the_others(tmp_path: Path) -> None:
     write(tmp_path, written)
     (tmp_path / f"junk.{1:020d}.lgs").write_bytes(b"\x00" * 100_000)
     (tmp_path / f"far.{1:020d}.lgs").write_bytes(b"")
-    (tmp_path / f"far.{10**18:020d}.lgs").write_bytes(b"")
+    (tmp_path / f"far.{10**18:020d}.lgs").write_bytes(b"\x00")
     (tmp_path / "a\nb.lgs").write_bytes(b"")
     with TinyServer() as server:
         said = sync(tmp_path, server)

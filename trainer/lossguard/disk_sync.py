@@ -49,11 +49,6 @@ class DiskSync:
         """True when the disk has answered that one, with or without success."""
         return self._done >= number
 
-    @property
-    def is_idle(self) -> bool:
-        """True when nothing is asked for."""
-        return self._done >= self._asked
-
     def has_failed(self, path: Path) -> bool:
         """True, once, when the disk refused the last time that `path` was asked for."""
         with contextlib.suppress(KeyError):

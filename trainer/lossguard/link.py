@@ -24,6 +24,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from .buffer import Row, SampleBuffer
+from .complaints import Complaints
 from .dialling import dial, said
 from .disk_sync import DiskSync
 from .encoder import Encoder
@@ -92,11 +93,12 @@ class LinkThread:
         self._drained = False
         self._was_welcome = False
         self._sent_seq = 0
+        self._warn = Complaints(spool.folder)
         self._outgoing = Outgoing(spool, self._warn)
         self._disk = DiskSync()
         self._address = ""  # of this connection
-        self._warned: set[str] = set()
         self._socket: ClientConnection | None = None
+        self._orphans: Orphans | None = None
         self._random = random.Random()
         self._thread = threading.Thread(target=self._run, name="lossguard-link", daemon=True)
 
@@ -109,12 +111,7 @@ class LinkThread:
         """Drain the buffer, wait up to `timeout_s` for acknowledgements, stop; say what the server does not have."""
         self.end(timeout_s)
         self.join(timeout_s + 2.0)
-        left = self._spool.last_seq - self._session.acked_seq
-        if left:
-            level = logging.INFO if self._endpoint is None else logging.WARNING
-            log.log(
-                level, "lossguard: %d messages are in %s; `lossguard sync` delivers them.", left, self._spool.folder
-            )
+        _say_what_is_left(self._spool, self._session.acked_seq, self._endpoint is None)
 
     def end(self, timeout_s: float, reason: str = "") -> None:
         """Begin to end, and return at once: drain, deliver for up to `timeout_s`, say the `reason`.
@@ -130,8 +127,10 @@ class LinkThread:
             self._thread.join(timeout_s)
 
     def disown(self) -> None:
-        """In a forked child: let go of the parent's socket, and of its spool, whose lock says that it lives."""
+        """In a forked child: let go of the parent's socket, and of its spools, whose locks say that it lives."""
         self._spool.close()
+        if self._orphans is not None:
+            self._orphans.disown()
         if self._socket is None or (number := self._socket.transport.get_extra_info("socket").fileno()) < 0:
             return
         # not closed, because the socket's own destructor closes the number too: it must be nobody else's by then
@@ -155,7 +154,8 @@ class LinkThread:
         talking = orphans = None
         if self._endpoint is not None:
             talking = asyncio.create_task(self._talk())
-            orphans = asyncio.create_task(Orphans(self._spool.folder, self._endpoint, self._flows).run())
+            self._orphans = Orphans(self._spool.folder, self._endpoint, self._flows)
+            orphans = asyncio.create_task(self._orphans.run())
         while not self._is_ending:
             self._pump()
             self._spool.tend(self._disk, self._sent_seq)
@@ -199,10 +199,17 @@ class LinkThread:
                 if self._is_ending and (nobody or isinstance(error, InvalidStatus)):
                     return  # nobody has ever answered, or the door is shut: waiting would only delay the end
             finally:
+                refusal = self._session.refusal
                 self._session.disconnect()
             # only a connection that brought something forward is worth a quick next one
             is_fruitful = self._session.acked_seq > acked_seq or self._outgoing.replaced > replaced
             delay_s = BACKOFF_FIRST_S if is_fruitful else min(2 * delay_s, BACKOFF_MAX_S)
+            if refusal is not None:
+                _say_refusal(refusal, self._warn)
+                if not (refusal.retry or refusal.seq):  # a second trainer, which must not be fought; or a repair is due
+                    if self._is_ending:
+                        return
+                    delay_s = BACKOFF_MAX_S
             await self._sleep(self._random.uniform(delay_s / 2, delay_s))
 
     async def _sleep(self, seconds: float) -> None:
@@ -227,9 +234,6 @@ class LinkThread:
             finally:
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)  # must not cover a cancellation by its own error
-            if (refusal := self._session.refusal) is not None:
-                what = "a message" if refusal.seq else "this stream"
-                self._warn(f"the server refuses {what}: {refusal.message}", refusal.hint or "see its log")
 
     async def _read(self, socket: ClientConnection) -> None:
         async for data in socket:
@@ -308,15 +312,27 @@ class LinkThread:
     def _explain(self, error: Exception) -> None:
         if isinstance(error, InvalidStatus):
             message, hint = said(error)
-            self._warn(f"the server refuses this trainer: {message}", hint)
+            self._warn(f"the server refuses this trainer: {message}", hint, f"HTTP {error.response.status_code}")
         elif not isinstance(error, OSError | ConnectionClosed):
+            # by its type, because the text of garbage differs each time
             self._warn(str(error), "it keeps trying", kind=type(error).__name__)
 
-    def _warn(self, what: str, hint: str, kind: str = "") -> None:
-        # by kind, because the text of garbage differs each time
-        if (kind or what) not in self._warned:
-            self._warned.add(kind or what)
-            log.warning("lossguard: %s (%s). Data is kept in %s.", what, hint, self._spool.folder)
+
+def _say_refusal(refusal: Refusal, warn: Complaints) -> None:
+    what = "a message" if refusal.seq else "this stream"
+    hint = refusal.hint or "see its log"
+    warn(f"the server refuses {what}: {refusal.message}", hint, f"refuses {refusal.error}")
+
+
+def _say_what_is_left(spool: Spool, acked_seq: int, is_offline: bool) -> None:
+    left = spool.last_seq - acked_seq
+    lost = min(left, spool.unwritten)
+    if left > lost:
+        level = logging.INFO if is_offline else logging.WARNING
+        log.log(level, "lossguard: %d messages are in %s; `lossguard sync` delivers them.", left - lost, spool.folder)
+    if lost:
+        text = "lossguard: %d messages are lost: the disk of %s did not take them, and no server did."
+        log.warning(text, lost, spool.folder)
 
 
 async def _within_ping_time(sending: Awaitable[None]) -> None:

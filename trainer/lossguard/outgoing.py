@@ -7,6 +7,7 @@ more, and what it refuses for good is a gap event; it is said once, and kept whe
 import logging
 from typing import Protocol
 
+from .complaints import WORDS_MAX
 from .protocol.gaps import REFUSALS_MAX, Filling, Hole, Poison, filler
 from .protocol.messages import Hold, Refusal
 from .spool import Spool
@@ -16,7 +17,7 @@ log = logging.getLogger("lossguard")
 
 DAMAGED = "the trainer's spool is damaged"
 SET_BACK = "the server was set back to an older state, and asks for what it had acknowledged"
-WORDS_MAX = 500  # characters of a server's own text that are logged
+HOLDS_SAID_MAX = 50  # a disk that fills up and is emptied all day says enough by then
 
 
 class Warn(Protocol):
@@ -30,11 +31,10 @@ class Outgoing:
 
     def __init__(self, spool: Spool, warn: Warn) -> None:
         self.replaced = 0  # messages that the server refused too often
-        self.missing = 0  # numbers that a gap stands for
         self._spool, self._warn = spool, warn
         self.is_held = False  # the server cannot store at present
         self._filling, self._poison = Filling(), Poison()
-        self._forgotten_seq = 0
+        self._forgotten_seq = self._holds_said = 0
 
     def begin(self, acked_seq: int) -> None:
         """A connection on which the server has everything up to `acked_seq`."""
@@ -60,18 +60,22 @@ class Outgoing:
         if self._filling.is_told(seq):
             return filler(seq)
         self._warn(reason, "what is gone is recorded as gaps", reason)
-        self.missing += found.last_seq - seq + 1
         return self._filling.tell(Hole(seq, found.last_seq, *self._spool.steps_between(seq, found.last_seq), reason))
 
     def hold(self, hold: Hold) -> None:
         """The server cannot store, or can again; each is said once."""
-        if hold.error and not self.is_held:
+        if bool(hold.error) == self.is_held:
+            return
+        self.is_held = bool(hold.error)
+        self._holds_said += 1
+        if self._holds_said > HOLDS_SAID_MAX:
+            return
+        if self.is_held:
             log.warning(
                 "lossguard: the server cannot store now: %s (%s).", hold.message[:WORDS_MAX], hold.hint[:WORDS_MAX]
             )
-        elif not hold.error and self.is_held:
+        else:
             log.warning("lossguard: the server stores again.")
-        self.is_held = bool(hold.error)
 
     def refused(self, refusal: Refusal) -> None:
         """The server refuses one message; after so many times a gap takes its number."""
@@ -84,6 +88,7 @@ class Outgoing:
         if not self._poison.refused(refusal, payload):
             return
         self.replaced += 1
-        self._spool.quarantine(seq, payload, refusal)
+        is_kept = self._spool.quarantine(seq, payload, refusal)
         what = f"the server refused message {seq} {REFUSALS_MAX} times: {refusal.message[:WORDS_MAX]}"
-        self._warn(what, "it is kept in bad/ there, and a gap takes its place", f"refused {refusal.error}")
+        hint = "it is kept in bad/ there, and a gap takes its place" if is_kept else "a gap takes its place"
+        self._warn(what, hint, f"refused {refusal.error}")

@@ -13,6 +13,7 @@ Rules of this file:
 """
 
 import contextlib
+import errno
 import logging
 import os
 import re
@@ -21,11 +22,12 @@ from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
 
+from .complaints import WORDS_MAX
 from .disk_sync import DiskSync
 from .protocol.codec import encode
-from .protocol.gaps import steps_of
+from .protocol.gaps import sendable, steps_of
 from .protocol.messages import Declaration, Frame, Hello, Refusal, Schema, Sequenced
-from .protocol.spool_format import SUFFIX, Label, pack_header, pack_label, pack_record
+from .protocol.spool_format import SUFFIX, Label, pack_definitions, pack_header, pack_label, pack_record
 from .spool_memory import SpoolMemory
 from .spool_segments import Missing, Places, Segment
 from .steps_reached import StepsReached
@@ -37,7 +39,10 @@ SEGMENT_BYTES = 8 << 20
 MEMORY_BYTES = 16 << 20
 CAP_BYTES = 2 << 30
 BAD = "bad"  # the folder for what was damaged or refused
-STEMS_MAX = 10
+BAD_FILES_MAX = 200  # two a message of at most 1 MiB: a server that refuses everything fills no disk
+BAD_FULL = "full"  # the file that says so
+STEMS_MAX = 100  # restarts that repeat run, rank and attempt, of which nothing was delivered yet
+DEFINITIONS_PART = 4  # copies of declarations and schemas take at most a quarter of a file
 DISK_REST_S = 5.0  # how long a disk that refused is left alone
 SYNC_S = 1.0  # what a power cut may cost
 GAP_S = 10.0  # how long frames that are lost one after another share a gap that is not on disk yet
@@ -73,6 +78,7 @@ class Spool:
         self._reached = StepsReached()
         self._clock, self._disk_again_s = clock, 0.0
         self._sync_due_s, self._gap_due_s = clock() + SYNC_S, 0.0
+        self._whose_due_s = 0.0  # not before, where the newest segment does not say yet whose it is
         self._ticket = 0
         self._warned: set[str] = set()
         # thinning begins early enough to be done before frames are lost
@@ -89,12 +95,19 @@ class Spool:
         """What the segments take."""
         return self._closed_bytes + (self._segments[-1].size if self._segments else 0)
 
+    @property
+    def unwritten(self) -> int:
+        """How many of the newest messages are in memory only."""
+        return self._memory.messages
+
     def append(self, message: Sequenced) -> None:
-        """Keep `message`, whose seq is last_seq + 1. Never raises for the disk's sake."""
-        payload = encode(message)
+        """Keep `message`, whose seq is last_seq + 1, or a gap in its place. Never raises for the disk's sake."""
+        payload, unfit = sendable(message)
+        if unfit:
+            self._warn("unfit", f"it cannot send message {message.seq}, and a gap takes its place: {unfit}")
         if isinstance(message, Declaration | Schema):
             self._keepsakes[message.seq] = payload
-        self._reached.note(message.seq, steps_of(message)[1] if isinstance(message, Frame) else None)
+        self._reached.note(message.seq, steps_of(message) if isinstance(message, Frame) else None)
         if isinstance(message, Frame) and self.bytes_on_disk + len(payload) > self._cap_bytes:
             if not len(self._memory):
                 self._gap_due_s = self._clock() + GAP_S
@@ -119,12 +132,6 @@ class Spool:
             return self._segments[at].find(seq)
         return self._keepsakes[seq]
 
-    def read(self, seq: int) -> bytes:
-        """As `find`; a number whose message is damaged raises KeyError too."""
-        if isinstance(found := self.find(seq), Missing):
-            raise KeyError(seq)
-        return found
-
     def steps_between(self, first_seq: int, last_seq: int) -> tuple[int, int]:
         """The steps that these messages may hold; exact to a few dozen messages on both sides."""
         return self._reached.between(first_seq, last_seq)
@@ -137,19 +144,16 @@ class Spool:
 
     def confirm(self, hello: Hello, server: str) -> None:
         """The server knows this stream, under this Hello: whoever delivers it later goes on where the server is."""
-        label = Label(server=server, is_known=True)
-        if (self._hello, self._label) == (hello, label):
-            return
-        self._hello, self._label = hello, label
-        if self._segments and self._segments[-1].fd >= 0:
-            with contextlib.suppress(OSError):
-                self._segments[-1].append(pack_record(0, encode(hello)) + pack_label(label), 0, 0)
-                self._dirty[self._segments[-1].path] = None
+        self._hello, self._label = hello, Label(server=server, is_known=True)
+        self._say_whose()
 
-    def quarantine(self, seq: int, payload: bytes, refusal: Refusal) -> None:
-        """Keep a message that the server refuses, and what it said, where a person may look at it."""
-        with contextlib.suppress(OSError):
+    def quarantine(self, seq: int, payload: bytes, refusal: Refusal) -> bool:
+        """Keep a message that the server refuses, and what it said, where a person may look at it; True when it is."""
+        try:
             keep_refused(self.folder / BAD, f"{self._stem}.{seq:020d}", payload, refusal)
+        except OSError:
+            return False
+        return True
 
     # -- what is done now and then ------------------------------------------------------------------------------
 
@@ -159,9 +163,11 @@ class Spool:
         if len(self._memory) and now_s >= max(self._gap_due_s, self._disk_again_s):
             self._is_flushed()
             self._gap_due_s = now_s + GAP_S
+        if now_s >= self._whose_due_s:
+            self._say_whose()
         if now_s >= self._sync_due_s and disk.is_done(self._ticket):
             self.sync(disk)
-        self._thinner.tend(disk, self.bytes_on_disk, sent_seq, lambda: pack_header(self._hello, self._label))
+        self._thinner.tend(disk, self.bytes_on_disk, sent_seq, lambda: self._header(True))
 
     def sync(self, disk: DiskSync) -> int:
         """Ask the disk to keep all that was written; returns the number of the last request."""
@@ -182,6 +188,38 @@ class Spool:
         self._is_flushed()
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _header(self, has_room: bool) -> bytes:
+        definitions = self._definitions(self._segment_bytes) if has_room else []
+        return pack_header(self._hello, self._label, definitions)
+
+    def _definitions(self, file_bytes: int) -> list[bytes]:
+        """Declarations and schemas so far; none where they would be more than a part of a file of this size."""
+        is_small = DEFINITIONS_PART * sum(map(len, self._keepsakes.values())) <= file_bytes
+        return list(self._keepsakes.values()) if is_small else []
+
+    def _say_whose(self) -> None:
+        """Write into the newest segment whose it is, if it does not say so; `tend` tries again."""
+        newest = self._segments[-1] if self._segments else None
+        if newest is None or newest.fd < 0 or newest.whose == (self._hello, self._label):
+            return
+        try:
+            newest.append(pack_record(0, encode(self._hello)) + pack_label(self._label), 0, 0)
+        except OSError:
+            self._whose_due_s = self._clock() + DISK_REST_S
+            return
+        newest.whose = (self._hello, self._label)
+        self._dirty[newest.path] = None
+
+    def _define(self, segment: Segment) -> None:
+        """Copy the definitions into a stream's first segment once that is a small part of it.
+
+        While all is acknowledged at once, each few messages have a file of their own, which has no room for them.
+        """
+        if not segment.is_defined and (definitions := self._definitions(segment.size)):
+            with contextlib.suppress(OSError):
+                segment.append(pack_definitions(definitions), 0, 0)
+                segment.is_defined = True
 
     def _count_bytes(self) -> None:
         self._closed_bytes = sum(segment.size for segment in self._segments[:-1])
@@ -243,6 +281,7 @@ class Spool:
             if segment.last_seq < segment.first_seq:  # else each refusal would leave one more open file
                 self._drop(segment)
             raise
+        self._define(segment)
         self._dirty[segment.path] = None
         if len(self._segments) > 1 and self._segments[-2].fd >= 0:
             # one open file, however much is spooled; only now, for its lock says that the stream lives
@@ -253,7 +292,7 @@ class Spool:
     def _open_segment(self, first_seq: int) -> Segment:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path, fd = self._new_file(first_seq)
-        head = pack_header(self._hello, self._label)
+        head = self._header(bool(self._segments))
         try:
             _lock(fd)
             if os.write(fd, head) != len(head):
@@ -262,7 +301,9 @@ class Spool:
             os.close(fd)
             path.unlink(missing_ok=True)
             raise
-        self._segments.append(Segment(path, first_seq, first_seq - 1, len(head), fd, Places()))
+        segment = Segment(path, first_seq, first_seq - 1, len(head), fd, Places(), (self._hello, self._label))
+        segment.is_defined = bool(self._segments)
+        self._segments.append(segment)
         self._count_bytes()
         return self._segments[-1]
 
@@ -270,9 +311,13 @@ class Spool:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         for _ in range(STEMS_MAX):
             path = self.folder / f"{self._stem}.{first_seq:020d}{SUFFIX}"
-            with contextlib.suppress(FileExistsError):
-                return path, os.open(path, flags, 0o600)
-            self._stem += "+"  # somebody else's stream lies under this name; it is not ours to touch
+            # another process's stream under our stem would be taken for a part of ours, and ours for a part of it
+            if self._segments or not any(self.folder.glob(f"{self._stem}.*{SUFFIX}")):
+                with contextlib.suppress(FileExistsError):
+                    return path, os.open(path, flags, 0o600)
+            if self._segments:
+                break
+            self._stem += "+"
         raise FileExistsError(f"{path} and its like exist already")
 
     def _warn(self, kind: str, what: str) -> None:
@@ -282,9 +327,15 @@ class Spool:
 
 
 def keep_refused(folder: Path, name: str, payload: bytes, refusal: Refusal) -> None:
-    """Write a refused message, and beside it why. Raises OSError."""
+    """Write a refused message, and beside it why. Raises OSError, also where there are too many, which is said once."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for ending, data in ((".msgpack", payload), (".txt", f"{refusal.error}: {refusal.message}\n{refusal.hint}\n")):
+    if len(os.listdir(folder)) >= BAD_FILES_MAX:
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(folder / BAD_FULL, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            log.warning("lossguard: %s is full; no more messages that a server refuses are kept there.", folder)
+        raise OSError(errno.EDQUOT, f"{folder} holds {BAD_FILES_MAX} files")
+    words = f"{refusal.error[:WORDS_MAX]}: {refusal.message[:WORDS_MAX]}\n{refusal.hint[:WORDS_MAX]}\n"
+    for ending, data in ((".msgpack", payload), (".txt", words)):
         fd = os.open(folder / (name + ending), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "wb") as file:
             file.write(data if isinstance(data, bytes) else data.encode(errors="replace"))

@@ -50,9 +50,9 @@ class SpoolMemory:
         return len(self._items)
 
     @property
-    def first_seq(self) -> int | None:
-        """The oldest number that is here."""
-        return self._items[0].first_seq if self._items else None
+    def messages(self) -> int:
+        """How many numbers are here."""
+        return self._items[-1].last_seq - self._items[0].first_seq + 1 if self._items else 0
 
     def keep(self, message: Sequenced, payload: bytes, reason: str) -> None:
         """Hold `message`; a frame for which there is no room is lost, for this reason."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .protocol.gaps import filler
-from .protocol.messages import MAX_MESSAGE_BYTES
-from .protocol.spool_format import HEAD, Scan, is_whole, skipped_to
+from .protocol.messages import MAX_MESSAGE_BYTES, Hello
+from .protocol.spool_format import HEAD, Label, Scan, is_whole, skipped_to
 
 # errors that say that the bytes are gone; any other (too many open files, no memory) may pass
 _GONE = {errno.ENOENT, errno.EIO, errno.ENOTDIR, getattr(errno, "ESTALE", errno.ENOENT)}
@@ -52,6 +52,8 @@ class Segment:
     size: int
     fd: int = -1
     places: Places | None = None
+    whose: tuple[Hello, Label] | None = None  # what it says of its stream
+    is_defined: bool = False  # it has copies of the definitions before it
     thinned: int = 0  # how often
     is_spent: bool = False  # nothing is left in it that may be taken out
     is_damaged: bool = False

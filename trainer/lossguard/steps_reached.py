@@ -1,13 +1,13 @@
 """Which steps a stream's messages hold, in bounded memory.
 
-Rules of this file: one mark of the step reached for each EVERY messages; when there are too many marks, every other one
-goes, and the marks that are left are twice as far apart.
+Rules of this file: one mark for each EVERY messages, of the lowest and the highest of their steps (after a rollback the
+last one is neither); when there are too many marks, two become one, and each stands for twice as many messages.
 """
 
 from array import array
 
 EVERY = 32
-MARKS_MAX = 8_192  # 64 KiB
+MARKS_MAX = 8_192  # 128 KiB
 
 
 class StepsReached:
@@ -15,23 +15,26 @@ class StepsReached:
 
     def __init__(self) -> None:
         self._every = EVERY
-        self._marks: array[int] = array("q")  # the step reached by message (index + 1) * every
+        # of the messages index * every + 1 .. (index + 1) * every; the last mark is still growing
+        self._lows: array[int] = array("q")
+        self._highs: array[int] = array("q")
         self._step = 0
 
-    def note(self, seq: int, last_step: int | None) -> None:
-        """The message `seq` reaches `last_step`; None when it holds no steps."""
-        if last_step is not None:
-            self._step = last_step
-        if seq % self._every == 0:
-            self._marks.append(self._step)
-            if len(self._marks) >= MARKS_MAX:
-                self._marks = self._marks[1::2]
-                self._every *= 2
+    def note(self, seq: int, steps: tuple[int, int] | None) -> None:
+        """The message `seq` holds these steps, the first and the last; None when it holds none."""
+        first, self._step = steps or (self._step, self._step)
+        at = (seq - 1) // self._every
+        while len(self._lows) <= at:
+            self._lows.append(first)
+            self._highs.append(self._step)
+        self._lows[at] = min(self._lows[at], first)
+        self._highs[at] = max(self._highs[at], self._step)
+        if len(self._lows) >= MARKS_MAX and seq % self._every == 0:
+            self._every *= 2
+            self._lows = array("q", map(min, self._lows[::2], self._lows[1::2]))
+            self._highs = array("q", map(max, self._highs[::2], self._highs[1::2]))
 
     def between(self, first_seq: int, last_seq: int) -> tuple[int, int]:
         """The steps that the messages first_seq..last_seq may hold."""
-        before, after = first_seq // self._every - 1, -(-last_seq // self._every) - 1
-        if first_seq % self._every == 0:
-            before -= 1  # its own mark is what it reaches, not where it begins
-        first = self._marks[before] if 0 <= before < len(self._marks) else 0
-        return first, self._marks[after] if 0 <= after < len(self._marks) else self._step
+        marks = slice((first_seq - 1) // self._every, (last_seq - 1) // self._every + 1)
+        return min(self._lows[marks], default=self._step), max(self._highs[marks], default=self._step)

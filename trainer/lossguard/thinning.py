@@ -5,16 +5,18 @@ Rules of this file:
 - What is taken out goes under its own numbers: one gap event a segment, under the first of them, which says steps and
   points and how far it reaches; the other numbers are skipped, and go out as fillers. A second thinning of a segment
   makes one gap of both.
-- A new file is written beside, in slices of a few milliseconds, put on the disk, and then takes the old one's name: at
-  each moment the segment can be read whole, by its number and by a stranger after a kill.
+- A new file is written beside, record by record, put on the disk, and then takes the old one's name: at each moment the
+  segment can be read whole, by its number and by a stranger after a kill.
+- Read twice rather than held: what is in memory is a verdict a record, less than the segment itself.
 - What was damaged in the old file is a gap of its own in the new one.
 """
 
 import contextlib
 import os
+from array import array
 from collections import Counter
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,36 +25,131 @@ from .disk_sync import DiskSync
 from .protocol.codec import decode_sequenced
 from .protocol.errors import BadMessage
 from .protocol.gaps import Hole, gap, steps_of
-from .protocol.messages import Event, Frame
+from .protocol.messages import Event, Frame, Sequenced
 from .protocol.spool_format import HEAD, Record, Scan, is_whole, pack_record, pack_skip, skipped_to
 
 KEPT = 4  # one frame in so many of each set of series
 REASON = "the spool reached its limit, and was thinned"
 DAMAGE = "the trainer's spool was damaged"
 ENDING = ".new"
-SLICE_BYTES = 256 << 10  # read or written between two looks at the clock
+WRITE_BYTES = 64 << 10  # of one write
 
-Group = tuple[int, ...]
+_STAYS, _MAY_GO, _GOES, _SKIP, _HOLE = range(5)  # _MAY_GO: one in KEPT, which goes when nothing else is left
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A record as it is judged, without its payload: that is read again when it stays, or is `made` here."""
+class _Taken:
+    """What goes, as one hole."""
 
-    seq: int
-    last_seq: int
-    at: int = 0
-    size: int = 0
-    made: bytes = b""
-    group: Group | None = None  # of a finite frame
-    hole: Hole | None = None  # of a frame that may go, and of an earlier thinning's gap
-    steps: tuple[int, int] | None = None  # of any frame
-    is_skip: bool = False
-    is_damage: bool = False
+    def __init__(self) -> None:
+        self.hole: Hole | None = None
+        self.points_new = 0  # of those that no earlier thinning took
+
+    def add(self, hole: Hole, is_new: bool) -> None:
+        self.points_new += (hole.points or 0) if is_new else 0
+        before = self.hole or hole
+        self.hole = Hole(
+            before.first_seq,
+            max(before.last_seq, hole.last_seq),
+            min(before.from_step, hole.from_step),
+            max(before.to_step, hole.to_step),
+            REASON,
+            (hole.points or 0) + ((self.hole.points or 0) if self.hole is not None else 0),
+            hole.time_s,
+        )
+
+
+class _Verdicts:
+    """What becomes of each record of a segment, as parallel arrays: 29 bytes a record, and a few a hole."""
+
+    def __init__(self, first_seq: int) -> None:
+        self.seqs, self.lasts = array("Q"), array("Q")
+        self.places, self.sizes = array("Q"), array("I")
+        self.verdicts = bytearray()
+        self.some, self.all = _Taken(), _Taken()  # one in KEPT stays, or none
+        self.holes: dict[int, Hole] = {}
+        self._seen: Counter[int] = Counter()  # finite frames, by a hash of their series
+        self._last_seq = first_seq - 1
+        self._step = 0
+        self._ending: list[int] = []  # holes whose last step the next frame tells
+
+    @property
+    def has_frames(self) -> bool:
+        return bool(self._seen)
+
+    @property
+    def is_spent(self) -> bool:
+        """True when one in KEPT of each set takes nothing out any more."""
+        return self._seen.total() == len(self._seen)
+
+    def judge(self, record: Record) -> None:
+        """The next record; one whose number was there already does not count."""
+        seq, payload = record.seq, record.payload
+        if seq <= self._last_seq:
+            return
+        self.damaged_up_to(seq - 1)
+        if (last := skipped_to(payload)) is not None:
+            self._add(record, max(seq, last), _SKIP)
+            return
+        try:
+            message = decode_sequenced(payload)
+        except BadMessage:  # its CRC holds: it is what was written, and not ours to judge
+            self._add(record, seq, _STAYS)
+            return
+        self._add(record, seq, self._verdict(message))
+
+    def damaged_up_to(self, last_seq: int) -> None:
+        """What is missing up to this number cannot be read."""
+        first = self._last_seq + 1
+        if first > last_seq:
+            return
+        self.holes[first] = Hole(first, last_seq, self._step, self._step, DAMAGE)
+        self._ending.append(first)
+        self._add(Record(0, first, b""), last_seq, _HOLE)
+
+    def _add(self, record: Record, last_seq: int, verdict: int) -> None:
+        self.seqs.append(record.seq)
+        self.lasts.append(last_seq)
+        self.places.append(record.at)
+        self.sizes.append(len(record.payload))
+        self.verdicts.append(verdict)
+        self._last_seq = last_seq
+
+    def _verdict(self, message: Sequenced) -> int:
+        if isinstance(message, Frame):
+            return self._verdict_of_frame(message)
+        if isinstance(message, Event) and message.kind == "gap" and message.data.get("reason") == REASON:
+            data, (first, last) = message.data, message.data["seqs"]
+            hole = Hole(first, last, data["from"], data["to"], REASON, data["points"], message.time_s)
+            self.some.add(hole, is_new=False)
+            self.all.add(hole, is_new=False)
+            return _GOES
+        return _STAYS
+
+    def _verdict_of_frame(self, frame: Frame) -> int:
+        first, last = steps_of(frame)
+        self._end_holes(first)
+        self._step = last
+        if len(frame.values) % 8 or not bool(np.isfinite(np.frombuffer(frame.values, "<f8")).all()):
+            return _STAYS
+        group = hash(tuple(frame.series))
+        hole = Hole(frame.seq, frame.seq, first, last, REASON, frame.n * len(frame.series), frame.time_s)
+        self.all.add(hole, is_new=True)
+        self._seen[group] += 1
+        if (self._seen[group] - 1) % KEPT == 0:
+            return _MAY_GO
+        self.some.add(hole, is_new=True)
+        return _GOES
+
+    def _end_holes(self, step: int) -> None:
+        for number in self._ending:
+            hole = self.holes[number]
+            first, last = min(hole.from_step, step), max(hole.from_step, step)
+            self.holes[number] = replace(hole, from_step=first, to_step=last)
+        self._ending.clear()
 
 
 class Thinning:
-    """One pass over one closed segment. `step` does a slice; when it is over, the flags say what came of it."""
+    """Two passes over one closed segment, a record a `step`. When it is over, the flags say what came of it."""
 
     def __init__(
         self, path: Path, first_seq: int, last_seq: int, header: bytes, disk: DiskSync, bad_folder: Path
@@ -84,22 +181,22 @@ class Thinning:
         with contextlib.suppress(OSError):
             self._new.unlink(missing_ok=True)
 
-    # -- the pass -----------------------------------------------------------------------------------------------
+    # -- the passes ---------------------------------------------------------------------------------------------
 
     def _run(self) -> Generator[None, None, None]:
-        entries: list[_Entry] = []
-        yield from self._read(entries)
-        groups = Counter(entry.group for entry in entries if entry.group is not None)
-        # where one in four of each set takes nothing out any more, the last ones go
-        self.is_spent = all(count == 1 for count in groups.values())
-        if not groups:
-            return
+        verdicts = _Verdicts(self.first_seq)
         fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            yield from self._write(self._records(_with_gaps(entries), 0 if self.is_spent else 1, fd))
+            for record in Scan(lambda at, count: os.pread(fd, count, at), os.fstat(fd).st_size):
+                verdicts.judge(record)
+                yield
+            verdicts.damaged_up_to(self.last_seq)
+            self.is_damaged, self.is_spent = bool(verdicts.holes), verdicts.is_spent
+            if not verdicts.has_frames:
+                return
+            yield from self._write(self._records(verdicts, fd))
         finally:
             os.close(fd)
-        entries.clear()
         ticket = self._disk.ask(self._new)
         while self._is_waiting_for(ticket):
             yield
@@ -115,60 +212,37 @@ class Thinning:
         self.is_waiting = not self._disk.is_done(ticket)
         return self.is_waiting
 
-    def _read(self, entries: list[_Entry]) -> Iterator[None]:
-        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            seen, last_seq = 0, self.first_seq - 1
-            for record in Scan(lambda at, count: os.pread(fd, count, at), os.fstat(fd).st_size):
-                if (seen := seen + len(record.payload) + 64) > SLICE_BYTES:
-                    seen = 0
-                    yield
-                if record.seq <= last_seq:
-                    continue
-                self._note_missing(entries, last_seq + 1, record.seq - 1)
-                entries.append(_judged(record))
-                last_seq = entries[-1].last_seq
-            self._note_missing(entries, last_seq + 1, self.last_seq)
-        finally:
-            os.close(fd)
-
-    def _note_missing(self, entries: list[_Entry], first: int, last: int) -> None:
-        if first <= last:
-            self.is_damaged = True
-            entries.append(_Entry(first, last, is_damage=True))
-
     def _keep_bad(self) -> None:
         with contextlib.suppress(OSError):
             self._bad_folder.mkdir(mode=0o700, exist_ok=True)
             os.link(self.path, self._bad_folder / self.path.name)
 
-    def _records(self, entries: list[_Entry], kept: int, fd: int) -> Iterator[bytes]:
-        """The new file's records, with so many of KEPT finite frames of a set, and one gap for all others."""
-        taken: list[_Entry] = []
-        seen: Counter[Group] = Counter()
-        for entry in entries:
-            if entry.group is not None:
-                seen[entry.group] += 1
-                if (seen[entry.group] - 1) % KEPT >= kept:
-                    taken.append(entry)
-            elif entry.hole is not None:
-                taken.append(entry)
-        self.points_lost = sum((e.hole.points or 0) for e in taken if e.hole is not None and e.group is not None)
-        gone = {entry.seq for entry in taken}
+    def _records(self, verdicts: _Verdicts, fd: int) -> Iterator[bytes]:
+        """The new file's records, in small pieces, with one gap for all that goes."""
+        going, taken = (_GOES, verdicts.some) if not self.is_spent else (_MAY_GO, verdicts.all)
+        assert taken.hole is not None
+        self.points_lost, first_gone = taken.points_new, taken.hole.first_seq
         yield self._header
-        skipped: range = range(0)
-        for entry in entries:
-            if entry.is_skip or (entry.seq in gone and entry is not taken[0]):
-                start = skipped.start if len(skipped) else entry.seq
-                skipped = range(start, entry.last_seq + 1)
-                continue
-            if len(skipped):
-                yield pack_skip(skipped.start, skipped[-1])
-                skipped = range(0)
-            payload = gap(_whole(taken)) if entry.seq in gone else _payload(fd, entry)
-            yield pack_record(entry.seq, payload)
-        if len(skipped):
-            yield pack_skip(skipped.start, skipped[-1])
+        skip_from = 0  # the first of the numbers that are being skipped; 0: none are
+        last_seq = 0
+        columns = (verdicts.seqs, verdicts.lasts, verdicts.places, verdicts.sizes, verdicts.verdicts)
+        for seq, last, at, size, verdict in zip(*columns, strict=True):
+            goes = going <= verdict <= _GOES
+            if verdict == _SKIP or (goes and seq != first_gone):
+                skip_from = skip_from or seq
+                yield b""
+            else:
+                if skip_from:
+                    yield pack_skip(skip_from, last_seq)
+                skip_from = 0
+                if verdict == _HOLE:
+                    yield pack_record(seq, gap(verdicts.holes[seq]))
+                    skip_from = seq + 1 if last > seq else 0
+                else:
+                    yield pack_record(seq, gap(taken.hole) if goes else _payload(fd, seq, at, size))
+            last_seq = last
+        if skip_from:
+            yield pack_skip(skip_from, last_seq)
 
     def _write(self, records: Iterator[bytes]) -> Iterator[None]:
         fd = os.open(self._new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -177,10 +251,10 @@ class Thinning:
             size = 0
             for record in records:
                 waiting.append(record)
-                if (size := size + len(record)) > SLICE_BYTES:
+                if (size := size + len(record)) > WRITE_BYTES:
                     self._put(fd, b"".join(waiting))
                     waiting, size = [], 0
-                    yield
+                yield
             self._put(fd, b"".join(waiting))
         finally:
             os.close(fd)
@@ -191,64 +265,10 @@ class Thinning:
         self.size += len(data)
 
 
-def _judged(record: Record) -> _Entry:
-    seq, payload = record.seq, record.payload
-    place = _Entry(seq, seq, record.at, len(payload))
-    if (last := skipped_to(payload)) is not None:
-        return replace(place, last_seq=max(seq, last), is_skip=True)
-    try:
-        message = decode_sequenced(payload)
-    except BadMessage:  # its CRC holds: it is what was written, and not ours to judge
-        return place
-    if isinstance(message, Frame):
-        steps = steps_of(message)
-        if len(message.values) % 8 or not bool(np.isfinite(np.frombuffer(message.values, "<f8")).all()):
-            return replace(place, steps=steps)
-        hole = Hole(seq, seq, *steps, REASON, message.n * len(message.series), message.time_s)
-        return replace(place, group=tuple(message.series), hole=hole, steps=steps)
-    if isinstance(message, Event) and message.kind == "gap" and message.data.get("reason") == REASON:
-        data, (first, last) = message.data, message.data["seqs"]
-        return replace(place, hole=Hole(first, last, data["from"], data["to"], REASON, data["points"], message.time_s))
-    return place
-
-
-def _payload(fd: int, entry: _Entry) -> bytes:
+def _payload(fd: int, seq: int, at: int, size: int) -> bytes:
     """Checked once more: what is packed again has a fresh checksum, which would make damage true."""
-    if entry.made:
-        return entry.made
-    head, payload = os.pread(fd, HEAD.size, entry.at), os.pread(fd, entry.size, entry.at + HEAD.size)
-    if not is_whole(head, payload, entry.seq):
+    data = os.pread(fd, HEAD.size + size, at)
+    head, payload = data[: HEAD.size], data[HEAD.size :]
+    if not is_whole(head, payload, seq):
         raise OSError("a segment changed while it was thinned")
     return payload
-
-
-def _with_gaps(entries: list[_Entry]) -> list[_Entry]:
-    """What was damaged as a gap and a skip, from the step of the frame before it to that of the frame after it."""
-    found: list[_Entry] = []
-    step = 0
-    for at, entry in enumerate(entries):
-        if entry.steps is not None:
-            step = entry.steps[1]
-        if not entry.is_damage:
-            found.append(entry)
-            continue
-        after = next((later.steps[0] for later in entries[at:] if later.steps is not None), step)
-        hole = Hole(entry.seq, entry.last_seq, min(step, after), max(step, after), DAMAGE)
-        found.append(_Entry(entry.seq, entry.seq, made=gap(hole)))
-        if entry.last_seq > entry.seq:
-            found.append(_Entry(entry.seq + 1, entry.last_seq, is_skip=True))
-    return found
-
-
-def _whole(taken: list[_Entry]) -> Hole:
-    """One hole of all: the first number to the last, the lowest step to the highest."""
-    holes = [entry.hole for entry in taken if entry.hole is not None]
-    return Hole(
-        holes[0].first_seq,
-        max(hole.last_seq for hole in holes),
-        min(hole.from_step for hole in holes),
-        max(hole.to_step for hole in holes),
-        REASON,
-        sum(hole.points or 0 for hole in holes),
-        holes[-1].time_s,
-    )

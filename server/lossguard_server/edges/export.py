@@ -6,9 +6,8 @@ Rules of this file:
   not look like a whole one.
 """
 
-import asyncio
-from collections.abc import Iterator
-from itertools import chain, islice
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 from typing import Annotated, Literal
 from urllib.parse import quote
 
@@ -22,6 +21,7 @@ from ..services.live import LiveRun
 from ..services.registry import Registry
 from ..services.views import stages_view
 from .http import REFUSALS, FromStep, ToStep
+from .reads import Reads
 
 PATH = "/api/runs/{run}/export"
 MAX_SERIES_ASKED = 100_000
@@ -33,8 +33,9 @@ FormatName = Literal["csv", "jsonl", "parquet"]
 class Export:
     """The handler."""
 
-    def __init__(self, registry: Registry, points: Source, window_points: int = WINDOW_POINTS) -> None:
+    def __init__(self, registry: Registry, points: Source, reads: Reads, window_points: int = WINDOW_POINTS) -> None:
         self._registry, self._points, self._window_points = registry, points, window_points
+        self._reads = reads
 
     async def export(
         self,
@@ -47,15 +48,21 @@ class Export:
     ) -> Response:
         """The asked series (all without) over [from, to], up to the last step that there is now."""
         form = _format(format, await self._registry.find(run))
-        asked = await asyncio.to_thread(cut, self._points, run, series, from_, to)
+        asked = await self._reads.run(lambda: cut(self._points, run, series, from_, to))
         headers = {
             "Content-Disposition": f"attachment; filename=\"run.{format}\"; filename*=UTF-8''{quote(run)}.{format}"
         }
         if request.method == "HEAD":
             return Response(media_type=form.media_type, headers=headers)
         parts = table(self._points, asked, form, self._window_points)
-        first = await asyncio.to_thread(_first, parts)
-        return StreamingResponse(chain(first, parts), media_type=form.media_type, headers=headers)
+        first = await self._reads.run(lambda: list(islice(parts, 2)))  # the head and the first rows
+        return StreamingResponse(self._streamed(first, parts), media_type=form.media_type, headers=headers)
+
+    async def _streamed(self, first: list[bytes], parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+        for part in first:
+            yield part
+        while (following := await self._reads.run(lambda: next(parts, None))) is not None:
+            yield following
 
 
 def add_routes(app: FastAPI, export: Export) -> None:
@@ -66,11 +73,6 @@ def add_routes(app: FastAPI, export: Export) -> None:
         PATH, export.export, methods=["GET"], response_model=None, responses=answers, operation_id="export"
     )
     app.add_api_route(PATH, export.export, methods=["HEAD"], response_model=None, include_in_schema=False)
-
-
-def _first(parts: Iterator[bytes]) -> list[bytes]:
-    """The head and the first rows."""
-    return list(islice(parts, 2))
 
 
 def _format(name: FormatName, run: LiveRun) -> Format:

@@ -32,6 +32,7 @@ from . import models
 from .answers import MSGPACK, Json, asks_for_msgpack, items, items_bytes
 from .gate import PRINCIPAL
 from .points_answer import json_points, packed_points
+from .reads import Reads
 
 MAX_WIDTH = 100_000
 MAX_SERIES_ASKED = 2_000
@@ -63,8 +64,8 @@ class Services:
 class Api:
     """The handlers."""
 
-    def __init__(self, services: Services) -> None:
-        self._of = services
+    def __init__(self, services: Services, reads: Reads) -> None:
+        self._of, self._reads = services, reads
 
     async def healthz(self) -> Response:
         """The server lives, and whether it can store data; no token needed."""
@@ -109,7 +110,7 @@ class Api:
                 for extent in self._of.points.extents(run)
             )
 
-        return Response(await asyncio.to_thread(ask), media_type=Json.media_type)
+        return Response(await self._reads.run(ask), media_type=Json.media_type)
 
     async def points(
         self,
@@ -124,7 +125,7 @@ class Api:
         names it, each list is the bytes of its numbers as float64."""
         await self._of.registry.find(run)
         ask = packed_points if (is_packed := asks_for_msgpack(request)) else json_points
-        answer = await asyncio.to_thread(lambda: ask(self._of.points.query(run, series, from_, to, width)))
+        answer = await self._reads.run(lambda: ask(self._of.points.query(run, series, from_, to, width)))
         return Response(answer, media_type=MSGPACK if is_packed else Json.media_type, headers={"Vary": "Accept"})
 
     async def stages(self, run: str) -> Response:

@@ -31,7 +31,7 @@ from .commands import (
     WeightNotFinite,
     WeightOutOfBounds,
 )
-from .exports import ParquetNotInstalled, SeriesNotThere
+from .exports import ParquetNotInstalled, RunChanged, SeriesNotThere
 from .requests import (
     AccessError,
     AlertOver,
@@ -42,6 +42,7 @@ from .requests import (
     NotThere,
     OriginRefused,
     TooLarge,
+    TooManyPoints,
     Unauthorized,
     UnknownAlert,
     UnknownCommand,
@@ -120,6 +121,7 @@ __all__ = [
     "ReplacedConnection",
     "RollbackPending",
     "RunBeingDeleted",
+    "RunChanged",
     "RunConnected",
     "RunNotConnected",
     "RunOver",
@@ -131,6 +133,7 @@ __all__ = [
     "StorageError",
     "StreamError",
     "TooLarge",
+    "TooManyPoints",
     "TooManySeries",
     "Unauthorized",
     "UnknownAlert",

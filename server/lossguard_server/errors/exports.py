@@ -11,6 +11,15 @@ class SeriesNotThere(NotThere):
     hint = "`GET /api/runs/{run}/series` lists them, and so does the first line of a whole CSV export."
 
 
+class RunChanged(ServerError):
+    """A part of the run was taken back while it was exported: by a rollback, a newer attempt or a deletion."""
+
+    code = "run_changed"
+    status = 409
+    hint = "Export it again."
+    retry = True
+
+
 class ParquetNotInstalled(ServerError):
     """Parquet needs a package that this server does not have."""
 

@@ -98,6 +98,13 @@ class BadRequest(ServerError):
     hint = "GET /api/docs shows what each route takes."
 
 
+class TooManyPoints(BadRequest):
+    """One answer cannot hold so many points."""
+
+    code = "too_many_points"
+    hint = "Give a width, a shorter range or fewer series, or ask for an export, which streams."
+
+
 class TooLarge(BadRequest):
     """The request's body is too large."""
 

@@ -133,7 +133,7 @@ class JournalDamaged(StorageError):
 
     code = "journal_damaged"
     retry = False
-    hint = "Stop the server and run lossguard doctor --full --repair, or restore the data folder from a backup."
+    hint = "Restart the server: it repairs what it met. lossguard doctor --full looks at everything."
 
 
 class ChunkDamaged(JournalDamaged):

@@ -64,6 +64,8 @@ class Broadcast:
 
     def run(self, run: LiveRun) -> None:
         """A run changed."""
+        if self._registry.peek(run.id) is not run:  # deleted, while what it had brought was still on its way
+            return
         view = run_view(run, self._clock.monotonic_s(), self._clock.wall_s())
         self._states[run.id] = view["state"]
         self._hub.run(view)
@@ -71,6 +73,11 @@ class Broadcast:
     def committed(self, run: LiveRun, size_bytes: int) -> None:
         """So much of the run is on disk."""
         self._wake(run.id, size_bytes)
+
+    def forget(self, run_id: str) -> None:
+        """The run was deleted."""
+        self._states.pop(run_id, None)
+        self._settled_at_s.pop(run_id, None)
 
     def tick(self) -> None:
         """Once a second: runs that move, and runs whose state changed by time alone (lost)."""

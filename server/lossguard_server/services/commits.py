@@ -3,7 +3,8 @@
 Rules of this file:
 - While a transaction is under way, what arrives waits and goes together into the next: as operations of their own, the
   2,000 batches that 200 trainers bring each second took longer than a second.
-- One bad batch must not fail the others: a transaction that is refused for another reason than the disk is taken apart.
+- One bad batch must not fail the others: a transaction that is refused for a reason that may be one stream's (it is out
+  of order, deleted, damaged) is taken apart.
 - One transaction holds a batch's messages, its events and what they say of commands.
 - Owned by the event loop's thread; what runs in the writer's thread is `_store_all` and below.
 """
@@ -18,7 +19,7 @@ from sqlmodel import Session
 
 from lossguard.protocol.messages import Event
 
-from ..errors import JournalDamaged, StorageError
+from ..errors import DiskFull, JournalDamaged, WriterClosed
 from ..store import events, journal, runs
 from ..store.columns import VIEW_RANK
 from ..store.commands import StoredCommand
@@ -117,8 +118,9 @@ class Commits:
 
 
 def _is_everybodys(error: BaseException) -> bool:
-    """The disk refuses everybody alike; a message out of order is its own stream's matter."""
-    return isinstance(error, StorageError) and error.code != "out_of_order"
+    """A full disk and a server that stops refuse everybody alike. All else may be one stream's matter; where it is not
+    (a disk that has failed), trying them one by one finds that out at no cost."""
+    return isinstance(error, DiskFull | WriterClosed)
 
 
 def finish_state(event: Event) -> str:

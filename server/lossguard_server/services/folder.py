@@ -6,14 +6,15 @@ Rules of this file:
   between commits, and the next one only when that is stored; while commits come in, the thread rests in between.
 - What fails is told once and tried again later: a full disk, a slow reader. Nothing depends on its being in time; what
   is not folded is read from the journal.
+- A stream that is damaged is passed over: the run's others, of later attempts too, are folded all the same.
 """
 
 import logging
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ..errors import ServerError
+from ..errors import DatabaseDamaged, JournalDamaged, ServerError
 from ..store import journal
 from ..store.columns import Reading
 from ..store.folded import folding
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class _Run:
-    """What a run has brought since it was last folded. Guarded by the folder's lock."""
+    """What a run has brought since it was last folded. Guarded by the folder's lock; `damaged` is its thread's."""
 
     woken_s: float
     size_bytes: int = 0
@@ -42,7 +43,8 @@ class _Run:
     worth_bytes: int = FOLD_BYTES
     not_before_s: float = 0.0
     is_queued: bool = False
-    has_failed: bool = False
+    has_failed: bool = False  # and that was told; until everything could be folded
+    damaged: dict[int, ServerError] = field(default_factory=dict)  # streams that are passed over until the next try
 
     def is_due(self, now_s: float) -> bool:
         is_worth_it = self.size_bytes >= self.worth_bytes or self.batches >= FOLD_BATCHES
@@ -106,16 +108,32 @@ class Folder:
             return self._pass(run_id)
 
     def _pass(self, run_id: str) -> bool:
-        """One pass over the first stream that has something to fold; whether there may be more."""
+        """One pass over the first stream that has something to fold; whether there may be more.
+
+        Raises what a damaged stream raised, when nothing else is left to fold.
+        """
         with self._lock:
             run = self._runs[run_id]
             worth_bytes, run.size_bytes, run.batches = run.worth_bytes, 0, 0
         with self._reading() as session:
             heads = journal.streams(session, run_id)
-            head = next((head for head in heads if head.folded_seq < folding.foldable_seq(head)), None)
-            found = head and folding.plan(session, head.id, page_bytes=max(folding.PASS_BYTES, worth_bytes))
-        if head is None or not found:
-            self._rest(run_id, heads)
+        for head in heads:
+            if head.folded_seq < folding.foldable_seq(head) and head.id not in run.damaged:
+                try:
+                    if self._fold_stream(run, head, worth_bytes):
+                        return True
+                except (JournalDamaged, DatabaseDamaged) as error:
+                    run.damaged[head.id] = error
+        if run.damaged:
+            damaged, run.damaged = run.damaged, {}
+            raise next(iter(damaged.values()))
+        self._rest(run_id, heads)
+        return False
+
+    def _fold_stream(self, run: _Run, head: StreamHead, worth_bytes: int) -> bool:
+        with self._reading() as session:
+            found = folding.plan(session, head.id, page_bytes=max(folding.PASS_BYTES, worth_bytes))
+        if found is None:
             return False
         folded = folding.fold(found)
         # with its size, like a trainer's data: on a full disk the room that is left is not for this
@@ -145,9 +163,10 @@ class Folder:
                 return
             run.is_queued = False
             if error is None:
-                run.has_failed = run.has_failed and not future.result()
                 if future.result():
                     self._queue(run_id, run)  # behind the other runs
+                else:
+                    run.has_failed = False
                 return
             run.not_before_s = self._clock.monotonic_s() + RETRY_S
             is_told, run.has_failed = run.has_failed, True

@@ -2,6 +2,7 @@
 
 Rules of this file:
 - Checked before stored, stored before acknowledged and shown; never the other way round.
+- From the first moment of a connection its run is in use, so that it is not deleted under it.
 - A stream has one connection. A newer one takes over; the older one's commits are over before the newer one's first
   look, so the `last_seq` that it is told is the truth.
 """
@@ -70,22 +71,8 @@ class Ingest:
     async def open(self, hello: Hello) -> OpenStream:
         """The stream, ready to go on at `last_seq` + 1. Raises BadHello, StorageError."""
         key = check_hello(hello)
-        self._replace(key)
-        await self._commits.settled(key)
-        wall_s = self._clock.wall_s()
-        wanted = StoredRun(key.run, hello.project, hello.name, wall_s, wall_s, hello.world_size, key.attempt, None)
-        stored, head, expired = await asyncio.wrap_future(
-            self._writer.submit(lambda session: _open(session, wanted, key))
-        )
-        for command in expired:
-            self._audience.command(command.to_dict())
-        state = StreamState(key, head.id, head.begins_step)
-        state.restore(await asyncio.to_thread(self._schemas, head.id))
-        run = await self._registry.opened(stored, key.rank)
-        self._replace(key)  # one that opened while we waited
-        self._open[key] = stream = OpenStream(state, head.last_seq, run)
-        self._audience.run(run)
-        return stream
+        with self._registry.opening(key.run):
+            return await self._opened(hello, key)
 
     def close(self, stream: OpenStream) -> None:
         """Its connection is gone."""
@@ -113,6 +100,24 @@ class Ingest:
         stream.run.beat(heartbeat, self._clock.monotonic_s())
         if before is None or before.state != heartbeat.state:
             self._audience.run(stream.run)
+
+    async def _opened(self, hello: Hello, key: StreamKey) -> OpenStream:
+        self._replace(key)
+        await self._commits.settled(key)
+        wall_s = self._clock.wall_s()
+        wanted = StoredRun(key.run, hello.project, hello.name, wall_s, wall_s, hello.world_size, key.attempt, None)
+        stored, head, expired = await asyncio.wrap_future(
+            self._writer.submit(lambda session: _open(session, wanted, key))
+        )
+        for command in expired:
+            self._audience.command(command.to_dict())
+        state = StreamState(key, head.id, head.begins_step)
+        state.restore(await asyncio.to_thread(self._schemas, head.id))
+        run = await self._registry.opened(stored, key.rank)
+        self._replace(key)  # one that opened while we waited
+        self._open[key] = stream = OpenStream(state, head.last_seq, run)
+        self._audience.run(run)
+        return stream
 
     async def _commit(self, stream: OpenStream, batch: Sequence[Checked]) -> int:
         wall_s = self._clock.wall_s()

@@ -25,7 +25,7 @@ from lossguard.protocol.messages import Declaration, Event
 from ..errors import AlertOver, JournalDamaged, ServerError, UnknownAlert
 from ..rules.alert import Alert, AlertChange
 from ..rules.lifecycle import IllegalTransition
-from ..store import alerts, audit, branches, journal
+from ..store import alerts, audit, branches, journal, runs
 from ..store.columns import VIEW_RANK, Reading
 from ..store.decoding import decode_rows, definitions_of
 from ..store.journal import Entry, StreamHead
@@ -261,7 +261,10 @@ class Judge:
 
         def store(session: Session) -> None:
             for alert in found:
-                alerts.upsert(session, alert)
+                if (
+                    runs.get(session, alert["run"]) is not None
+                ):  # deleted meanwhile: its alert must not stop the others'
+                    alerts.upsert(session, alert)
             if stream_id is not None:
                 journal.set_judged(session, stream_id, seq)
             for alert in found if actor is not None else ():

@@ -5,7 +5,9 @@ stays (a few kilobytes each): its points do not, those are store/points.py's.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from ..errors import UnknownRun
 from ..store import runs
@@ -21,6 +23,8 @@ class Registry:
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._runs: dict[str, LiveRun] = {}
+        self._opening: Counter[str] = Counter()
+        self._forgotten = 0
 
     def loaded(self) -> Iterable[LiveRun]:
         """The runs in memory."""
@@ -34,7 +38,10 @@ class Registry:
         """The run. Raises UnknownRun, StorageError."""
         if (run := self._runs.get(run_id)) is not None:
             return run
-        loaded = await asyncio.to_thread(self._load, run_id)
+        forgotten = -1
+        while forgotten != self._forgotten:  # what was read before a run was deleted must not come back to memory
+            forgotten = self._forgotten
+            loaded = await asyncio.to_thread(self._load, run_id)
         if loaded is None:
             raise UnknownRun(f"It was asked for as {run_id[:80]!r}.")
         # another request may have been faster, and its run may have gone on since
@@ -43,10 +50,29 @@ class Registry:
     def forget(self, run_id: str) -> None:
         """The run was deleted."""
         self._runs.pop(run_id, None)
+        self._forgotten += 1
 
     async def newest_first(self) -> list[LiveRun]:
         """Every run."""
-        return [await self.find(run_id) for run_id in await asyncio.to_thread(self._ids)]
+        found = []
+        for run_id in await asyncio.to_thread(self._ids):
+            with suppress(UnknownRun):  # deleted meanwhile
+                found.append(await self.find(run_id))
+        return found
+
+    @contextmanager
+    def opening(self, run_id: str) -> Iterator[None]:
+        """While a trainer's connection to the run is made, the run is in use."""
+        self._opening[run_id] += 1
+        try:
+            yield
+        finally:
+            self._opening -= Counter([run_id])  # which keeps no zeros
+
+    def is_in_use(self, run_id: str) -> bool:
+        """A trainer of any rank is connected, or connects just now."""
+        run = self._runs.get(run_id)
+        return run_id in self._opening or (run is not None and any(count > 0 for count in run.connections.values()))
 
     async def opened(self, stored: StoredRun, rank: int) -> LiveRun:
         """A connection of the run's `rank` was made."""

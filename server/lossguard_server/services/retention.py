@@ -1,7 +1,9 @@
 """Deletes runs: one that somebody wants gone, and those that were not heard of for longer than runs are kept.
 
 Rules of this file:
-- A run with a connected trainer is never deleted.
+- A run with a trainer that is connected, or connects just now, is never deleted.
+- Whoever remembers the run forgets it while its row is still there. From then on the id may be a new run's: nothing is
+  deleted or forgotten any more.
 - In pieces of ROWS rows, one transaction each, so that acknowledgements wait for one piece at most. What a process that
   died has left is deleted by the next one.
 - What was deleted, by whom, and how many rows of what, is in the audit trail, which is kept.
@@ -9,7 +11,8 @@ Rules of this file:
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from sqlmodel import Session
@@ -41,11 +44,16 @@ class Retention:
         keep_s: float,
         on_deleted: Callable[[str], None] = lambda run_id: None,
     ) -> None:
-        """`keep_s` infinite keeps every run; `on_deleted` is told each run that is gone, to forget it."""
+        """`keep_s` infinite keeps every run.
+
+        `on_deleted` is told each run that is gone, to forget it: before its rows go and again before the last one,
+        because whoever had read it by then may have remembered it since.
+        """
         self._writer, self._reading, self._registry = writer, reading, registry
         self._clock, self._keep_s, self._on_deleted = clock, keep_s, on_deleted
         self._look_at_s = clock.monotonic_s()
         self._said = ""
+        self._under_way: set[str] = set()
 
     async def tick(self) -> None:
         """Once a second."""
@@ -63,17 +71,23 @@ class Retention:
     async def delete(self, run_id: str, actor: str) -> dict[str, int]:
         """Delete the run; returns the number of rows by table. Raises RunConnected, UnknownRun, StorageError."""
         await self._registry.find(run_id)
-        self._refuse_connected(run_id)
         wall_s = self._clock.wall_s()
-        if not await self._write(lambda session: _begin(session, run_id, wall_s, actor)):
-            raise UnknownRun(f"It was asked for as {run_id[:80]!r}.")
-        self._forget(run_id)
-        return await self._finish(run_id, actor)
+        # nothing comes between this look and the writer's queue: whoever connects later finds the run deleted
+        if self._registry.is_in_use(run_id):
+            raise RunConnected(f"It is {run_id[:80]!r}.")
+        with self._working_on(run_id):
+            if not await self._write(lambda session: _begin(session, run_id, wall_s, actor)):
+                raise UnknownRun(f"It was asked for as {run_id[:80]!r}.")
+            return await self._finish(run_id, actor)
 
     async def _look(self) -> None:
         left = await asyncio.to_thread(self._read, runs.being_deleted)
         for run_id in left:
-            await self._finish(run_id, "server")
+            if run_id in self._under_way:
+                continue
+            with self._working_on(run_id):
+                if run_id in await self._write(runs.being_deleted):  # not finished since, and begun anew
+                    await self._finish(run_id, "server")
         before_s = self._clock.wall_s() - self._keep_s
         for run_id in await asyncio.to_thread(self._read, lambda session: runs.not_seen_since(session, before_s)):
             try:
@@ -81,21 +95,28 @@ class Retention:
             except (RunConnected, UnknownRun):
                 continue
 
-    def _refuse_connected(self, run_id: str) -> None:
-        run = self._registry.peek(run_id)
-        if run is not None and any(count > 0 for count in run.connections.values()):
-            raise RunConnected(f"It is {run_id[:80]!r}.")
+    @contextmanager
+    def _working_on(self, run_id: str) -> Iterator[None]:
+        """One deletion of a run at a time, so that its rows are counted in one place."""
+        if run_id in self._under_way:
+            raise UnknownRun(f"It is {run_id[:80]!r}, which is being deleted.")
+        self._under_way.add(run_id)
+        try:
+            yield
+        finally:
+            self._under_way.discard(run_id)
 
     async def _finish(self, run_id: str, actor: str) -> dict[str, int]:
         counts: dict[str, int] = {}
+        self._forget(run_id)
         while True:
             table, count = await self._write(lambda session: runs.delete_some(session, run_id, ROWS))
             if not count:
                 break
             counts[table] = counts.get(table, 0) + count
-        wall_s = self._clock.wall_s()
-        await self._write(lambda session: audit.add(session, wall_s, actor, "run deleted", {"rows": counts}, run_id))
         self._forget(run_id)
+        wall_s, counts["run"] = self._clock.wall_s(), 1
+        await self._write(lambda session: _end(session, run_id, wall_s, actor, counts))
         log.info("run %s was deleted by %s: %s", run_id, actor, counts)
         return counts
 
@@ -116,3 +137,11 @@ def _begin(session: Session, run_id: str, wall_s: float, actor: str) -> bool:
         return False
     audit.add(session, wall_s, actor, "run deletion began", {}, run_id)
     return True
+
+
+def _end(session: Session, run_id: str, wall_s: float, actor: str, counts: dict[str, int]) -> None:
+    """The run's own row, and that it is gone."""
+    while runs.delete_some(session, run_id, ROWS)[1]:
+        pass  # an alert or so that somebody stored since
+    if runs.end_delete(session, run_id):
+        audit.add(session, wall_s, actor, "run deleted", {"rows": counts}, run_id)

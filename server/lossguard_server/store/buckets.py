@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lossguard.protocol.frames import Columns, Steps
 
-from .folded.summaries import COUNT, FIRST, LAST, MAX, MEAN, MIN, NAN, NEG_INF, POS_INF, Entries, grouped
+from .folded.summaries import COUNT, FIRST, LAST, MAX, MEAN, MIN, NAN, NEG_INF, POS_INF, Entries, grouped, of_points
 
 Counts = npt.NDArray[np.int64]
 
@@ -51,12 +51,7 @@ def bucketise(steps: Steps, values: Columns, first_step: int, last_step: int, wi
 
     `steps` [n] strictly increasing, within the range; `values` [n].
     """
-    if width is None or len(steps) <= width:
-        starts = np.arange(len(steps), dtype=np.int64)
-    else:
-        number = (steps - first_step) // _span(first_step, last_step, width)
-        starts = np.flatnonzero(np.append(True, number[1:] != number[:-1]))
-    return _summarise(steps, values, starts)
+    return bucketise_entries(of_points(steps, values), first_step, last_step, len(steps) if width is None else width)
 
 
 def bucketise_entries(entries: Entries, first_step: int, last_step: int, width: int) -> Buckets:
@@ -82,41 +77,3 @@ def bucketise_entries(entries: Entries, first_step: int, last_step: int, width: 
 def _span(first_step: int, last_step: int, width: int) -> int:
     """Steps a bucket: a whole number, so no product could overflow 64 bits, and edges do not jitter."""
     return -(-(last_step - first_step + 1) // width)
-
-
-def _summarise(steps: Steps, values: Columns, starts: Counts) -> Buckets:
-    if len(steps) == 0:
-        no, none = np.empty(0, np.float64), np.empty(0, np.int64)
-        return Buckets(steps, no, no, no, no, no, none, none, none, none)
-    ends = np.append(starts[1:], len(steps)) - 1
-    finite = np.isfinite(values)
-    count = ends - starts + 1
-    finite_count = np.add.reduceat(finite.astype(np.int64), starts)
-    low = np.minimum.reduceat(np.where(finite, values, np.inf), starts)
-    high = np.maximum.reduceat(np.where(finite, values, -np.inf), starts)
-    absent = finite_count == 0
-    return Buckets(
-        step=steps[starts],
-        first=values[starts],
-        min=np.where(absent, np.nan, low),
-        max=np.where(absent, np.nan, high),
-        last=values[ends],
-        mean=np.where(absent, np.nan, np.clip(_means(np.where(finite, values, 0.0), finite_count, starts), low, high)),
-        nan=np.add.reduceat(np.isnan(values).astype(np.int64), starts),
-        pos_inf=np.add.reduceat((values == np.inf).astype(np.int64), starts),
-        neg_inf=np.add.reduceat((values == -np.inf).astype(np.int64), starts),
-        count=count,
-    )
-
-
-def _means(values: Columns, finite_count: Counts, starts: Counts) -> Columns:
-    """The mean of each bucket's finite values; the others are 0 in `values`."""
-    divisor = np.maximum(finite_count, 1)
-    with np.errstate(all="ignore"):
-        means = np.add.reduceat(values, starts) / divisor
-        if np.all(np.isfinite(means)):
-            return means
-        # the sum of values near the largest float overflows; the sum of their shares does not
-        lengths = np.diff(starts, append=len(values))
-        shares = np.add.reduceat(values / np.repeat(divisor, lengths), starts)
-    return np.where(np.isfinite(means), means, shares)

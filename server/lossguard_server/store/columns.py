@@ -4,8 +4,9 @@ Rules of this file:
 - What is shown is decided when it is asked (branches.shown): here lies what came, whatever was cut off since.
 - A run's lock is taken before the snapshot is opened. So snapshots follow one another, and what a later one forgets
   because it is folded, no earlier one still needs.
-- Only what was appended since the last look is decoded, a page in each snapshot: no cursor outlives READ_LIMIT_S. The
-  last snapshot, in which nothing was left, is the one that the caller reads chunks in.
+- Only what was appended since the last look is decoded, a page in each snapshot: no cursor outlives READ_LIMIT_S, and
+  the lock is free after each, so that several who look share the work. The last snapshot, in which nothing was left, is
+  the one that the caller reads chunks in.
 - Views show rank 0. Other ranks are stored like it and not shown yet.
 """
 
@@ -181,32 +182,37 @@ class RunColumns:
 
         Raises JournalDamaged, StorageError.
         """
-        with ExitStack() as stack:
-            with self._lock:
-                session = stack.enter_context(reading())
-                while (heads := self._follow(session)) is None:
-                    stack.close()  # a reader's time is short; the next one reads the next page
+        found = None
+        while found is None:
+            with ExitStack() as stack:
+                with self._lock:
                     session = stack.enter_context(reading())
-                limits = shown(session, [(head, head.last_seq) for head in heads])
-                tails = [
-                    StreamTail.of(head, segments, self._streams[head.id])
-                    for head, segments in zip(heads, limits, strict=True)
-                ]
-                tables = [table for stream in self._streams.values() for table in stream.tables.values()]
-                self.size_bytes = sum(table.size_bytes for table in tables)
-            yield session, tails, (self._run_id, self._created_s)
+                    found = self._tails(session)
+                if found is not None:
+                    yield session, *found
+
+    def _tails(self, session: Session) -> tuple[list[StreamTail], object] | None:
+        """None when there is more to decode than a page."""
+        heads = self._follow(session)
+        tables = [table for stream in self._streams.values() for table in stream.tables.values()]
+        self.size_bytes = sum(table.size_bytes for table in tables)
+        if heads is None:
+            return None
+        limits = shown(session, [(head, head.last_seq) for head in heads])
+        tails = [
+            StreamTail.of(head, segments, self._streams[head.id]) for head, segments in zip(heads, limits, strict=True)
+        ]
+        return tails, (self._run_id, self._created_s)
 
     def _follow(self, session: Session) -> list[StreamHead] | None:
         """The streams, once all that this snapshot has of them is decoded; None when there is more than a page."""
         stored = runs.get(session, self._run_id)
-        if (created_s := None if stored is None else stored.created_s) != self._created_s:
-            self._created_s, self._streams = (
-                created_s,
-                {},
-            )  # the run was deleted; its streams' numbers may be given anew
+        created_s = None if stored is None else stored.created_s
+        if created_s != self._created_s:  # the run was deleted; its streams' numbers may be given anew
+            self._created_s, self._streams = created_s, {}
         heads = [head for head in journal.streams(session, self._run_id) if head.key.rank == VIEW_RANK]
-        followed = [self._follow_stream(session, head) for head in heads]
-        return heads if all(followed) else None
+        # no stream after one of which there is more: of a backlog a look takes up one page
+        return heads if all(self._follow_stream(session, head) for head in heads) else None
 
     def _follow_stream(self, session: Session, head: StreamHead) -> bool:
         stream = self._streams.get(head.id)

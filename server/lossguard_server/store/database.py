@@ -5,7 +5,8 @@ Rules of this file:
 - Readers are time-limited: one long reader grew a WAL to 200 MB and blocked checkpoints.
 - Before the file is opened it is where it may be, sound or repaired (upkeep/repair.py), and at this version's tables
   (upkeep/migrations).
-- Damage that a reader meets is refused by name, for that question only.
+- Damage that a reader meets is refused by name, for that question only, and reported: what SQLite sees, and what is
+  stored and does not mean anything any more.
 """
 
 import contextlib
@@ -22,12 +23,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel import Session
 
-from ..errors import DatabaseDamaged, OldSqlite, ReadTimeout, StorageError, UnsupportedDatabase
+from ..errors import DatabaseDamaged, JournalDamaged, OldSqlite, ReadTimeout, StorageError, UnsupportedDatabase
 from . import engines, raw
 from .upkeep import ballast, file_system, migrations, repair
-from .upkeep.backup import back_up
+from .upkeep.backup import BEFORE, back_up
 from .upkeep.ballast import Ballast
-from .upkeep.damage import Damage
+from .upkeep.damage import Damage, is_certain
 
 SAFE_SQLITE = (3, 51, 3)
 READ_LIMIT_S = 2.0
@@ -73,9 +74,7 @@ class Database:
         self._clock = clock
         self.writer_engine = engines.writing(driver, self.path)
         _with_room(self.ballast, self.writer_engine)
-        migrations.prepare(
-            self.writer_engine, lambda revision: back_up(driver, self.path, f"before-{revision}", wall_s())
-        )
+        migrations.prepare(self.writer_engine, lambda revision: back_up(driver, self.path, BEFORE + revision, wall_s()))
         self._readers = engines.reading(driver, self.path)
 
     @contextlib.contextmanager
@@ -94,6 +93,10 @@ class Database:
                     self.damage.report(str(error.orig))
                     raise DatabaseDamaged(f"{error.orig}.") from error
                 raise StorageError(f"{error.orig}.") from error
+            except JournalDamaged as error:
+                if is_certain(error):
+                    self.damage.report(error.message)
+                raise
             except PoolTimeoutError as error:
                 raise ReadTimeout(f"All {engines.READERS} readers were busy for {engines.POOL_WAIT_S:g} s.") from error
 

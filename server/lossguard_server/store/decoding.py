@@ -10,7 +10,7 @@ from sqlmodel import Session
 from lossguard.protocol import BadFrame, BadMessage
 from lossguard.protocol.codec import decode_sequenced
 from lossguard.protocol.frames import unpack_frame
-from lossguard.protocol.messages import Declaration, Frame, Schema
+from lossguard.protocol.messages import Declaration, Frame, Schema, Sequenced
 
 from ..errors import JournalDamaged
 from . import journal
@@ -41,12 +41,19 @@ def decode_arrivals(page: Sequence[Entry], names: dict[int, str], layouts: Layou
 
 
 def definitions(entries: Sequence[Entry]) -> tuple[list[Declaration], list[Schema]]:
-    """The declarations and schemas among stored messages."""
-    messages = [decode_sequenced(entry.payload) for entry in entries if entry.kind != journal.FRAME]
+    """The declarations and schemas among stored messages. Raises JournalDamaged."""
+    messages = [_decoded(entry) for entry in entries if entry.kind != journal.FRAME]
     return (
         [message for message in messages if isinstance(message, Declaration)],
         [message for message in messages if isinstance(message, Schema)],
     )
+
+
+def _decoded(entry: Entry) -> Sequenced:
+    try:
+        return decode_sequenced(entry.payload)
+    except BadMessage as error:
+        raise JournalDamaged(f"It is message {entry.seq}: {error}") from error
 
 
 def definitions_of(session: Session, stream_id: int, up_to_seq: int) -> tuple[list[Declaration], list[Schema]]:

@@ -4,8 +4,10 @@ Rules of this file:
 - `append` is the only road in. It advances the stream's `last_seq` by compare-and-swap in the same transaction, so a
   repeat, a hole or a second connection of the same stream cannot double or lose anything, whoever calls.
 - Rows are never changed; `set_folded` deletes those of frames whose points lie in chunks by then.
+- A stream's number is given once: what somebody still does for a deleted stream must not land in another.
 """
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +22,10 @@ FRAME, DECLARATION, SCHEMA, EVENT = "frame", "declaration", "schema", "event"
 ROLLBACK = "rollback"  # an event whose row's step is the one that the run went back to
 PAGE_BYTES = 8 << 20
 _FETCH_ROWS = 256
+# SQLite gives the largest number again when its row was deleted. At random, because a counter would have to outlive
+# the rows. 53 bits, because these numbers stand in events, which a page reads as doubles: of a million streams two are
+# alike once in 18,000 databases, and then the second one's row is refused, and its trainer tries again.
+NUMBER_BITS = 53
 _journal: Table = JournalRow.__table__  # type: ignore[attr-defined]
 # columns, not rows as objects: pages of the journal are the one place where that costs
 _c = _journal.c
@@ -96,7 +102,7 @@ def open_stream(session: Session, key: StreamKey) -> StreamHead:
         )
     ).one_or_none()
     if row is None:
-        row = StreamRow(run_id=key.run, rank=key.rank, attempt=key.attempt)
+        row = StreamRow(id=secrets.randbits(NUMBER_BITS), run_id=key.run, rank=key.rank, attempt=key.attempt)
         session.add(row)
         session.flush()
     return _head(row)
@@ -155,10 +161,9 @@ def _due(session: Session, batches: Sequence[Appended]) -> int:
 
 
 def set_judged(session: Session, stream_id: int, seq: int) -> None:
-    """Everything of the stream up to `seq` has been judged. Never goes back."""
-    session.execute(
-        update(StreamRow).where(col(StreamRow.id) == stream_id, col(StreamRow.judged_seq) < seq).values(judged_seq=seq)
-    )
+    """Everything of the stream up to `seq` has been judged. Never goes back, nor behind the last message."""
+    is_ahead = (col(StreamRow.judged_seq) < seq, col(StreamRow.last_seq) >= seq)
+    session.execute(update(StreamRow).where(col(StreamRow.id) == stream_id, *is_ahead).values(judged_seq=seq))
 
 
 def streams(session: Session, run_id: str) -> list[StreamHead]:
@@ -240,11 +245,10 @@ def head(session: Session, stream_id: int) -> StreamHead | None:
 
 def set_folded(session: Session, stream_id: int, old_seq: int, new_seq: int) -> bool:
     """The frames up to `new_seq` lie in chunks, and their rows go. False, and nothing is done, unless it was
-    `old_seq` until now."""
+    `old_seq` until now and there are so many messages."""
+    is_next = (col(StreamRow.folded_seq) == old_seq, col(StreamRow.last_seq) >= new_seq)
     moved = session.connection().execute(
-        update(StreamRow)
-        .where(col(StreamRow.id) == stream_id, col(StreamRow.folded_seq) == old_seq)
-        .values(folded_seq=new_seq)
+        update(StreamRow).where(col(StreamRow.id) == stream_id, *is_next).values(folded_seq=new_seq)
     )
     if moved.rowcount != 1:
         return False

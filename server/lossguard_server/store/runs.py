@@ -2,12 +2,13 @@
 
 Rules of this file: a run is deleted in pieces, so that acknowledgements do not wait for it. From the first transaction
 on it counts as gone: nobody reads it and no trainer opens it; its row goes last, so that a restart finds what is left.
+Each piece looks for the mark in its own transaction: once the row is gone, the id may be a new run's.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Table, bindparam, text, update
+from sqlalchemy import Table, bindparam, delete, text, update
 from sqlmodel import Session, col, select
 
 from ..errors import RunBeingDeleted
@@ -17,7 +18,7 @@ DELETING = "deleting"  # in place of how it ended
 _run: Table = RunRow.__table__  # type: ignore[attr-defined]
 _OF_STREAM = "SELECT id FROM stream WHERE run_id = :run"
 _OF_PART = f"SELECT id FROM part WHERE stream_id IN ({_OF_STREAM})"
-# children before parents; of the audit trail nothing goes
+# children before parents, the run's own row apart; of the audit trail nothing goes
 _PIECES = (
     ("summary", f"part_id IN ({_OF_PART})"),
     ("chunk", f"part_id IN ({_OF_PART})"),
@@ -27,7 +28,6 @@ _PIECES = (
     ("event", "run_id = :run"),
     ("alert", "run_id = :run"),
     ("command", "run_id = :run"),
-    ("run", "id = :run"),
 )
 
 
@@ -67,8 +67,10 @@ def seen(session: Session, at_s: Mapping[str, float]) -> None:
 
 def finish(session: Session, run_id: str, attempt: int, state: str) -> bool:
     """The attempt ended as `state`; nothing happens, and False comes back, when a newer one runs."""
+    # what was under way when its trainer left must not take the mark off a run that is being deleted
+    is_its_own = (col(RunRow.attempt) == attempt, col(RunRow.finish).is_distinct_from(DELETING))
     ended = session.connection().execute(
-        update(RunRow).where(col(RunRow.id) == run_id, col(RunRow.attempt) == attempt).values(finish=state)
+        update(RunRow).where(col(RunRow.id) == run_id, *is_its_own).values(finish=state)
     )
     session.expire_all()  # the update went past the session's identity map
     return ended.rowcount == 1
@@ -106,12 +108,26 @@ def begin_delete(session: Session, run_id: str) -> bool:
 
 
 def delete_some(session: Session, run_id: str, rows: int) -> tuple[str, int]:
-    """Delete at most `rows` rows of a run whose deletion has begun: (table, how many); ("", 0) when nothing is left."""
+    """Delete at most `rows` rows of a run whose deletion has begun: (table, how many); ("", 0) when only its own row
+    is left, or the deletion has not begun."""
+    if not _is_being_deleted(session, run_id):
+        return "", 0
     for table, condition in _PIECES:
         statement = f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {condition} LIMIT :rows)"
         if count := session.connection().execute(text(statement), {"run": run_id, "rows": rows}).rowcount:
             return table, count
     return "", 0
+
+
+def end_delete(session: Session, run_id: str) -> bool:
+    """Delete the run's own row, the last one; False, and nothing is done, when its deletion has not begun."""
+    ended = delete(_run).where(_run.c.id == run_id, _run.c.finish == DELETING)
+    return session.connection().execute(ended).rowcount == 1
+
+
+def _is_being_deleted(session: Session, run_id: str) -> bool:
+    marked = select(RunRow.id).where(RunRow.id == run_id, RunRow.finish == DELETING)
+    return session.exec(marked).one_or_none() is not None
 
 
 def _stored(row: RunRow) -> StoredRun:

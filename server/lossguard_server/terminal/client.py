@@ -92,9 +92,7 @@ class Client:
         if len(named) == 1:
             return named[0]
         if not named:
-            raise Refused(
-                f"No run on {self.url} has the id or name {wanted!r}.", "`lossguard runs` lists them."
-            )
+            raise Refused(f"No run on {self.url} has the id or name {wanted!r}.", "`lossguard runs` lists them.")
         ids = ", ".join(str(run["id"]) for run in named)
         raise Refused(f"{len(named)} runs are called {wanted!r}.", f"Give the id of one: {ids}.")
 

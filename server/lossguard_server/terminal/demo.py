@@ -38,9 +38,7 @@ class Demo:
     def run(self) -> None:
         """Start both, follow the trainer to its end, stop both. Raises Refused when one cannot start or fails."""
         if importlib.util.find_spec("torch") is None:
-            raise Refused(
-                "The demo trains a model; torch is not installed.", "pip install 'lossguard[server,demo]'"
-            )
+            raise Refused("The demo trains a model; torch is not installed.", "pip install 'lossguard[server,demo]'")
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _interruptible(), contextlib.ExitStack() as ending:
             try:

@@ -74,11 +74,9 @@ def _take(socket: ClientConnection, session: TrainerSession, hold: str = "") -> 
 
 
 def trainer_socket(url: str, token: str) -> ClientConnection:
-    """The trainer's socket of the server at `url`."""
-    parts = urlsplit(url)
-    scheme = "wss" if parts.scheme == "https" else "ws"
+    """The trainer's socket of the server at `url`, connected."""
     return connect(
-        urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/ws/trainer", "", "")),
+        trainer_address(url),
         subprotocols=[Subprotocol(SUBPROTOCOL)],
         additional_headers={"Authorization": f"Bearer {token}"} if token else {},
         compression=None,
@@ -86,3 +84,10 @@ def trainer_socket(url: str, token: str) -> ClientConnection:
         max_size=MAX_MESSAGE_BYTES,
         proxy=None,
     )
+
+
+def trainer_address(url: str) -> str:
+    """Where the trainer's socket of the server at `url` is."""
+    parts = urlsplit(url)
+    scheme = "wss" if parts.scheme == "https" else "ws"
+    return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/ws/trainer", "", ""))

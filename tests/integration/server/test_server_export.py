@@ -5,7 +5,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lossguard_server.errors import ReadTimeout
+from lossguard_server.store import runs
 from server_inside import Inside, running_server
 
 EXPORT = "/api/runs/r1/export"
@@ -131,6 +132,47 @@ async def test_what_fails_in_the_middle_breaks_the_connection_off(
         failing_from = 0
         refused = await inside.http.get(EXPORT)
         assert (refused.status_code, refused.json()["error"]) == (503, "read_timeout")
+
+
+async def roll_back(inside: Inside) -> None:
+    trainer = inside.trainer("r1", attempt=1)
+    await trainer.connect()
+    trainer.event("rollback", 5_000, **{"from": 5_000, "to": 100, "command": None, "data_rewound": False})
+    await trainer.deliver()
+
+
+async def train_again(inside: Inside) -> None:
+    trainer = inside.trainer("r1", attempt=1)
+    await trainer.connect()
+    trainer.frame(range(100, 200), loss__total=[1.0] * 100)
+    await trainer.deliver()
+
+
+async def delete(inside: Inside) -> None:
+    # as DELETE begins it; of what follows nothing may be seen any more
+    await asyncio.wrap_future(inside.assembly._writer.submit(lambda session: runs.begin_delete(session, "r1")))
+
+
+@pytest.mark.parametrize("change", [roll_back, train_again, delete])
+async def test_a_run_of_which_something_is_taken_back_breaks_the_connection_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Inside], Awaitable[None]]
+) -> None:
+    async with running_server(tmp_path) as inside:
+        monkeypatch.setattr(inside.assembly._export, "_window_points", 1_000)
+        await long_run(inside, 5_000, "a")
+        points, is_changed = inside.assembly._export._points, asyncio.Event()
+        raw, loop = points.raw, asyncio.get_running_loop()
+
+        def changing(run_id: str, names: Sequence[str], first_step: int, last_step: int) -> Any:
+            if first_step >= 2_000 and not is_changed.is_set():
+                is_changed.set()
+                asyncio.run_coroutine_threadsafe(change(inside), loop).result(10)
+            return raw(run_id, names, first_step, last_step)
+
+        monkeypatch.setattr(points, "raw", changing)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await inside.http.get(EXPORT)
+        assert is_changed.is_set()
 
 
 async def test_the_server_answers_others_while_a_reader_of_an_export_sleeps(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """How many connections there may be, who has to go, and how often a full process says so."""
 
+import asyncio
 import logging
 import resource
 from typing import Any
@@ -17,6 +18,7 @@ from lossguard_server.crowd import (
     most_connections,
     raise_descriptor_limit,
 )
+from lossguard_server.listener import Server, listening_socket
 
 
 class FakeConnection:
@@ -45,6 +47,56 @@ def test_the_idle_one_that_came_first_makes_room_and_the_new_one_goes_when_nobod
     fourth = FakeConnection(crowd, everybody)
     crowd.came(fourth)  # type: ignore[arg-type]
     assert [known.is_cut for known in (asks, second, third, fourth)] == [False, False, False, True]
+
+
+def test_the_one_that_has_been_idle_longest_makes_room_not_the_one_that_came_first() -> None:
+    crowd, everybody = Crowd(2), set[Any]()
+    polls, silent, new = (FakeConnection(crowd, everybody) for _ in range(3))
+    everybody.discard(new)
+    crowd.came(polls)  # type: ignore[arg-type]
+    crowd.came(silent)  # type: ignore[arg-type]
+    crowd.answered(polls)  # type: ignore[arg-type]
+    everybody.add(new)
+    crowd.came(new)  # type: ignore[arg-type]
+    assert [known.is_cut for known in (polls, silent, new)] == [False, True, False]
+    crowd.left(polls)  # type: ignore[arg-type]
+    crowd.answered(polls)  # type: ignore[arg-type]
+    assert list(crowd._plain) == [new], "who has left does not come back"
+
+
+async def test_a_connection_that_was_answered_is_idle_from_then_on() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 204})
+            await send({"type": "http.response.body"})
+
+    ready = asyncio.Event()
+    with listening_socket("127.0.0.1", 0) as listener:
+        server = Server(app, ready.set, nothing)
+        serving, address = asyncio.create_task(server.serve(sockets=[listener])), listener.getsockname()
+        async with asyncio.timeout(10):
+            await ready.wait()
+            reader, polls = await asyncio.open_connection(*address)
+            [first] = await connected(server, 1)
+            _, silent = await asyncio.open_connection(*address)
+            _, second = await connected(server, 2)
+            polls.write(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 204")
+            assert await connected(server, 2) == [second, first]
+            polls.close()
+            silent.close()
+            server.should_exit = True
+            await serving
+
+
+async def nothing() -> None:
+    """No socket is to be drained."""
+
+
+async def connected(server: Server, count: int) -> list[Any]:
+    while len(server._crowd._plain) < count:
+        await asyncio.sleep(0.01)
+    return list(server._crowd._plain)
 
 
 def test_sockets_count_and_are_never_cut() -> None:

@@ -176,10 +176,17 @@ def test_an_old_acknowledgement_takes_nothing_back() -> None:
     assert session.acked_seq == 5
 
 
-@pytest.mark.parametrize(("retry", "after"), [(True, State.IDLE), (False, State.CLOSED)])
-def test_a_refusal_ends_the_stream_unless_it_says_otherwise(retry: bool, after: State) -> None:
+@pytest.mark.parametrize(
+    ("error", "retry", "after"),
+    [
+        ("protocol_version", True, State.IDLE),
+        *((error, False, State.CLOSED) for error in ("protocol_version", "bad_hello", "unauthorized")),
+        *((error, False, State.IDLE) for error in ("replaced", "journal_damaged", "database_damaged", "of the future")),
+    ],
+)
+def test_a_refusal_ends_the_stream_only_where_nothing_can_heal_it(error: str, retry: bool, after: State) -> None:
     session = trainer_in(State.STREAMING)
-    refusal = Refusal(error="e", message="m", retry=retry)
+    refusal = Refusal(error=error, message="m", retry=retry)
     session.receive(refusal)
     assert (session.state, session.refusal, session.next_to_send(9)) == (State.CLOSED, refusal, None)
     session.disconnect()

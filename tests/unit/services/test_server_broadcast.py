@@ -24,7 +24,7 @@ class World:
     def __init__(self, store: Store) -> None:
         self.clock = store.clock
         self.hub = Hub(self.clock.of_services.monotonic_s, lambda delay_s, call: None)
-        registry = Registry(store.reading)
+        self.registry = registry = Registry(store.reading)
         self.settled: list[str] = []
         wake = lambda run_id, size_bytes: None  # noqa: E731
         self.broadcast = Broadcast(self.hub, registry, self.clock.of_services, wake, self.settled.append)
@@ -92,3 +92,14 @@ def test_an_alert_changes_the_health_that_is_told(world: World) -> None:
     assert world.run.alerts == {"a": ("critical", "firing")}
     assert [msgspec.msgpack.decode(message)["type"] for _, message in world.viewer._notices] == ["alert"]
     world.broadcast.alert({**alert, "run": "not loaded"})
+
+
+def test_of_a_deleted_run_nothing_is_kept_and_nothing_told(world: World) -> None:
+    world.run.observe(Rows(np.array([1]), ("a",), np.array([[1.0]])), world.clock.now_s)
+    world.turn(5.0)
+    world.told()
+    world.registry.forget("r1")
+    world.broadcast.forget("r1")
+    world.broadcast.run(world.run)  # a commit that was under way when its trainer left
+    assert world.told() == []
+    assert (world.broadcast._states, world.broadcast._settled_at_s) == ({}, {})

@@ -11,10 +11,19 @@ from sqlmodel import Session
 
 from lossguard.protocol.codec import encode
 from lossguard.protocol.messages import Sequenced
-from lossguard_server.errors import DiskFull, OutOfOrder, ServerError
+from lossguard_server.errors import (
+    DatabaseDamaged,
+    DiskFull,
+    JournalDamaged,
+    OutOfOrder,
+    RunBeingDeleted,
+    ServerError,
+    StorageError,
+    WriterClosed,
+)
 from lossguard_server.services.commits import Arrival, Commits, Outcome
 from lossguard_server.services.stream import StreamState
-from lossguard_server.store import journal
+from lossguard_server.store import journal, runs
 from lossguard_server.store.journal import StreamHead
 from store_world import Store, frame, opened_store, schema
 
@@ -98,16 +107,45 @@ async def test_one_bad_batch_fails_alone(store: Store) -> None:
     assert last_seqs(store) == {"r1": 1, "r2": 0, "r3": 1}
 
 
-async def test_a_full_disk_is_everybodys_and_is_not_tried_one_by_one(store: Store) -> None:
+@pytest.mark.parametrize("error", [RunBeingDeleted(), JournalDamaged(), DatabaseDamaged(), StorageError()])
+async def test_what_one_stream_has_met_refuses_no_other(store: Store, error: StorageError) -> None:
     held = Held(store)
     commits = Commits(held)  # type: ignore[arg-type]
     heads = [store.stream(run) for run in ("r1", "r2", "r3")]
     tasks = [asyncio.create_task(commits.store(arrival(head, schema(1, "a")))) for head in heads]
     await asyncio.sleep(0)
-    await held.commit(DiskFull())
-    await held.commit(DiskFull())
+    await held.commit()
+    await held.commit(error)  # of those two that go together
+    await held.commit()
+    assert await asyncio.gather(*tasks) == [Outcome()] * 3
+
+
+async def test_a_deleted_run_fails_alone(store: Store) -> None:
+    held = Held(store)
+    commits = Commits(held)  # type: ignore[arg-type]
+    heads = [store.stream(run) for run in ("r1", "r2", "r3")]
+    store.write(lambda session: runs.begin_delete(session, "r2"))
+    while store.write(lambda session: runs.delete_some(session, "r2", 100))[1]:
+        pass
+    tasks = [asyncio.create_task(commits.store(arrival(head, schema(1, "a")))) for head in heads]
+    await asyncio.sleep(0)
+    for _ in range(3):
+        await held.commit()
     found = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(each) for each in found] == [DiskFull] * 3
+    assert [type(each) for each in found] == [Outcome, RunBeingDeleted, Outcome]
+
+
+@pytest.mark.parametrize("error", [DiskFull(), WriterClosed()])
+async def test_a_full_disk_is_everybodys_and_is_not_tried_one_by_one(store: Store, error: StorageError) -> None:
+    held = Held(store)
+    commits = Commits(held)  # type: ignore[arg-type]
+    heads = [store.stream(run) for run in ("r1", "r2", "r3")]
+    tasks = [asyncio.create_task(commits.store(arrival(head, schema(1, "a")))) for head in heads]
+    await asyncio.sleep(0)
+    await held.commit(error)
+    await held.commit(error)
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert found == [error] * 3
     assert held.transactions == 2
 
 

@@ -64,18 +64,18 @@ def test_it_changes_nothing_beside_a_server(data: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "says"),
     [
-        ("DELETE FROM journal WHERE seq = 6", "stream 1 of run 'r1': 1 messages after 5"),
+        ("DELETE FROM journal WHERE seq = 6", "of run 'r1': 1 messages after 5"),
         ("DELETE FROM journal WHERE seq = 7", "up to 6, where 2 up to 7 are due"),
-        ("UPDATE stream SET folded_seq = 9", "stream 1 of run 'r1'"),
+        ("UPDATE stream SET folded_seq = 9", "of run 'r1'"),
         ("UPDATE stream SET judged_seq = 9", "judged up to 9"),
         (
-            "INSERT INTO journal SELECT 1, 3, 'frame', 1, 1, payload FROM journal WHERE seq = 6",
+            "INSERT INTO journal SELECT stream_id, 3, 'frame', 1, 1, payload FROM journal WHERE seq = 6",
             "1 frames were folded and are still there",
         ),
         ("DELETE FROM chunk", "40 points, 0 chunks"),
         ("UPDATE part SET last_step = 1000", "steps that do not agree"),
         ("UPDATE part SET count = 41", "40 points, 41 are due"),
-        ("UPDATE journal SET payload = x'00' WHERE seq = 1", "message 1 of stream 1 is not what was stored"),
+        ("UPDATE journal SET payload = x'00' WHERE seq = 1", "is not what was stored"),
         ("UPDATE chunk SET data = x'0102'", "chunk 0 of part 1 ('loss/a')"),
     ],
 )

@@ -18,13 +18,14 @@ from lossguard_server.services.exporting.names import column, csv_column
 from lossguard_server.services.exporting.parquet import METADATA_KEY, Parquet
 from lossguard_server.services.exporting.table import Block, Cut, Format
 from lossguard_server.services.exporting.text import Csv, JsonLines, texts
+from lossguard_server.store.points import Branch
 from lossguard_server.terminal.importing.names import csv_series, series
 
 NAN, INF = np.nan, np.inf
 
 
 def written(form: Format, names: Sequence[str], *found: Block) -> bytes:
-    asked = Cut("r", tuple(names), 0, 0, 0, sum(len(each.steps) for each in found))
+    asked = Cut("r", tuple(names), 0, 0, 0, sum(len(each.steps) for each in found), Branch(1.0, frozenset()))
     return b"".join([form.begin(asked), *map(form.rows, found), form.end()])
 
 

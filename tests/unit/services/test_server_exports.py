@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossguard.protocol.frames import MAX_STEP, Columns, Steps
-from lossguard_server.errors import SeriesNotThere
+from lossguard_server.errors import RunChanged, SeriesNotThere
 from lossguard_server.services.exporting.table import Window, blocks, cut, windows
 from lossguard_server.store.buckets import bucketise
-from lossguard_server.store.points import PointsAnswer, SeriesExtent
+from lossguard_server.store.points import Branch, PointsAnswer, SeriesExtent
 
 
 class Run:
@@ -21,6 +21,7 @@ class Run:
         """Steps by series; a point's value is its step."""
         self.series: dict[str, tuple[Steps, Columns]] = {}
         self.largest = self.asked = 0
+        self.shown = Branch(1.0, frozenset())
         for name, steps in series.items():
             self.grow(name, steps)
 
@@ -30,8 +31,13 @@ class Run:
     def extents(self, run_id: str) -> list[SeriesExtent]:
         return [SeriesExtent(n, int(s[0]), int(s[-1]), len(s)) for n, (s, _) in self.series.items()]
 
-    def raw(self, run_id: str, names: Sequence[str], first_step: int, last_step: int) -> Window:
+    def branch(self, run_id: str) -> Branch:
+        return self.shown
+
+    def raw(self, run_id: str, names: Sequence[str], first_step: int | None, last_step: int | None) -> Window:
         self.asked += 1
+        assert first_step is not None
+        assert last_step is not None
         found = {}
         for name in names:
             steps, values = self.series[name]
@@ -83,6 +89,18 @@ def test_a_growing_run_is_cut_at_the_last_step_of_the_start() -> None:
     run.grow("a", range(500))
     steps = np.concatenate([window["a"][0] for window in windows(run, asked, 8)])
     assert steps.tolist() == list(range(10, 100))
+
+
+@pytest.mark.parametrize("changed", [Branch(2.0, frozenset()), Branch(1.0, frozenset({(1, 9, 40)}))])
+def test_a_run_that_is_another_meanwhile_is_not_exported_further(changed: Branch) -> None:
+    run = Run(a=range(100))
+    found = windows(run, cut(run, "r", [], 10, None), 8)
+    assert next(found)["a"][0].tolist() == list(range(10, 18))
+    run.shown = Branch(1.0, frozenset({(1, 9, 100)}))
+    assert next(found)["a"][0].tolist() == list(range(18, 26)), "cut behind what is exported"
+    run.shown = changed
+    with pytest.raises(RunChanged):
+        next(found)
 
 
 def test_the_series_come_in_the_order_of_the_run_and_unknown_ones_are_named() -> None:

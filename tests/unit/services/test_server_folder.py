@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from sqlmodel import Session
 
 from helpers import soon
@@ -137,6 +138,27 @@ def test_what_fails_is_told_once_and_tried_again(
     failing.clear()
     later(store, folder, RETRY_S)
     soon(lambda: folded_seq(store, stream) == 3, "folded")
+
+
+def test_a_damaged_stream_is_told_once_and_does_not_stop_the_others_of_its_run(
+    store: Store, folder: Folder, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = filled(store)
+    later_one = store.stream("r1", attempt=1)
+    store.append(later_one, schema(1, "a"), frame(2, [0], [1.0]))
+    store.write(lambda session: journal.set_judged(session, later_one.id, 2))
+    spoil = text("UPDATE journal SET payload = x'00' WHERE seq = 3")
+    store.write(lambda session: session.connection().execute(spoil) and None)
+    folder.catch_up()
+    folder.tick()
+    soon(lambda: folded_seq(store, later_one) == 2 and idle(folder), "the newer attempt")
+    store.append(later_one, frame(3, [1], [2.0]))
+    store.write(lambda session: journal.set_judged(session, later_one.id, 3))
+    later(store, folder, RETRY_S)
+    soon(lambda: folded_seq(store, later_one) == 3 and idle(folder), "and what it brings afterwards")
+    assert folded_seq(store, first) == 0
+    (told,) = [record.message for record in caplog.records if "waits" in record.message]
+    assert "It is message 3" in told
 
 
 def test_a_reader_that_fails_or_a_fault_of_ours_does_not_end_it(

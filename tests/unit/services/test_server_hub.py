@@ -197,3 +197,46 @@ def test_columns_keep_their_order() -> None:
     found = Rows(np.array([1, 2]), ("a", "b"), np.array([[1.0, 2.0], [3.0, 4.0]])[:, ::-1])
     message = msgspec.msgpack.decode(points_body("r", found))
     assert np.frombuffer(message["values"]).reshape(2, 2).tolist() == [[2.0, 1.0], [4.0, 3.0]]
+
+
+def test_everybody_is_told_that_a_run_is_gone_and_those_who_watched_it_watch_nothing(timers: Timers) -> None:
+    watching, elsewhere = timers.viewer("r1"), timers.viewer("r2")
+    timers.hub.run({"id": "r1"})
+    timers.hub.points("r1", rows(0))
+    timers.hub.points("r1", rows(1))  # waits for its departure
+    timers.hub.notice("r1", {"type": "event"})
+    timers.hub.forget("r1")
+    timers.turn(1.0)
+    timers.hub.points("r1", rows(0))  # of another run of that name
+    timers.hub.notice("r1", {"type": "event"})
+    gone = {"type": "gone", "run": "r1"}
+    assert [taken(watching), taken(elsewhere)] == [[gone], [gone]], "and no view of it that still waited"
+    timers.hub.run({"id": "r1"})
+    timers.hub.subscribe(watching, "r1")
+    timers.hub.points("r1", rows(7))
+    found = taken(watching)
+    assert (kinds(found), steps(found)) == (["subscribed", "run", "points"], [7])
+
+
+def test_that_a_run_is_gone_is_told_although_it_begins_anew_at_once(timers: Timers) -> None:
+    viewer = timers.viewer("r1")
+    timers.hub.forget("r1")
+    timers.hub.run({"id": "r1", "step": 0})
+    timers.hub.subscribe(viewer, "r2")
+    assert kinds(taken(viewer)) == ["gone", "subscribed", "run"]
+
+
+def test_a_cursor_of_a_run_that_is_gone_does_not_fit_the_next_of_its_name(timers: Timers) -> None:
+    viewer = timers.viewer("r1")
+    timers.hub.points("r1", rows(0, 2))
+    timers.hub.notice("r1", {"type": "event"})
+    cursors = [message["cursor"] for message in taken(viewer)]
+    timers.hub.leave(viewer)
+    timers.hub.forget("r1")
+    other = timers.viewer("r1")
+    timers.hub.points("r1", rows(0))
+    for cursor in cursors:
+        back = timers.hub.join()
+        timers.hub.subscribe(back, "r1", cursor=cursor)
+        assert kinds(taken(back)) == ["subscribed", "resync"]
+    assert kinds(taken(other)) == ["points"]

@@ -292,20 +292,42 @@ def test_acknowledging(store: Store) -> None:
             judge.acknowledge("a1", "admin").result(10)
 
 
+def deleted(store: Store, run: str) -> None:
+    store.write(lambda session: runs.begin_delete(session, run))
+    while store.write(lambda session: runs.delete_some(session, run, 100))[1]:
+        pass
+    assert store.write(lambda session: runs.end_delete(session, run))
+
+
 def test_a_run_that_bears_a_deleted_one_s_name_is_judged_from_its_first_message(store: Store) -> None:
-    """SQLite gives the numbers of deleted streams again."""
     rules, stream = Recorder(), store.stream()
     store.append(stream, schema(1, "a"), frame(2, [0, 1, 2], [1.0, 2.0, 3.0]))
     with judging(store, rules) as (judge, _):
         judge.wake("r1")
         done(judge)
-        store.write(lambda session: runs.begin_delete(session, "r1"))
-        while store.write(lambda session: runs.delete_some(session, "r1", 100))[1]:
-            pass
+        deleted(store, "r1")
         judge.forget("r1")
         again = store.stream()
-        assert again.id == stream.id
         store.append(again, schema(1, "a"), frame(2, [7], [1.0]))
         judge.wake("r1")
         done(judge)
+        assert set(judge._streams) == {again.id}, "nothing is kept of the old one's stream"
     assert rules.calls[-3:] == [("forget", "r1"), ("restore", []), ("observe", 7)]
+
+
+def test_an_alert_of_a_run_that_was_deleted_meanwhile_does_not_stop_the_judge(store: Store) -> None:
+    class Slow(Recorder):
+        def observe(self, run_id: str, steps: Steps, names: list[str], columns: Columns) -> list[AlertChange]:
+            if run_id == "r1":
+                deleted(store, "r1")
+            return super().observe(run_id, steps, names, columns)
+
+    store.append(store.stream("r1"), schema(1, "a"), frame(2, [0], [200.0]))
+    other = store.stream("r2")
+    with judging(store, Slow()) as (judge, _):
+        judge.wake("r1")
+        done(judge)
+        store.append(other, schema(1, "a"), frame(2, [0], [1.0]))
+        judge.wake("r2")
+        done(judge)
+    assert store.stream("r2").judged_seq == 2

@@ -1,20 +1,29 @@
 """Runs are deleted on request or by age, never under a connected trainer, in pieces, and with a trace."""
 
+import asyncio
 import logging
 import math
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import text
+from sqlmodel import Session
 
+from lossguard.protocol.messages import Hello
 from lossguard_server.errors import DiskFull, RunBeingDeleted, RunConnected, UnknownRun
 from lossguard_server.services import retention as module
+from lossguard_server.services.ingest import Ingest, OpenStream
 from lossguard_server.services.registry import Registry
 from lossguard_server.services.retention import LOOK_EVERY_S, Retention
 from lossguard_server.store import audit, events, journal, runs
 from lossguard_server.store.events import StoredEvent
 from lossguard_server.store.folded import folding
+from lossguard_server.store.points import Points
 from lossguard_server.store.upkeep import free_pages
 from store_world import Store, frame, opened_store, schema
 
@@ -29,6 +38,7 @@ class World:
         self.registry = Registry(store.reading)
         self.told: list[str] = []
         self.service = self.keeping(math.inf)
+        self.ingest = Ingest(store.writer, store.reading, self.registry, store.clock.of_services, Mock())
 
     def keeping(self, keep_s: float) -> Retention:
         of = self.store
@@ -46,6 +56,10 @@ class World:
         self.store.write(lambda session: events.add(session, run, StoredEvent(1, "gap", 0.0, {})))
         seen_s = self.store.clock.of_services.wall_s() - days_ago * DAY_S
         self.store.write(lambda session: runs.seen(session, {run: seen_s}))
+
+    async def opened(self, run: str) -> OpenStream:
+        """A trainer of the run connects."""
+        return await self.ingest.open(Hello(run=run, project="p", name="n"))
 
     def ids(self) -> set[str]:
         return {run.id for run in self.store.read(runs.newest_first)}
@@ -170,3 +184,172 @@ async def test_the_room_of_deleted_runs_goes_back_in_steps(world: World, monkeyp
     while world.store.write(free_pages.give_back):
         pass
     assert pages() < 2 * free_pages.STEP_PAGES < before
+
+
+async def test_a_trainer_that_tries_again_all_the_time_keeps_what_it_brings(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused while its run is deleted, and may open it as soon as the last row is gone."""
+    monkeypatch.setattr(module, "ROWS", 2)
+    world.run("r1")
+    opened: list[OpenStream] = []
+    write = world.service._write
+
+    async def and_then(operation: Callable[[Session], Any]) -> Any:
+        result = await write(operation)
+        if not opened:
+            with suppress(RunBeingDeleted):
+                opened.append(await world.opened("r1"))
+                trail = world.store.read(lambda session: audit.newest_first(session, "r1"))
+                assert trail[0]["what"] == "run deleted", "in the last piece's transaction"
+        return result
+
+    monkeypatch.setattr(world.service, "_write", and_then)
+    await world.service.delete("r1", "alice")
+    assert [head.id for head in world.store.read(lambda s: journal.streams(s, "r1"))] == [opened[0].state.id]
+    assert world.registry.peek("r1") is opened[0].run, "not forgotten after it began anew"
+    with pytest.raises(RunConnected):
+        await world.service.delete("r1", "alice")
+
+
+async def test_nothing_is_deleted_of_a_run_that_is_not_marked(world: World) -> None:
+    world.run("r1")
+    before = world.rows()
+    assert world.store.write(lambda session: runs.delete_some(session, "r1", 100)) == ("", 0)
+    assert not world.store.write(lambda session: runs.end_delete(session, "r1"))
+    assert world.rows() == before
+
+
+async def test_a_trainer_that_is_just_connecting_counts_as_connected(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run("r1")
+    may_go_on, read = threading.Event(), world.ingest._schemas
+    monkeypatch.setattr(world.ingest, "_schemas", lambda number: (may_go_on.wait(10), read(number))[1])
+    opening = asyncio.create_task(world.opened("r1"))
+    await asyncio.sleep(0)
+    try:
+        with pytest.raises(RunConnected):
+            await world.service.delete("r1", "alice")
+    finally:
+        may_go_on.set()
+    world.ingest.close(await opening)
+    await world.service.delete("r1", "alice")
+
+
+async def test_a_trainer_that_gave_up_while_connecting_counts_no_more(world: World) -> None:
+    world.run("r1")
+    opening = asyncio.create_task(world.opened("r1"))
+    await asyncio.sleep(0)
+    opening.cancel()
+    await asyncio.gather(opening, return_exceptions=True)
+    await world.service.delete("r1", "alice")
+    assert world.ids() == set()
+
+
+async def test_the_end_of_a_run_that_is_stored_late_does_not_undo_its_deletion(world: World) -> None:
+    world.run("r1")
+    world.store.write(lambda session: runs.begin_delete(session, "r1"))
+    assert not world.store.write(lambda session: runs.finish(session, "r1", 0, "finished"))
+    assert world.store.read(runs.being_deleted) == ["r1"]
+
+
+async def test_the_hourly_look_leaves_a_deletion_alone_that_is_under_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run("r1")
+    write, looked = world.service._write, list[bool]()
+
+    async def and_look(operation: Callable[[Session], Any]) -> Any:
+        result = await write(operation)
+        if not looked:
+            looked.append(True)
+            await world.service._look()
+            with pytest.raises(UnknownRun):
+                await world.service.delete("r1", "bob")
+        return result
+
+    monkeypatch.setattr(world.service, "_write", and_look)
+    counts = await world.service.delete("r1", "alice")
+    assert (counts["run"], counts["stream"]) == (1, 1), "all of it is counted, by whom it was asked of"
+
+
+async def test_a_look_that_comes_late_forgets_nothing_of_a_run_that_began_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run("r1")
+    monkeypatch.setattr(world.service, "_read", lambda query: ["r1"] if query is runs.being_deleted else [])
+    opened = await world.opened("r1")
+    await world.service.tick()
+    assert world.registry.peek("r1") is opened.run
+
+
+async def test_a_run_that_was_read_just_before_it_was_deleted_is_not_remembered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run("r1")
+    load, was_read, may_go_on = world.registry._load, threading.Event(), threading.Event()
+
+    def late(run_id: str) -> Any:
+        found = load(run_id)
+        if not was_read.is_set():
+            was_read.set()
+            may_go_on.wait(10)
+        return found
+
+    monkeypatch.setattr(world.registry, "_load", late)
+    finding = asyncio.create_task(world.registry.find("r1"))
+    await asyncio.to_thread(was_read.wait, 10)
+    await world.service.delete("r1", "alice")
+    may_go_on.set()
+    with pytest.raises(UnknownRun):
+        await finding
+    assert world.registry.peek("r1") is None
+
+
+async def test_the_list_of_runs_leaves_out_one_that_is_deleted_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run("r1")
+    monkeypatch.setattr(world.registry, "_ids", lambda: ["gone", "r1"])
+    assert [run.id for run in await world.registry.newest_first()] == ["r1"]
+
+
+async def test_what_was_made_of_a_deleted_run_does_not_land_in_the_next(world: World) -> None:
+    """The folder and the judge work on what they have read a while ago."""
+    stream = world.store.stream("old")
+    world.store.append(stream, schema(1, "a"), frame(2, range(5), range(5)))
+    world.store.write(lambda session: journal.set_judged(session, stream.id, 2))
+    plan = world.store.read(lambda session: folding.plan(session, stream.id))
+    assert plan is not None
+    await world.service.delete("old", "alice")
+    new = world.store.stream("new")
+    world.store.append(new, schema(1, "a"), frame(2, range(9), range(9)))
+    assert not world.store.write(lambda session: folding.store(session, folding.fold(plan)))
+    world.store.write(lambda session: journal.set_judged(session, stream.id, 2))
+    head = world.store.stream("new")
+    assert (head.folded_seq, head.judged_seq) == (0, 0)
+
+
+def test_stream_numbers_are_not_given_again_and_fit_into_a_double(world: World) -> None:
+    numbers = {world.store.stream("r1", attempt=attempt).id for attempt in range(20)}
+    assert len(numbers) == 20
+    assert 1 << 40 < max(numbers) < 1 << 53
+
+
+def test_nothing_is_judged_or_folded_that_is_not_there(world: World) -> None:
+    stream = world.store.stream("r1")
+    world.store.append(stream, schema(1, "a"))
+    world.store.write(lambda session: journal.set_judged(session, stream.id, 2))
+    assert not world.store.write(lambda session: journal.set_folded(session, stream.id, 0, 2))
+    head = world.store.stream("r1")
+    assert (head.folded_seq, head.judged_seq) == (0, 0)
+
+
+async def test_of_the_points_of_a_deleted_run_nothing_stays_in_memory(world: World) -> None:
+    world.run("r1")
+    points = Points(world.store.reading)
+    assert [extent.name for extent in points.extents("r1")] == ["a"]
+    points.forget("r1")
+    points.forget("never looked at")
+    assert not points._runs

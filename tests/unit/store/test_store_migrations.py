@@ -1,6 +1,7 @@
 """A database of any version becomes one of this version, with a backup before, or is refused and left as it was."""
 
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from sqlmodel import SQLModel
 from lossguard_server.errors import BackupFailed, ForeignDatabase, NewerDatabase, UnsupportedDatabase
 from lossguard_server.store import engines, journal, raw, runs, tables
 from lossguard_server.store.database import Database, safe_driver
-from lossguard_server.store.upkeep import backup, migrations
-from store_world import opened_store
+from lossguard_server.store.upkeep import backup, migrations, repair
+from lossguard_server.store.upkeep.damage import Damage
+from store_world import entry, frame, opened_store, schema
 
 DRIVER = safe_driver()
 SCHEMA_1 = Path(__file__).parents[2] / "golden" / "schema-1.sql"
@@ -91,6 +93,28 @@ def test_version_1_is_migrated_with_its_rows_and_a_backup(path: Path, caplog: py
     assert copy.name in caplog.text
     opened(path).close()
     assert len(list(path.parent.glob("*.before-*"))) == 1, "there is nothing left to do"
+
+
+def test_attempts_of_version_1_know_from_which_total_on_they_train(path: Path) -> None:
+    with raw.writing(DRIVER, path) as made:
+        for number, messages in {
+            8: [schema(1, "a", "loss/total"), frame(2, [3], [1.0]), frame(3, [40, 41], [1.0, 2.0], [3.0, 4.0])],
+            9: [schema(1, "loss/total"), frame(2, [3], [1.0])],
+            10: [schema(1, "a"), frame(2, [3], [1.0])],
+        }.items():
+            made.execute("INSERT INTO stream VALUES (?, 'r1', 0, ?, 9, 9)", (number, number))
+            rows = [(number, each.seq, each.kind, each.payload) for each in map(entry, messages)]
+            made.executemany("INSERT INTO journal VALUES (?, ?, ?, NULL, NULL, ?)", rows)
+        made.execute("UPDATE journal SET payload = x'00' WHERE stream_id = 9 AND seq = 2")
+        later = entry(frame(3, [7], [1.0]))
+        made.execute("INSERT INTO journal VALUES (9, 3, 'frame', NULL, NULL, ?)", (later.payload,))
+    copy = path.with_name("copy.db")
+    shutil.copy(path, copy)
+    opened(path).close()
+    repair.repair(DRIVER, copy, Damage(copy), 0.0)
+    for made_by_either in (path, copy):
+        begins = dict(asked(made_by_either, "SELECT id, begins_step FROM stream"))
+        assert begins == {7: None, 8: 40, 9: 7, 10: None}
 
 
 def test_a_fresh_file_needs_no_backup_and_gives_pages_back(tmp_path: Path) -> None:

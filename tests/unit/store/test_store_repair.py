@@ -11,11 +11,13 @@ from sqlalchemy import text
 
 from lossguard.protocol.codec import decode_sequenced
 from lossguard.protocol.frames import pack_frame
-from lossguard_server.errors import DatabaseDamaged, RepairFailed
-from lossguard_server.store import events, journal, raw, runs
+from lossguard_server import doctor
+from lossguard_server.errors import ChunkDamaged, DatabaseDamaged, JournalDamaged, NewerDatabase, RepairFailed
+from lossguard_server.store import decoding, events, journal, raw, runs
 from lossguard_server.store.database import safe_driver
 from lossguard_server.store.folded import folding
 from lossguard_server.store.journal import StreamHead
+from lossguard_server.store.points import Points
 from lossguard_server.store.upkeep import repair
 from lossguard_server.store.upkeep.damage import Damage
 from lossguard_server.store.writer import Writer
@@ -24,6 +26,7 @@ from store_world import Store, frame, opened_store, schema
 DRIVER = safe_driver()
 PAGE = 4096
 LEAF, FRAMES, ROWS = 13, 200, 50
+R1 = "stream_id = (SELECT id FROM stream WHERE run_id = 'r1')"
 
 
 def filled(folder: Path) -> None:
@@ -75,7 +78,7 @@ def table(store: Store, question: str) -> list[tuple[Any, ...]]:
 
 
 def whole(store: Store) -> list[tuple[Any, ...]]:
-    return table(store, "SELECT sum(length(payload)) FROM journal WHERE stream_id = 1")
+    return table(store, f"SELECT sum(length(payload)) FROM journal WHERE {R1}")
 
 
 def test_damage_is_refused_for_the_question_that_meets_it_and_marked(tmp_path: Path) -> None:
@@ -86,7 +89,8 @@ def test_damage_is_refused_for_the_question_that_meets_it_and_marked(tmp_path: P
         assert len(store.read(runs.newest_first)) == 2, "what is not damaged is answered"
         with pytest.raises(DatabaseDamaged, match="malformed"):
             whole(store)
-        assert len(store.read(lambda session: journal.read(session, 2, 0, 10))) == 2
+        other = store.stream("r2")
+        assert len(store.read(lambda session: journal.read(session, other.id, 0, 10))) == 2
         assert Damage(path).is_marked()
 
 
@@ -114,14 +118,20 @@ def test_the_next_start_repairs_and_says_what_was_lost(
     filled(tmp_path)
     path = tmp_path / "lossguard.db"
     with opened_store(tmp_path) as store:
-        before = table(store, "SELECT seq, payload FROM journal WHERE stream_id = 1 ORDER BY seq")
+        before = table(
+            store,
+            f"SELECT seq, payload FROM journal WHERE {R1} ORDER BY seq",
+        )
     hits = pages_with(path, b"frame")
     for page in (hits[8], hits[9], hits[20]):
         overwrite(path, page, filler)
     damaged = path.read_bytes()
     Damage(path).mark({"detail": "met"})
     with opened_store(tmp_path) as store:
-        after = table(store, "SELECT seq, payload FROM journal WHERE stream_id = 1 ORDER BY seq")
+        after = table(
+            store,
+            f"SELECT seq, payload FROM journal WHERE {R1} ORDER BY seq",
+        )
         gaps = [event for event in store.read(lambda session: events.oldest_first(session, "r1"))]
         (head,) = store.read(lambda session: journal.streams(session, "r1"))
         kept = dict(before)
@@ -152,7 +162,7 @@ def test_what_follows_nothing_is_asked_for_again(tmp_path: Path) -> None:
         heads = dict(table(store, "SELECT run_id, last_seq FROM stream"))
         assert heads["r2"] == 0, "its only leaf was the last"
         assert FRAMES - 10 < heads["r1"] <= FRAMES + 1
-        assert table(store, "SELECT max(seq) FROM journal WHERE stream_id = 1") == [(heads["r1"],)]
+        assert table(store, f"SELECT max(seq) FROM journal WHERE {R1}") == [(heads["r1"],)]
         store.append(store.stream("r2"), schema(1, "loss/b"))
 
 
@@ -160,10 +170,13 @@ def test_bytes_that_sqlite_does_not_doubt_are_found_by_what_they_mean(tmp_path: 
     filled(tmp_path)
     path = tmp_path / "lossguard.db"
     with raw.writing(DRIVER, path) as connection:
-        (payload,) = connection.execute("SELECT payload FROM journal WHERE stream_id = 1 AND seq = 50").fetchone()
+        (payload,) = connection.execute(f"SELECT payload FROM journal WHERE {R1} AND seq = 50").fetchone()
         flipped = payload[:9] + bytes([payload[9] ^ 1]) + payload[10:]
-        connection.execute("UPDATE journal SET payload = ? WHERE stream_id = 1 AND seq = 50", (flipped,))
-        connection.execute("UPDATE journal SET kind = CAST(x'ff' AS TEXT) WHERE stream_id = 1 AND seq = 60")
+        connection.execute(
+            f"UPDATE journal SET payload = ? WHERE {R1} AND seq = 50",
+            (flipped,),
+        )
+        connection.execute(f"UPDATE journal SET kind = CAST(x'ff' AS TEXT) WHERE {R1} AND seq = 60")
     done = repair.repair(DRIVER, path, Damage(path), 0.0)
     assert done.losses == ["table journal: 2 rows lost, 201 kept"]
     assert "'seqs': [50, 50]" in done.mended[0]
@@ -267,6 +280,89 @@ def test_a_repair_that_finds_no_room_changes_nothing(tmp_path: Path, monkeypatch
     assert path.read_bytes() == before
     assert Damage(path).is_marked()
     assert list(tmp_path.glob("*.repaired*")) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "ask", "says"),
+    [
+        ("UPDATE chunk SET data = x'00' WHERE number = 1", "SELECT count(*) FROM part", "table chunk: 1 rows lost"),
+        ("UPDATE summary SET data = x'00' WHERE level = 1", "SELECT 2", "table summary: 1 rows lost"),
+        ("UPDATE journal SET payload = x'00' WHERE seq = 1", "SELECT count(*) FROM journal", "table journal: 1 rows"),
+    ],
+)
+def test_damage_that_sqlite_cannot_see_is_marked_and_repaired(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, change: str, ask: str, says: str
+) -> None:
+    folded(tmp_path)
+    path = tmp_path / "lossguard.db"
+    with raw.writing(DRIVER, path) as connection:
+        connection.execute(change)
+    with opened_store(tmp_path) as store:
+        points, (head,) = Points(store.reading), store.read(lambda session: journal.streams(session, "r1"))
+
+        def read_everything() -> None:
+            points.query("r1", ["loss/a"], None, None, 20)
+            points.raw("r1", ["loss/a"], None, None)
+            store.read(lambda session: decoding.names_of(session, head.id, 9))
+
+        for _ in range(2):
+            with pytest.raises(JournalDamaged):
+                read_everything()
+        assert Damage(path).is_marked()
+        assert store.database.damage.found is not None
+    assert caplog.text.count("the database is damaged") == 1, "told once"
+    with opened_store(tmp_path) as store:
+        assert says in caplog.text
+        assert not Damage(path).is_marked()
+        found = Points(store.reading)
+        kept = len(found.raw("r1", ["loss/a"], None, None)["loss/a"][0])
+        assert kept == (5_000 - 1_024 if "chunk" in change else 5_000)
+        found.query("r1", ["loss/a"], None, None, 20)
+        assert table(store, ask) == [(2 if "chunk" in change else 2 if "summary" in change else 1,)]
+    assert doctor.examine(tmp_path, is_full=True).findings == []
+
+
+def test_what_may_belong_to_a_run_that_is_being_deleted_is_not_called_damage(tmp_path: Path) -> None:
+    folded(tmp_path)
+    path = tmp_path / "lossguard.db"
+    with raw.writing(DRIVER, path) as connection:
+        connection.execute("DELETE FROM chunk WHERE number = 1")
+    with opened_store(tmp_path) as store:
+        with pytest.raises(ChunkDamaged, match="missing"):
+            Points(store.reading).raw("r1", ["loss/a"], None, None)
+        assert not Damage(path).is_marked()
+
+
+def test_a_newer_database_is_not_repaired_by_a_version_that_cannot_read_it(tmp_path: Path) -> None:
+    folded(tmp_path)
+    path = tmp_path / "lossguard.db"
+    with raw.writing(DRIVER, path) as connection:
+        connection.execute("UPDATE chunk SET data = x'00'")
+        connection.execute("PRAGMA user_version=99")
+    Damage(path).mark({"detail": "met"})
+    before = path.read_bytes()
+    with pytest.raises(NewerDatabase):
+        repair.mend(DRIVER, path, Damage(path), lambda: 0.0, lambda: 0.0)
+    with pytest.raises(NewerDatabase):
+        repair.repair(DRIVER, path, Damage(path), 0.0)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("backups", [[], ["before-0002-20250102T000000Z", "before-0002-20260101T000000Z"]])
+def test_where_nothing_can_be_repaired_the_newest_backup_is_named(tmp_path: Path, backups: list[str]) -> None:
+    filled(tmp_path)
+    path = tmp_path / "lossguard.db"
+    for name in backups:
+        path.with_name(f"{path.name}.{name}").write_bytes(b"")
+    path.with_name(f"{path.name}.before-0003-x.unfinished").write_bytes(b"")
+    with path.open("r+b") as file:  # the schema's own page, behind the file's head
+        file.seek(100)
+        file.write(b"\xff" * (PAGE - 100))
+    Damage(path).mark({"detail": "met"})
+    with pytest.raises(RepairFailed) as failed:
+        repair.mend(DRIVER, path, Damage(path), lambda: 0.0, lambda: 0.0)
+    wanted = f"copy {path.name}.{backups[-1]} to {path.name}." if backups else "choose another folder with --data."
+    assert failed.value.hint.endswith(wanted)
 
 
 def test_a_marker_without_damage_is_taken_away(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from helpers import read
 from lossguard.disk_sync import DiskSync
 from lossguard.protocol.codec import decode_sequenced, encode
 from lossguard.protocol.messages import Event, Frame, Hello, Refusal
-from lossguard.spool import FULL, Spool
+from lossguard.protocol.spool_format import Label, parse_segment
+from lossguard.spool import BAD_FILES_MAX, FULL, Spool
 from lossguard.spool_segments import Missing
 from lossguard.steps_reached import EVERY, MARKS_MAX, StepsReached
 from spool_damage import stream
@@ -97,13 +99,39 @@ def test_a_week_of_outage_costs_a_few_bytes_a_segment(tmp_path: Path) -> None:
     """The rest of what is held: marks of steps, of which there are never more than so many."""
     reached = StepsReached()
     for seq in range(1, 40 * MARKS_MAX + 1):
-        reached.note(seq, 3 * seq)
-    assert len(reached._marks) < MARKS_MAX
+        reached.note(seq, (3 * seq, 3 * seq))
+    assert len(reached._lows) == len(reached._highs) < MARKS_MAX
     every = 2 * EVERY
     for first, last in ((1, 10), (5000, 5001), (39 * MARKS_MAX, 39 * MARKS_MAX + 7)):
         low, high = reached.between(first, last)
         assert low <= 3 * first <= 3 * last <= high
         assert high - low <= 3 * (last - first + 2 * every)
+
+
+def test_the_steps_of_a_hole_are_known_across_a_rollback() -> None:
+    """352..399, then back, 100..179: the last step is neither the lowest nor the highest."""
+    reached = StepsReached()
+    steps = [*range(400), *range(100, 260)]
+    for seq, step in enumerate(steps, 1):
+        reached.note(seq, (step, step))
+    reached.note(len(steps) + 1, None)
+    assert reached.between(353, 480) == (100, 399)
+    assert reached.between(1, 32) == (0, 31)
+    assert reached.between(33, 33) == (32, 63), "not the mark before it"
+    assert reached.between(len(steps) + 1, len(steps) + 1)[1] == 259
+    assert reached.between(10**6, 10**6) == (259, 259)
+
+
+def test_marks_that_are_put_together_lose_no_step() -> None:
+    reached = StepsReached()
+    count = 3 * EVERY * MARKS_MAX
+    for seq in range(1, count + 1):
+        reached.note(seq, (seq, seq + 1) if seq != 5_000 else (0, 10**9))  # there and back in one message
+    assert reached.between(1, count) == (0, 10**9)
+    assert reached.between(4_999, 5_001) == (0, 10**9)
+    low, high = reached.between(10_001, 10_010)
+    assert 10_001 - 4 * EVERY <= low <= 10_001
+    assert 10_011 <= high <= 10_011 + 4 * EVERY
 
 
 def full_disk(folder: Path, size: str) -> None:
@@ -137,7 +165,7 @@ def test_a_disk_and_a_memory_that_are_full_leave_exact_gaps_and_recover_by_thems
     assert len(spool._memory) == 0, "it recovers without being written to"
     for message in written[2500:]:
         spool.append(message)
-    got = [decode_sequenced(spool.read(seq)) for seq in range(1, 3001)]
+    got = [decode_sequenced(read(spool, seq)) for seq in range(1, 3001)]
     gaps = [m for m, w in zip(got, written, strict=True) if isinstance(m, Event) and isinstance(w, Frame)]
     told = [seq for gap in gaps for seq in range(gap.data["seqs"][0], gap.data["seqs"][1] + 1)]
     lost = [w for m, w in zip(got, written, strict=True) if encode(m) != encode(w)]
@@ -195,3 +223,32 @@ def test_a_refused_message_is_kept_with_what_the_server_said(tmp_path: Path) -> 
     assert (folder / "______x_-0-0.00000000000000000001.msgpack").read_bytes() == b"payload"
     assert (folder / "______x_-0-0.00000000000000000001.txt").read_text() == "bad_name: A name.?\nMend it.\n"
     spool.close()
+
+
+def test_a_server_that_refuses_everything_does_not_fill_the_disk(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = Spool(tmp_path, HELLO)
+    words = "y" * 100_000
+    kept = [spool.quarantine(seq, b"p", Refusal(error=words, message=words, hint=words)) for seq in range(1, 300)]
+    assert kept == [True] * (BAD_FILES_MAX // 2) + [False] * (299 - BAD_FILES_MAX // 2)
+    files = list((tmp_path / "bad").iterdir())
+    assert len(files) <= BAD_FILES_MAX + 1
+    assert sum(path.stat().st_size for path in files) < BAD_FILES_MAX * 2_000
+    assert ["is full" in record.getMessage() for record in caplog.records] == [True]
+    spool.close()
+
+
+def test_a_spool_says_under_which_hello_and_where_a_server_knows_it(tmp_path: Path) -> None:
+    """In the segment that is open by then, and in each later one."""
+    spool = Spool(tmp_path, HELLO, segment_bytes=300)
+    later = Hello(run="r", project="p", name="n", attempt=1)
+    for seq in range(1, 9):
+        spool.append(Event(seq=seq, kind="gap", step=0))
+        if seq == 1:
+            spool.confirm(later, "ws://s")
+    spool.close()
+    contents = [parse_segment(path.read_bytes()) for path in sorted(tmp_path.glob("*.lgs"))]
+    assert len(contents) > 1
+    assert {content.hello for content in contents} == {later}
+    assert {content.label for content in contents} == {Label(server="ws://s", is_known=True)}

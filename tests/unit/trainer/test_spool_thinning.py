@@ -2,12 +2,14 @@
 
 import errno
 import os
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from helpers import read
 from lossguard import thinning
 from lossguard.disk_sync import DiskSync
 from lossguard.protocol.codec import decode_sequenced, encode
@@ -15,7 +17,8 @@ from lossguard.protocol.frames import pack_frame
 from lossguard.protocol.messages import Event, Frame, Hello, Schema, Sequenced, SeriesSpec
 from lossguard.protocol.spool_format import parse_segment
 from lossguard.spool import CAPPED, Spool
-from lossguard.thinning import ENDING, REASON
+from lossguard.thinner import SLICE_S
+from lossguard.thinning import ENDING, REASON, Thinning
 from spool_damage import delivered
 
 HELLO = Hello(run="r", project="p", name="n")
@@ -67,7 +70,7 @@ class World:
             self.spool.tend(self.disk, 0)
 
     def read(self) -> list[Sequenced]:
-        return [decode_sequenced(self.spool.read(seq)) for seq in range(1, self.spool.last_seq + 1)]
+        return [decode_sequenced(read(self.spool, seq)) for seq in range(1, self.spool.last_seq + 1)]
 
     def files(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in sorted(self.folder.glob("*.lgs"))}
@@ -176,7 +179,7 @@ def test_a_segment_that_is_being_read_stays_readable_while_it_is_thinned(tmp_pat
     changed = 0
     for _ in range(200):
         world.spool.tend(world.disk, 0)
-        now = [world.spool.read(seq) for seq in range(2, 12)]
+        now = [read(world.spool, seq) for seq in range(2, 12)]
         if now != before:
             changed += 1
             check(world.written, world.read())
@@ -267,7 +270,7 @@ def test_what_was_damaged_before_is_a_gap_of_its_own(tmp_path: Path) -> None:
     path.write_bytes(bytes(data))
     for _ in range(2000):
         world.spool.tend(world.disk, 0)
-    message = decode_sequenced(world.spool.read(first + 2))
+    message = decode_sequenced(read(world.spool, first + 2))
     assert isinstance(message, Event)
     assert (message.data["reason"], message.data["seqs"]) == ("the trainer's spool was damaged", [first + 2, first + 2])
     lost = world.written[first + 1]
@@ -312,17 +315,68 @@ def test_damage_that_comes_between_reading_and_writing_is_not_made_true(
     world = World(tmp_path, cap_bytes=40_000)
     world.fill_to_the_brim()
     before = world.files()
-    real = thinning._with_gaps
+    real = Thinning._records
 
-    def flip(entries: list[thinning._Entry]) -> list[thinning._Entry]:
+    def flip(self: Thinning, verdicts: thinning._Verdicts, fd: int) -> Iterator[bytes]:
         path = sorted(tmp_path.glob("*.lgs"))[0]
         data = bytearray(path.read_bytes())
-        data[entries[0].at + 20] ^= 1
+        data[verdicts.places[0] + 20] ^= 1
         path.write_bytes(bytes(data))
-        return real(entries)
+        return real(self, verdicts, fd)
 
     with monkeypatch.context() as damaged:
-        damaged.setattr(thinning, "_with_gaps", flip)
+        damaged.setattr(Thinning, "_records", flip)
         world.spool.tend(world.disk, 0)
     assert [name for name, data in world.files().items() if data != before[name]] == [next(iter(before))]
     assert len(world.files()[next(iter(before))]) == len(before[next(iter(before))]), "it was not thinned"
+
+
+def test_segments_that_were_sent_from_do_not_keep_the_others_from_being_thinned(tmp_path: Path) -> None:
+    world = World(tmp_path, cap_bytes=40_000)
+    world.fill_to_the_brim()
+    sent_seq = world.spool._segments[1].last_seq
+    for _ in range(50):
+        world.spool.tend(world.disk, sent_seq)
+    assert [segment.thinned > 0 for segment in world.spool._segments][:4] == [False, False, True, True]
+    assert world.read()[:sent_seq] == world.written[:sent_seq]
+
+
+def test_a_slice_ends_between_two_records_of_either_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However small the records are: the heartbeats wait for the slice."""
+    world = World(tmp_path, cap_bytes=40_000)
+    world.fill_to_the_brim()
+    now_s, steps = [0.0], [0]
+    real = Thinning.step
+
+    def step(self: Thinning) -> None:
+        now_s[0] += SLICE_S
+        steps[0] += 1
+        real(self)
+
+    monkeypatch.setattr(Thinning, "step", step)
+    monkeypatch.setattr(world.spool._thinner, "_clock", lambda: now_s[0])
+    records = world.spool._segments[0].last_seq
+    ticks = 0
+    while not world.spool._segments[0].thinned:
+        world.spool.tend(world.disk, 0)
+        ticks += 1
+    assert ticks == steps[0] >= 2 * records
+
+
+def test_what_is_held_meanwhile_is_bounded_by_the_segment(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, HELLO, 1 << 20, cap_bytes=4 << 20)
+    seq = 0
+    while len(spool._segments) < 3:
+        seq += 1
+        spool.append(pack_frame(seq, np.array([seq]), [0], np.array([[1.0]])))
+    path, first, last = spool._segments[0].path, 1, spool._segments[0].last_seq
+    assert last > 8_000
+    pass_over = Thinning(path, first, last, b"", DiskSync(), tmp_path)
+    tracemalloc.start()
+    while not pass_over.is_over:
+        pass_over.step()
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert pass_over.has_replaced
+    assert peak_bytes < 3 << 20, "what is read, what is written, and the verdicts"
+    spool.close()

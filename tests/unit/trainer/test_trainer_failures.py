@@ -55,7 +55,7 @@ def world(**kwargs: object) -> tuple[Run, nn.Linear, torch.optim.Optimizer]:
         (instrument.Instrument, "detach"),
         (instrument, "host_copy_for"),
         (spool.Spool, "append"),
-        (spool, "encode"),
+        (spool, "sendable"),
         (os, "write"),
         (link.LinkThread, "start"),
         (link.LinkThread, "finish"),

@@ -6,13 +6,17 @@ Rules of this file:
 - What is damaged is never sent: a record goes out when its CRC holds and it decodes to a message with its own number.
 - One segment is in memory at a time. Nothing in a name or in a file is believed beyond what can be checked; a number
   that is too far off ends the delivery, because filling up to it would never end.
+- Nothing is sent before the spool says which stream of which server it is now (`claim`): a delivery that breaks off
+  before that would begin anew as a later attempt, and double what it had sent.
+- Declarations and schemas that are lost go out from their copies. Frames that the server cannot read for want of one
+  end the delivery: replaced one by one, all of them would be.
 - A server that is ahead of a spool which it never welcomed has another process's stream under that name; this one then
   goes out as a later attempt.
 """
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,7 +24,7 @@ import msgspec
 from .codec import decode_sequenced, decode_to_trainer, encode
 from .errors import BadMessage, RemoteProtocolError
 from .gaps import Filling, Hole, Poison, filler, steps_of
-from .messages import Frame, Hello, Hold, Refusal, Welcome
+from .messages import Declaration, Frame, Hello, Hold, Refusal, Schema, Welcome
 from .session import State, TrainerSession
 from .spool_format import HEAD, SUFFIX, Label, Read, Scan, about, pack_label, pack_record, skipped_to
 
@@ -29,6 +33,10 @@ SEQ_MAX = (1 << 63) - 1
 ATTEMPTS_MAX = 10
 WINDOW = 16  # messages in flight: a quarter of a living stream's, which goes first
 LOOK_AROUND = 64  # records beside a hole in which its steps are looked for
+FRUITLESS_MAX = 6  # connections one after another that bring nothing; a message that is refused takes two
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 5.0
+UNREADABLE = "unknown_series"  # the refusal of a frame whose schema the server does not have
+LEFTOVER = ".new"  # after a segment's name: what a thinning that was killed leaves
 _NAME = re.compile(r"(?P<stem>.+)\.(?P<seq>[0-9]{20})" + re.escape(SUFFIX), re.DOTALL)
 
 
@@ -38,9 +46,24 @@ def parse_name(name: str) -> tuple[str, int] | None:
     return None if found is None or int(found["seq"]) > SEQ_MAX else (found["stem"], int(found["seq"]))
 
 
+def by_stem(names: Iterable[str]) -> dict[str, list[str]]:
+    """The segments among these files, by stem, in order."""
+    streams: dict[str, list[tuple[int, str]]] = {}
+    for name in names:
+        if (parsed := parse_name(name)) is not None:
+            streams.setdefault(parsed[0], []).append((parsed[1], name))
+    return {stem: [name for _, name in sorted(found)] for stem, found in streams.items()}
+
+
+def leftovers(names: Iterable[str], stem: str) -> list[str]:
+    """The files among these that a killed thinning of the stream left."""
+    found = [(name, parse_name(name.removesuffix(LEFTOVER))) for name in names if name.endswith(LEFTOVER)]
+    return [name for name, parsed in found if parsed is not None and parsed[0] == stem]
+
+
 @dataclass(frozen=True)
 class SegmentFile:
-    """A segment as a reader meets it."""
+    """A segment as a reader meets it. `read` raises FileTrouble."""
 
     name: str
     first_seq: int
@@ -54,6 +77,7 @@ class _Content:
 
     hello: Hello | None = None
     label: Label | None = None
+    definitions: dict[int, bytes] = field(default_factory=dict)
     seqs: list[int] = field(default_factory=list)
     lasts: list[int] = field(default_factory=list)
     payloads: list[bytes | None] = field(default_factory=list)
@@ -82,7 +106,10 @@ class _Content:
 
 
 class DeadStream:
-    """The messages first_seq..last_seq of a stream that nobody adds to. Raises BadMessage when it is nobody's."""
+    """The messages first_seq..last_seq of a stream that nobody adds to.
+
+    Raises BadMessage when it is nobody's. Everything that reads raises FileTrouble.
+    """
 
     def __init__(self, files: Sequence[SegmentFile], is_known: bool = True) -> None:
         """`is_known`: what is assumed of segments that have no label, as those of version 0.2."""
@@ -90,6 +117,7 @@ class DeadStream:
         self._firsts = [file.first_seq for file in self._files]
         self._loaded: tuple[int, _Content] | None = None
         self._last_step = 0
+        self._definitions: dict[int, bytes] = {}
         self.damaged: set[str] = set()  # names of the files in which something could not be read
         if any(later - earlier > HOLE_MAX for earlier, later in zip(self._firsts, self._firsts[1:], strict=False)):
             raise BadMessage("The numbers in the names of its segments are too far apart.")
@@ -101,14 +129,16 @@ class DeadStream:
 
     def message(self, seq: int, filling: Filling) -> bytes:
         """What goes out under this number, 1 <= seq <= last_seq."""
-        if filling.is_told(seq):
-            return filler(seq)
         index = bisect_right(self._firsts, seq) - 1
         content = self._content(max(index, 0))
         at = bisect_right(content.seqs, seq) - 1
         if index >= 0 and at >= 0 and content.lasts[at] >= seq:
             payload = content.payloads[at]
             return filler(seq) if payload is None else payload
+        if (copy := self._definitions.get(seq)) is not None:
+            return copy
+        if filling.is_told(seq):
+            return filler(seq)
         return filling.tell(self._hole(seq, index, content, at))
 
     def through(self, name: str) -> int:
@@ -128,6 +158,7 @@ class DeadStream:
             last = content.seqs[at + 1] - 1
         else:
             last = self.through(self._files[index].name)
+        last = min(last, min((number - 1 for number in self._definitions if number > seq), default=last))
         if last - seq >= HOLE_MAX:
             raise RemoteProtocolError(f"The messages {seq} to {last} are not in the spool: too many to fill.")
         if index >= 0 and (before := content.frame_beside(at, -1)) is not None:
@@ -147,6 +178,7 @@ class DeadStream:
             content = _load(self._files[index])
             if content.is_damaged:
                 self.damaged.add(self._files[index].name)
+            self._definitions |= content.definitions
             self._loaded = (index, content)
         return self._loaded[1]
 
@@ -167,15 +199,22 @@ class DeadStream:
 class Delivery:
     """Brings one dead stream to one server, over as many connections as that takes."""
 
-    def __init__(self, stream: DeadStream, window: int = WINDOW) -> None:
+    def __init__(self, stream: DeadStream, address: str, window: int = WINDOW) -> None:
+        """`address`: the socket of the server, as a label names it."""
         self.stream, self.hello = stream, stream.hello
         self.refusal: Refusal | None = None  # of the whole stream: leave it
+        self.later: Refusal | None = None  # of this connection: leave it for now
         self.hold: Hold | None = None
         self.set_aside: list[tuple[int, bytes, Refusal]] = []  # messages that go to bad/; whoever writes them clears it
-        self.claim = b""  # what to append to the last segment before anything is sent; whoever does it clears it
-        self._is_known = stream.label.is_known
+        self.claim = b""  # to be appended to the last segment; nothing is sent before `claimed`
+        self.pause_s = 0.0  # before the next connection
+        self._address, self._is_known = address, stream.label.is_known
+        self._said = (stream.hello, stream.label)
         self._session = TrainerSession(window)
         self._filling, self._poison = Filling(), Poison()
+        self._furthest = self._replaced = self._fruitless = self._handed_out = 0
+        self._before = self._progress()
+        self._trouble = "the connections broke off"
 
     @property
     def acked_seq(self) -> int:
@@ -189,54 +228,97 @@ class Delivery:
 
     @property
     def is_cut(self) -> bool:
-        """True when this connection leads no further; `refusal` says whether another one would."""
+        """True when this connection leads no further; `may_go_on` says whether another one would."""
         return self._session.state is State.CLOSED
+
+    @property
+    def may_go_on(self) -> bool:
+        """True while another connection is worth it."""
+        is_ended = self.is_over or self.refusal is not None or self.later is not None
+        return not is_ended and self._fruitless < FRUITLESS_MAX
+
+    @property
+    def why(self) -> str:
+        """Why it went no further."""
+        if (said := self.refusal or self.later or self.hold) is not None:
+            return f"{said.message} {said.hint}".strip()
+        return self._trouble
 
     def begin(self) -> bytes:
         """A connection is open: send this."""
+        self._before = self._progress()
         return encode(self._session.connect(self.hello))
 
-    def end(self) -> None:
-        """The connection is gone."""
+    def end(self, trouble: RemoteProtocolError | None = None) -> None:
+        """The connection is gone. `trouble`: what `receive` raised."""
         self._session.disconnect()
+        if trouble is not None:
+            self._trouble = str(trouble)
+        self._fruitless = 0 if self._progress() != self._before else self._fruitless + 1
+        self.pause_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** (self._fruitless - 1)) if self._fruitless else 0.0
 
     def outgoing(self) -> Iterator[bytes]:
         """What may be sent now."""
-        while (seq := self._session.next_to_send(self.stream.last_seq)) is not None:
+        while not self.claim and (seq := self._session.next_to_send(self.stream.last_seq)) is not None:
             payload = self._message(seq)
             self._session.sent(seq)  # before it is: an answer may be quicker than our return from sending
             yield payload
 
+    def claimed(self) -> None:
+        """The claim is written."""
+        self.claim = b""
+        self._said = (self.hello, self._label())
+
+    def finished(self) -> list[str]:
+        """Files that the server has, each once; the last, whose lock is held, only when it has everything."""
+        names = self.stream.names
+        until = self._handed_out
+        while until < len(names) - (not self.is_over) and self.stream.through(names[until]) <= self.acked_seq:
+            until += 1
+        found, self._handed_out = names[self._handed_out : until], until
+        return found
+
     def receive(self, data: bytes) -> None:
-        """Take what the server sent. Raises RemoteProtocolError when the connection is of no use."""
+        """Take what the server sent. Raises RemoteProtocolError when the connection is of no use, FileTrouble."""
         message = decode_to_trainer(data)
         if isinstance(message, Welcome):
             self._be_welcome(message)
         self._session.receive(message)
+        self._furthest = max(self._furthest, self._session.acked_seq)
         match message:
             case Welcome():
                 self._filling.begin(self._session.acked_seq)
             case Hold():
                 self.hold = message if message.error else None
-            case Refusal(seq=0):
-                self.refusal = None if message.retry else message
+            case Refusal(seq=0, retry=True):
+                self.later = message
+            case Refusal() if message.seq == 0 or message.error == UNREADABLE:
+                self.refusal = message
             case Refusal():
-                payload = self.stream.message(message.seq, self._filling)
-                if self._poison.refused(message, payload):
-                    self.set_aside.append((message.seq, payload, message))
+                self._take_refusal(message)
         self._poison.acknowledged(self._session.acked_seq)
 
+    def _take_refusal(self, refusal: Refusal) -> None:
+        payload = self.stream.message(refusal.seq, self._filling)
+        if self._poison.refused(refusal, payload):
+            self.set_aside.append((refusal.seq, payload, refusal))
+            self._replaced += 1
+
     def _be_welcome(self, welcome: Welcome) -> None:
-        if self._is_known:
-            return
-        if welcome.last_seq > 0:
+        if not self._is_known and welcome.last_seq > 0:
             if self.hello.attempt >= self.stream.hello.attempt + ATTEMPTS_MAX:
                 raise RemoteProtocolError(f"It has {ATTEMPTS_MAX} other streams under this name.")
             self.hello = msgspec.structs.replace(self.hello, attempt=self.hello.attempt + 1)
             raise RemoteProtocolError("It has another process's stream under this name; this one is a later attempt.")
         self._is_known = True
-        label = pack_label(msgspec.structs.replace(self.stream.label, is_known=True))
-        self.claim = pack_record(0, encode(self.hello)) + label
+        if self._said != (self.hello, self._label()):
+            self.claim = pack_record(0, encode(self.hello)) + pack_label(self._label())
+
+    def _label(self) -> Label:
+        return Label(server=self._address, is_known=True)
+
+    def _progress(self) -> tuple[int, int, int]:
+        return self._furthest, self._replaced, self.hello.attempt
 
     def _message(self, seq: int) -> bytes:
         return self._poison.outgoing(seq, self.stream.message(seq, self._filling))
@@ -259,6 +341,9 @@ def _load(file: SegmentFile) -> _Content:
                 content.hello = said
             case Label() as said:
                 content.label = said
+            case Declaration() | Schema() as said:
+                if 0 < said.seq <= SEQ_MAX:
+                    content.definitions[said.seq] = record.payload
     content.is_damaged = content.is_damaged or scan.damaged_bytes > 0
     if scan.tail_at is not None:
         content.is_torn = _was_message(file, scan.tail_at)

@@ -2,6 +2,7 @@
 
     ProtocolError
      +- LocalProtocolError       we misused the protocol
+     +- FileTrouble              a spool's file on this machine, which is nobody else's fault
      +- RemoteProtocolError      the peer did; the connection ends
          +- BadMessage           not a message at all
          +- BadFrame             a frame whose columns, sizes or checksum do not agree
@@ -25,6 +26,10 @@ class ProtocolError(Exception):
 
 class LocalProtocolError(ProtocolError):
     """This end used the protocol in a way that its state does not allow."""
+
+
+class FileTrouble(ProtocolError):
+    """A file of the spool cannot be read or written."""
 
 
 class RemoteProtocolError(ProtocolError):

@@ -10,10 +10,12 @@ Rules of this file:
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from .codec import decode_sequenced, encode
 from .errors import BadFrame, BadMessage
 from .frames import MAX_STEP, pack_frame, unpack_frame
-from .messages import Event, Frame, Refusal, Schema
+from .messages import MAX_MESSAGE_BYTES, Event, Frame, Refusal, Schema, Sequenced
 
 REFUSALS_MAX = 3
 REASON_MAX = 500  # characters of a server's own words that are kept
@@ -44,6 +46,21 @@ def gap(hole: Hole) -> bytes:
     if hole.points is not None:
         data["points"] = hole.points
     return encode(Event(seq=hole.first_seq, kind="gap", step=max(first, last), time_s=hole.time_s, data=data))
+
+
+def sendable(message: Sequenced) -> tuple[bytes, str]:
+    """The message as bytes, and "". One that cannot be encoded or is too large: a gap, and why it is one."""
+    try:
+        payload = encode(message)
+    # ValueError holds lone surrogates; the others are what msgspec raises for objects that are no data
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        reason = f"this message could not be encoded: {error}"[:REASON_MAX].encode(errors="replace").decode()
+    else:
+        if len(payload) <= MAX_MESSAGE_BYTES:
+            return payload, ""
+        reason = f"this message had {len(payload)} bytes; at most {MAX_MESSAGE_BYTES} can be sent"
+    (first, last), points = _content_of(message)
+    return gap(Hole(message.seq, message.seq, first, last, reason, points)), reason
 
 
 def filler(seq: int) -> bytes:
@@ -119,11 +136,7 @@ class Poison:
         message = decode_sequenced(payload)
         if isinstance(message, Schema):
             self._lost_ids |= {series.id for series in message.series}
-        first, last, points = 0, 0, 0
-        if isinstance(message, Frame):
-            (first, last), points = steps_of(message), message.n * len(message.series)
-        elif isinstance(message, Event):
-            first = last = message.step
+        (first, last), points = _content_of(message)
         return gap(Hole(refusal.seq, refusal.seq, first, last, reason, points))
 
     def _without_lost(self, seq: int, payload: bytes) -> bytes:
@@ -141,6 +154,13 @@ class Poison:
             return encode(pack_frame(frame.seq, steps, ids, columns[kept], frame.time_s))
         reason = "the server refused the names of these series"
         return gap(Hole(seq, seq, *steps_of(frame), reason, frame.n * len(frame.series), frame.time_s))
+
+
+def _content_of(message: Sequenced) -> tuple[tuple[int, int], int]:
+    """The first and the last step of a message, and how many values it holds."""
+    if isinstance(message, Frame):
+        return steps_of(message), message.n * len(message.series)
+    return (message.step, message.step) if isinstance(message, Event) else (0, 0), 0
 
 
 def _within(step: int) -> int:

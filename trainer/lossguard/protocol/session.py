@@ -31,6 +31,7 @@ from .messages import (
     Welcome,
 )
 
+FINAL = frozenset({"protocol_version", "bad_hello", "unauthorized"})  # refusals that no repair of a server heals
 WINDOW_MESSAGES = 64  # un-acknowledged messages in flight; bounds what a reconnect sends again
 
 
@@ -93,9 +94,10 @@ class TrainerSession:
     def disconnect(self) -> None:
         """The socket is gone; what was sent and not acknowledged will be sent again.
 
-        CLOSED opens again after a refusal with retry, and after one of a single message, which may be replaced.
+        CLOSED opens again, save after a refusal that is the same for ever. One without retry may be an orphan's round
+        (`replaced`) or damage that a person mends; one of a single message may be healed by what takes its place.
         """
-        if self.state is State.CLOSED and self.refusal is not None and not (self.refusal.retry or self.refusal.seq):
+        if self.state is State.CLOSED and self.refusal is not None and is_final(self.refusal):
             return
         self.state, self.refusal = State.IDLE, None
 
@@ -138,6 +140,11 @@ class TrainerSession:
             raise LocalProtocolError(f"sent({seq}) where {self._next_seq} was due.")
         self._next_seq += 1
         self._sent_seq = max(self._sent_seq, seq)
+
+
+def is_final(refusal: Refusal) -> bool:
+    """True when every later connection of this stream would be refused, too."""
+    return not refusal.retry and not refusal.seq and refusal.error in FINAL
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 Rules of this file:
 - A segment is a magic, then records of length, CRC-32, seq and payload. Records with seq 0 say whose stream it is: a
-  Hello (written twice, so that one flipped bit does not make a segment nobody's) and a Label; the newest counts.
+  Hello (written twice, so that one flipped bit does not make a segment nobody's) and a Label; the newest counts. So do
+  copies of the declarations and schemas made so far: without them nothing later can be read.
 - A record whose payload is a Skip stands for the numbers seq..last, which hold nothing; a gap event says why.
 - Whatever the bytes are, reading gives records whose CRC holds, in order, and how many bytes were passed over. After a
   damaged record the next header is looked for whose CRC holds; the work is bounded by a multiple of the file's size.
@@ -11,7 +12,7 @@ Rules of this file:
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -19,7 +20,7 @@ import numpy as np
 
 from .codec import decode_to_server, encode
 from .errors import BadMessage
-from .messages import MAX_MESSAGE_BYTES, Hello
+from .messages import MAX_MESSAGE_BYTES, Declaration, Hello, Schema
 
 MAGIC = b"LGSPOOL1"
 SUFFIX = ".lgs"
@@ -160,11 +161,11 @@ def parse_segment(data: bytes) -> SegmentContent:
     return SegmentContent(hello, records, scan.damaged_bytes, label)
 
 
-def about(payload: bytes) -> Hello | Label | None:
+def about(payload: bytes) -> Hello | Label | Declaration | Schema | None:
     """What a record with seq 0 says; None when it says nothing known."""
     try:
         said = decode_to_server(payload)
-        return said if isinstance(said, Hello) else None
+        return said if isinstance(said, Hello | Declaration | Schema) else None
     except BadMessage:
         pass
     try:
@@ -189,10 +190,15 @@ def pack_record(seq: int, payload: bytes) -> bytes:
     return HEAD.pack(len(payload), _crc(seq, payload), seq) + payload
 
 
-def pack_header(hello: Hello, label: Label) -> bytes:
-    """What a segment begins with."""
+def pack_header(hello: Hello, label: Label, definitions: Iterable[bytes] = ()) -> bytes:
+    """What a segment begins with. `definitions`: declarations and schemas, encoded."""
     said = pack_record(0, encode(hello))
-    return MAGIC + said + pack_label(label) + said
+    return MAGIC + said + pack_label(label) + said + pack_definitions(definitions)
+
+
+def pack_definitions(definitions: Iterable[bytes]) -> bytes:
+    """Records with copies of what gives the later messages their meaning."""
+    return b"".join(pack_record(0, payload) for payload in definitions)
 
 
 def pack_label(label: Label) -> bytes:

@@ -305,3 +305,40 @@ it("another attempt leaves the curves until the new ones are there", async () =>
   await world.settle();
   expect(world.stepsOf("loss/total")).toEqual([0]);
 });
+
+describe("a run that was deleted", () => {
+  const other = { type: "run", run: { id: "other", project: "p", name: "n", state: "running" } };
+
+  beforeEach(async () => {
+    world.put("loss/total", upTo(5));
+    await world.begin();
+    world.say(other);
+  });
+
+  it("leaves the list and the screen, and another is shown instead", async () => {
+    world.put("loss/total", upTo(2));
+    await world.tell({ type: "gone", run: "r" });
+    expect([world.state.order, world.state.selected]).toEqual([["other"], "other"]);
+    expect(world.state.problem).toContain("was deleted");
+    expect(world.lastSubscription()["run"]).toBe("other");
+    expect(world.state.runs).not.toHaveProperty("r");
+  });
+
+  it("leaves an empty screen where there is no other, until one begins", async () => {
+    await world.tell({ type: "gone", run: "other" });
+    expect(world.state.problem).toBe("The run p/n was deleted.");
+    expect([world.state.selected, world.stepsOf("loss/total")]).toEqual(["r", upTo(5)]);
+    await world.tell({ type: "gone", run: "r" });
+    expect([world.state.selected, world.stepsOf("loss/total")]).toEqual([null, []]);
+    world.points.set("loss/total", new Map([[0, 7]]));
+    await world.tell({ type: "run", run: { id: "r", state: "running" } });
+    expect([world.state.selected, world.stepsOf("loss/total")]).toEqual(["r", [0]]);
+  });
+
+  it("twice, or that was never heard of, changes nothing more", async () => {
+    await world.tell({ type: "gone", run: "other" });
+    const before = world.state;
+    await world.tell({ type: "gone", run: "other" });
+    expect(world.state).toBe(before);
+  });
+});

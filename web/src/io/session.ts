@@ -225,6 +225,7 @@ export class Session {
     const run = text(message["run"]);
     const isShown = run === state().selected;
     if (type === "run") this.receivedRun(message["run"]);
+    else if (type === "gone") this.receivedGone(run);
     else if (type === "points" && isShown) this.receivedPoints(run, message);
     else if (type === "alert") dispatch({ type: "alert", alert: alertOf(message["alert"]) });
     else if (type === "command") dispatch({ type: "command", command: commandOf(message["command"]) });
@@ -272,6 +273,14 @@ export class Session {
     if (state().selected === null) this.selectFirst();
     // Another attempt goes back some steps: what was drawn of the older branch must not stay under the new one.
     if (known !== undefined && known.attempt !== run.attempt && run.id === state().selected) this.reload(run.id, false);
+  }
+
+  /** What was on the screen of a deleted run goes with it; another takes its place, where there is one. */
+  private receivedGone(run: string): void {
+    this.parts.dispatch({ type: "gone", run });
+    if (run !== this.parts.state().selected) return;
+    this.select(null);
+    this.selectFirst();
   }
 
   /** A connection can die without a sign (a laptop that slept): after a silence the server is asked over HTTP. */

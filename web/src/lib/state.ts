@@ -50,6 +50,7 @@ export type Action =
   | { readonly type: "token-needed" }
   | { readonly type: "runs"; readonly runs: readonly Run[]; readonly atMs: number }
   | { readonly type: "run"; readonly run: Run; readonly atMs: number }
+  | { readonly type: "gone"; readonly run: string }
   | { readonly type: "select"; readonly run: string | null }
   | { readonly type: "detail"; readonly run: string; readonly detail: Partial<DetailLists> }
   | { readonly type: "history"; readonly run: string }
@@ -106,6 +107,8 @@ export function reduce(state: State, action: Action): State {
       });
     case "run":
       return withRun(state, action.run, action.atMs);
+    case "gone":
+      return Object.hasOwn(state.runs, action.run) ? withoutRun(state, action.run) : state;
     case "select":
       return state.selected === action.run ? state : { ...state, selected: action.run, detail: NO_DETAIL };
     case "problem":
@@ -154,6 +157,17 @@ function withRun(state: State, run: Run, atMs: number): State {
     : state.order;
   const ages = run.dataAgeS === null ? state.ages : { ...state.ages, [run.id]: { seconds: run.dataAgeS, atMs } };
   return { ...state, runs: { ...state.runs, [run.id]: run }, order, ages };
+}
+
+function withoutRun(state: State, run: string): State {
+  const gone = state.runs[run];
+  const problem = gone === undefined ? state.problem : `The run ${gone.project}/${gone.name} was deleted.`;
+  const order = state.order.filter((id) => id !== run);
+  return { ...state, runs: without(state.runs, run), ages: without(state.ages, run), order, problem };
+}
+
+function without<T>(items: Readonly<Record<string, T>>, id: string): Record<string, T> {
+  return Object.fromEntries(Object.entries(items).filter(([key]) => key !== id));
 }
 
 function startOf(state: State, run: Run, id: string): number {

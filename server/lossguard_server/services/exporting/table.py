@@ -2,7 +2,8 @@
 
 Rules of this file:
 - Pure but for the source that it is given; the formats are `text` and `parquet`.
-- What is exported is fixed at the start: a run that grows meanwhile is cut at the last step that it had then.
+- What is exported is fixed at the start: a run that grows meanwhile is cut at the last step that it had then. One of
+  which something is taken back meanwhile cannot be exported further: half of it would be of another branch.
 - Missing is not NaN: a block carries the values, and which of them are there.
 - Memory is bounded by WINDOW_POINTS points read and a format's `cells` laid out at once, however long, wide or sparse
   the run is: steps may lie 2^50 apart.
@@ -17,8 +18,8 @@ import numpy.typing as npt
 
 from lossguard.protocol.frames import MAX_STEP, Columns, Steps
 
-from ...errors import SeriesNotThere
-from ...store.points import PointsAnswer, SeriesExtent
+from ...errors import RunChanged, SeriesNotThere
+from ...store.points import Branch, PointsAnswer, SeriesExtent
 
 WINDOW_POINTS = 1 << 19  # 8 MB of steps and values, a tenth of a second of CSV
 STEP = "step"
@@ -36,14 +37,16 @@ class Source(Protocol):
         self, run_id: str, names: Sequence[str], first_step: int | None, last_step: int | None, width: int | None
     ) -> PointsAnswer: ...
 
-    def raw(self, run_id: str, names: Sequence[str], first_step: int, last_step: int) -> Window: ...
+    def raw(self, run_id: str, names: Sequence[str], first_step: int | None, last_step: int | None) -> Window: ...
+
+    def branch(self, run_id: str) -> Branch: ...
 
 
 @dataclass(frozen=True)
 class Cut:
     """What is exported: `names` over [first_step, last_step]; empty when last < first.
 
-    `points`: how many there are of the whole series; `rows`: of the longest one.
+    `points`: how many there are of the whole series; `rows`: of the longest one; `branch`: what was shown at the start.
     """
 
     run_id: str
@@ -52,6 +55,7 @@ class Cut:
     last_step: int
     points: int
     rows: int
+    branch: Branch
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Format(Protocol):
 
 def cut(source: Source, run_id: str, wanted: Sequence[str], first_step: int | None, last_step: int | None) -> Cut:
     """What there is now of the wanted series (none: of all), in the order of the run. Raises SeriesNotThere."""
+    branch = source.branch(run_id)  # before the extents: what changes between the two is found by the first window
     extents = source.extents(run_id)
     if wanted:
         missing = sorted(set(wanted) - {extent.name for extent in extents})
@@ -94,11 +99,12 @@ def cut(source: Source, run_id: str, wanted: Sequence[str], first_step: int | No
         high if last_step is None else min(high, last_step),
         sum(extent.count for extent in extents),
         max((extent.count for extent in extents), default=0),
+        branch,
     )
 
 
 def table(source: Source, asked: Cut, form: Format, points: int = WINDOW_POINTS) -> Iterator[bytes]:
-    """The table's bytes; `points` are read at once. Raises StorageError."""
+    """The table's bytes; `points` are read at once. Raises RunChanged, StorageError."""
     yield form.begin(asked)
     for window in windows(source, asked, points):
         for block in blocks(window, asked.names, form.cells):
@@ -107,7 +113,7 @@ def table(source: Source, asked: Cut, form: Format, points: int = WINDOW_POINTS)
 
 
 def windows(source: Source, asked: Cut, points: int) -> Iterator[Window]:
-    """The cut in parts of at most `points` points (or of one step, where that has more)."""
+    """The cut in parts of at most `points` points (or of one step, where that has more). Raises RunChanged."""
     sure = max(1, points // max(1, len(asked.names)))  # steps that cannot hold more
     span = MAX_STEP if asked.points <= points else sure
     first = asked.first_step
@@ -116,6 +122,9 @@ def windows(source: Source, asked: Cut, points: int) -> Iterator[Window]:
             span = max(sure, span // 2)
         last = min(asked.last_step, first + span - 1)
         window = source.raw(asked.run_id, asked.names, first, last)
+        # after it was read, as what was taken back never comes again
+        if not source.branch(asked.run_id).is_same_up_to(asked.last_step, asked.branch):
+            raise RunChanged(f"{first} was the next step.")
         yield window
         if 2 * sum(len(steps) for steps, _ in window.values()) <= points:
             span = min(2 * span, MAX_STEP - 1)  # sparse steps: 53 doublings cross any gap

@@ -133,6 +133,18 @@ class Hub:
             for mailbox in watched.viewers:
                 mailbox.put_resync()
 
+    def forget(self, run_id: str) -> None:
+        """The run was deleted: every viewer is told, who watched it watches nothing, a cursor of it fits no more."""
+        if (watched := self._runs.get(run_id)) is not None:
+            watched.blocks, watched.points = [], 0  # a departure may be scheduled
+            for mailbox in watched.viewers:
+                mailbox.watch(None, None, False)
+            watched.viewers.clear()
+            self._forget(watched)
+        message = body({"type": "gone", "run": run_id})
+        for mailbox in self._viewers:
+            mailbox.put_gone(run_id, message)
+
     # -- departures -----------------------------------------------------------------------------------------------
 
     def _depart(self, watched: _Watched) -> None:

@@ -87,6 +87,12 @@ class Mailbox:
         self._runs[run_id] = message
         self._bell.set()
 
+    def put_gone(self, run_id: str, message: bytes) -> None:
+        """A run was deleted, and its view that waits is of no use. Told though the next of its name begin at once."""
+        self._runs.pop(run_id, None)
+        self._answers.append(message)
+        self._bell.set()
+
     def put_notice(self, number: int, message: bytes) -> None:
         """What must arrive."""
         self._notices_bytes += len(message)

@@ -1,11 +1,14 @@
 """Finds steps in folded parts, and covers ranges of points with as few entries as a level allows.
 
 Rules of this file: an index counts a part's points from 0. Many parts are walked at once, a level at a time, so that a
-query of sixty series costs about as many statements as one of a single series.
+query of sixty series costs about as many statements as one of a single series; but of ten thousand series no more than
+
+BLOCKS_AT_ONCE blocks are in memory, and what is handed out is a copy, as a view of ten points would keep a block.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from sqlmodel import Session
 
@@ -16,6 +19,8 @@ from .blocks import Address, Blocks, address_of, block_size, entries_of, full_po
 from .chunks import CHUNK_POINTS, Chunk
 from .parts import Part
 from .summaries import BLOCK_ENTRIES, FAN_OUT, Entries, joined_entries, of_points
+
+BLOCKS_AT_ONCE = 512  # 8 MB of points, 23 MB of summaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,33 @@ class Pyramid:
     def find(self, wanted: Iterable[tuple[Part, int]]) -> dict[tuple[Part, int], int]:
         """For each part and step: how many of the part's points lie before the step."""
         searches = [_Search(part, step) for part, step in dict.fromkeys(wanted)]
+        for start in range(0, len(searches), BLOCKS_AT_ONCE):
+            self._search(searches[start : start + BLOCKS_AT_ONCE])
+        return {(search.part, search.step): search.index or 0 for search in searches}
+
+    def points(self, ranges: Sequence[Range]) -> list[tuple[Steps, Columns]]:
+        """(steps [n], values [n]) of each range."""
+        addresses = [list(_addresses(each.part, 0, each.start, each.stop)) for each in ranges]
+        found = zip(self._read_in_turn(addresses), ranges, strict=True)
+        return [_points_in(blocks, each) for blocks, each in found]
+
+    def entries(self, ranges: Sequence[tuple[Range, int]]) -> Iterator[Entries]:
+        """Each range in entries of its level where that fits, of finer ones at its ends, in order of steps."""
+        covers = [list(_cover(each, level)) for each, level in ranges]
+        addresses = [
+            [address for level, start, stop in pieces for address in _addresses(each.part, level, start, stop)]
+            for (each, _), pieces in zip(ranges, covers, strict=True)
+        ]
+        found = zip(self._read_in_turn(addresses), ranges, covers, strict=True)
+        for blocks, (each, _), pieces in found:
+            yield joined_entries([entries for piece in pieces for entries in _entries_in(blocks, each.part, *piece)])
+
+    def step_at(self, wanted: Sequence[tuple[Part, int]]) -> list[int]:
+        """The step of a part's point, by index."""
+        found = self.points([Range(part, index, index + 1) for part, index in wanted])
+        return [int(steps[0]) for steps, _ in found]
+
+    def _search(self, searches: Sequence[_Search]) -> None:
         while open_ := [search for search in searches if search.index is None]:
             for search in open_:
                 while search.start == search.stop and search.level:
@@ -88,35 +120,21 @@ class Pyramid:
             found = self._read(addresses)
             for search, address in zip(open_, addresses, strict=True):
                 search.look_in(found[address])
-        return {(search.part, search.step): search.index or 0 for search in searches}
 
-    def points(self, ranges: Sequence[Range]) -> list[tuple[Steps, Columns]]:
-        """(steps [n], values [n]) of each range."""
-        blocks = self._read({address for each in ranges for address in _addresses(each.part, 0, each.start, each.stop)})
-        return [_points_in(blocks, each) for each in ranges]
-
-    def entries(self, ranges: Sequence[tuple[Range, int]]) -> list[Entries]:
-        """Each range in entries of its level where that fits, of finer ones at its ends, in order of steps."""
-        covers = [list(_cover(each, level)) for each, level in ranges]
-        wanted = {
-            address
-            for (each, _), pieces in zip(ranges, covers, strict=True)
-            for level, start, stop in pieces
-            for address in _addresses(each.part, level, start, stop)
-        }
-        blocks = self._read(wanted)
-        return [
-            joined_entries([entries for piece in pieces for entries in _entries_in(blocks, each.part, *piece)])
-            for (each, _), pieces in zip(ranges, covers, strict=True)
-        ]
-
-    def step_at(self, wanted: Sequence[tuple[Part, int]]) -> list[int]:
-        """The step of a part's point, by index."""
-        found = self.points([Range(part, index, index + 1) for part, index in wanted])
-        return [int(steps[0]) for steps, _ in found]
+    def _read_in_turn(self, wanted: Sequence[Sequence[Address]]) -> Iterator[Mapping[Address, Chunk | Entries]]:
+        """For each item the blocks that it names, among others: those of one item, or at most BLOCKS_AT_ONCE."""
+        start = 0
+        while start < len(wanted):
+            stop, size = start + 1, len(wanted[start])
+            while stop < len(wanted) and size + len(wanted[stop]) <= BLOCKS_AT_ONCE:
+                size += len(wanted[stop])
+                stop += 1
+            blocks = self._read(chain.from_iterable(wanted[start:stop]))
+            yield from (blocks for _ in range(start, stop))
+            start = stop
 
     def _read(self, wanted: Iterable[Address]) -> Mapping[Address, Chunk | Entries]:
-        return self._blocks.read(self._session, self._scope, wanted)
+        return self._blocks.read(self._session, self._scope, set(wanted))
 
 
 def _cover(asked: Range, top: int) -> Iterator[tuple[int, int, int]]:
@@ -160,7 +178,7 @@ def _points_in(blocks: Mapping[Address, Chunk | Entries], asked: Range) -> tuple
         assert isinstance(chunk, Chunk)
         start, stop = max(0, asked.start - offset), asked.stop - offset
         found.append((chunk.steps[start:stop], chunk.values[start:stop]))
-    return joined_points(found)
+    return joined_points(found) if len(found) != 1 else (found[0][0].copy(), found[0][1].copy())
 
 
 def _entries_in(
@@ -172,4 +190,5 @@ def _entries_in(
     for address in _addresses(part, level, start, stop):
         block, offset = blocks[address], address.number * BLOCK_ENTRIES
         assert isinstance(block, Entries)
-        yield block.between(max(0, start - offset), stop - offset)
+        found = block.between(max(0, start - offset), stop - offset)
+        yield Entries(found.ints.copy(), found.floats.copy())

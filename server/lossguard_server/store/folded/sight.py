@@ -4,7 +4,7 @@ Rules of this file: everything goes in batches over all asked series; a series t
 costs a few look-ups. Where two shown points share a step the newer counts; such steps are found without reading.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -22,6 +22,7 @@ from .pyramid import Pyramid, Range
 from .summaries import Entries, joined_entries, of_points
 
 MAX_SPANS = 256  # over one another that are told apart by step; of more, every point is read
+MERGED_POINTS = 1 << 20  # of steps that several spans have, in memory at once: 16 MB, and as much again to sort them
 _NOT_FOLDED = 1 << 63  # newer than every part of its stream
 _FEW = 64
 
@@ -53,6 +54,45 @@ class Piece:
     count: int
     range: Range | None
     points: Points | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Points of a series, how many of them no entry stands for, and in how many ranges the others lie."""
+
+    points: int
+    loose: int
+    ranges: int
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where the points of some series lie: by name the spans that have a step in common, in order; `at`: the index in
+    its part of each step at which a span begins or ends."""
+
+    asked: Mapping[str, Sequence[Sequence[Span]]]
+    at: Mapping[tuple[Part, int], int]
+
+    def sizes(self) -> dict[str, "Size"]:
+        """How much there is of each series; of points that share a step all count."""
+        return {name: self._size(found) for name, found in self.asked.items()}
+
+    def _size(self, found: Sequence[Sequence[Span]]) -> "Size":
+        ranges = [together for together in found if len(together) == 1 and together[0].part is not None]
+        points, in_ranges = _count(found, self.at), _count(ranges, self.at)
+        return Size(points, points - in_ranges, len(ranges))
+
+    def in_groups(self, points: int) -> Iterator["Located"]:
+        """The same in groups of series: of points that share steps a group has at most so many, or is one series."""
+        group: dict[str, Sequence[Sequence[Span]]] = {}
+        size = 0
+        for name, found in self.asked.items():
+            shared = _count([together for together in found if len(together) > 1], self.at)
+            if group and shared and size + shared > points:
+                yield Located(group, self.at)
+                group, size = {}, 0
+            group[name], size = found, size + shared
+        yield Located(group, self.at)
 
 
 class Sight:
@@ -87,10 +127,11 @@ class Sight:
         spans = {name: found for name, found in self.spans().items() if found}
         simple = {name: _extent(found) for name, found in spans.items()}
         others = {name: spans[name] for name, extent in simple.items() if extent is None}
-        pieces = self.pieces(others, 0, max((span.last_step for found in others.values() for span in found), default=0))
-        for name, found in others.items():
-            count = sum(piece.count for piece in pieces[name])
-            simple[name] = (found[0].first_step, self._last_step(found), count)
+        last_step = max((span.last_step for found in others.values() for span in found), default=0)
+        for some in self.locate(others, 0, last_step).in_groups(MERGED_POINTS):
+            for name, pieces in self.pieces(some).items():
+                found = others[name]
+                simple[name] = (found[0].first_step, self._last_step(found), sum(piece.count for piece in pieces))
         return {name: extent for name, extent in simple.items() if extent is not None}
 
     def ends(self, spans: Iterable[Sequence[Span]]) -> tuple[int, int]:
@@ -112,8 +153,8 @@ class Sight:
             cut += zip(ids[cut_short].tolist(), below[cut_short].tolist(), strict=True)
         return self._last_of_cut([(number, below) for number, below in cut if below - 1 > last], last)
 
-    def pieces(self, spans: Mapping[str, Sequence[Span]], first_step: int, last_step: int) -> dict[str, list[Piece]]:
-        """What is shown of these series over [first_step, last_step], in order of steps."""
+    def locate(self, spans: Mapping[str, Sequence[Span]], first_step: int, last_step: int) -> Located:
+        """Where these series lie over [first_step, last_step]: at most the blocks at the ends of spans are read."""
         asked = {name: _disjoint(_within(found, first_step, last_step)) for name, found in spans.items()}
         wanted = [
             edge
@@ -123,7 +164,11 @@ class Sight:
             if span.part is not None
             for edge in ((span.part, span.first_step), (span.part, span.last_step + 1))
         ]
-        at = self._pyramid.find(wanted)
+        return Located(asked, self._pyramid.find(wanted))
+
+    def pieces(self, located: Located) -> dict[str, list[Piece]]:
+        """What is shown of these series, in order of steps."""
+        asked, at = located.asked, located.at
         # of one span a range is enough; where there are more their points are read, and the newest of each step taken
         overlaps = [together for found in asked.values() for together in found if len(together) > 1]
         read = iter(self._points_of([span for together in overlaps for span in together], at))
@@ -144,14 +189,15 @@ class Sight:
             for name, found in pieces.items()
         }
 
-    def entries(self, pieces: Mapping[str, tuple[Sequence[Piece], int]]) -> dict[str, Entries]:
-        """These pieces as entries of each series' level, in order of step."""
+    def entries(self, pieces: Mapping[str, tuple[Sequence[Piece], int]]) -> Iterator[tuple[str, Entries]]:
+        """These pieces as entries of each series' level, in order of step; one series after the other."""
         ranges = [(each.range, level) for found, level in pieces.values() for each in found if each.range is not None]
         read = iter(self._pyramid.entries(ranges))
-        return {
-            name: joined_entries([next(read) if each.points is None else of_points(*each.points) for each in found])
-            for name, (found, _) in pieces.items()
-        }
+        for name, (found, _) in pieces.items():
+            yield (
+                name,
+                joined_entries([next(read) if each.points is None else of_points(*each.points) for each in found]),
+            )
 
     def _parts(self, tail: StreamTail, names: Collection[str] | None) -> list[Part]:
         if not len(tail.part_ends):
@@ -204,7 +250,7 @@ def _within(spans: Sequence[Span], first_step: int, last_step: int) -> list[Span
         if first_step <= span.first_step and span.last_step <= last_step
         else replace(span, first_step=max(span.first_step, first_step), last_step=min(span.last_step, last_step))
         for span in spans
-        if span.first_step <= last_step and span.last_step >= first_step
+        if first_step <= last_step and span.first_step <= last_step and span.last_step >= first_step
     ]
 
 
@@ -234,6 +280,10 @@ def _told_apart(cluster: list[Span]) -> list[list[Span]]:
         has = [span for span in cluster if span.first_step <= start and span.last_step >= stop - 1]
         found.append([replace(span, first_step=start, last_step=stop - 1) for span in has])
     return found
+
+
+def _count(found: Iterable[Sequence[Span]], at: Mapping[tuple[Part, int], int]) -> int:
+    return sum(_piece(span, at).count for together in found for span in together)
 
 
 def _piece(span: Span, at: Mapping[tuple[Part, int], int]) -> Piece:

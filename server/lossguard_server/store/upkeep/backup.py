@@ -11,6 +11,7 @@ from types import ModuleType
 from ...errors import BackupFailed
 from .. import raw
 
+BEFORE = "before-"  # how the purpose of a backup before a migration begins
 _UNFINISHED = ".unfinished"
 
 
@@ -37,3 +38,10 @@ def back_up(driver: ModuleType, database: Path, purpose: str, wall_s: float) -> 
         with contextlib.suppress(OSError):
             copy.unlink()
     return target
+
+
+def newest(database: Path) -> Path | None:
+    """The newest backup beside the database; None when there is none."""
+    # by name, which ends with the time: a folder that was copied has not the files' own times any more
+    found = [path for path in database.parent.glob(f"{database.name}.{BEFORE}*") if not path.name.endswith(_UNFINISHED)]
+    return max(found, default=None)

@@ -11,7 +11,12 @@ import os
 import threading
 from pathlib import Path
 
+from lossguard.protocol import BadFrame, BadMessage
+
+from ...errors import ChunkDamaged, JournalDamaged
+
 MARKER = ".is-damaged"
+MOST_TOLD = 100  # of a whole damaged disk nobody reads more; the repair names everything
 
 log = logging.getLogger(__name__)
 
@@ -22,15 +27,19 @@ class Damage:
     def __init__(self, database: Path) -> None:
         self._marker = database.with_name(database.name + MARKER)
         self._lock = threading.Lock()
+        self._told: set[str] = set()
         self.found: str | None = None  # the first that this process met
 
     def report(self, detail: str) -> None:
-        """The database is damaged."""
+        """The database is damaged; each detail is told once."""
         with self._lock:
-            if self.found is not None:
+            if detail in self._told or len(self._told) >= MOST_TOLD:
                 return
-            self.found = detail
+            self._told.add(detail)
+            self.found = self.found or detail
         log.error("the database is damaged: %s. The next start of the server repairs it.", detail)
+        if self.is_marked():
+            return
         try:
             self.mark({"detail": detail})
         except OSError as error:
@@ -61,6 +70,12 @@ class Damage:
         """It is repaired."""
         with contextlib.suppress(FileNotFoundError):
             self._marker.unlink()
+
+
+def is_certain(error: JournalDamaged) -> bool:
+    """True when stored bytes were changed. What is only missing, or not known, may belong to a run that is being
+    deleted while it is read."""
+    return isinstance(error.__cause__, (BadMessage, BadFrame, ChunkDamaged))
 
 
 class NoDamage:

@@ -16,7 +16,8 @@ from ..folded.blocks import entries_of
 from ..folded.chunks import CHUNK_POINTS, decode_chunk
 from ..folded.packing import Packer
 from ..folded.parts import Part
-from .mending import is_sound_message
+from ..folded.summaries import decode_entries
+from .soundness import is_sound_message, summaries_of
 
 QUICK_LIMIT_S = 60.0
 MOST_NAMED = 20  # findings of one kind that are listed
@@ -57,7 +58,7 @@ def examine(driver: ModuleType, path: Path, clock: Callable[[], float], is_full:
     found.findings += [f"SQLite: {line}" for line in raw.complaints(driver, path, check, limit_s, clock)][:MOST_NAMED]
     with raw.reading(driver, path) as connection:
         connection.execute("BEGIN")
-        for look in (_sizes, _runs, _streams, _parts, *((_messages, _chunks) if is_full else ())):
+        for look in (_sizes, _runs, _streams, _parts, *((_orphans, _messages, _chunks, _summaries) if is_full else ())):
             try:
                 look(connection, found)
             except driver.Error as error:
@@ -130,6 +131,12 @@ def _parts(connection: Any, found: Contents) -> None:
         found.findings.append(f"part {number} ({name!r}): {points} points, {chunks} chunks, or steps that do not agree")
 
 
+def _orphans(connection: Any, found: Contents) -> None:
+    """Every row belongs to something."""
+    lost = connection.execute('SELECT "table", count(*) FROM pragma_foreign_key_check GROUP BY 1').fetchall()
+    found.findings += [f"{count} rows of table {table} belong to nothing" for table, count in lost]
+
+
 def _messages(connection: Any, found: Contents) -> None:
     """Every message of the journal decodes."""
     columns = ("stream_id", "seq", "payload")
@@ -157,6 +164,28 @@ def _chunks(connection: Any, found: Contents) -> None:
             continue
         if points != due:
             found.findings.append(f"chunk {number} of part {part_id} ({name!r}): {points} points, {due} are due")
+
+
+def _summaries(connection: Any, found: Contents) -> None:
+    """Every summary decodes to the entries that its part's points make, and none is missing."""
+    if not _can_fold(found):
+        return
+    packer = Packer()
+    asked = connection.execute("SELECT id, name, count FROM part")
+    due = {row[0]: summaries_of(Part(row[0], 0, row[1], 0, 0, 0, row[2])) for row in asked}
+    for part_id, level, number, data in connection.execute("SELECT part_id, level, number, data FROM summary"):
+        wanted = due.get(part_id, {}).pop((level, number), 0)
+        try:
+            entries = len(decode_entries(packer, data))
+        except ChunkDamaged as error:
+            found.findings.append(f"summary {number} of level {level} of part {part_id}: {error.message}")
+            continue
+        if entries != wanted:
+            found.findings.append(
+                f"summary {number} of level {level} of part {part_id}: {entries} entries, {wanted} are due"
+            )
+    for part_id, missing in due.items():
+        found.findings += [f"part {part_id}: {len(missing)} summaries are missing"] if missing else []
 
 
 def _can_fold(found: Contents) -> bool:

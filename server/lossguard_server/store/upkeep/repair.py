@@ -6,7 +6,8 @@ Rules of this file:
 - Every step may be the last of a process that is killed: the marker says whether the new file is complete, and the swap
   goes on where it stopped.
 - What was lost is said in the log, by table and by run; nothing is lost silently.
-- The new file is at the newest revision: so far every migration only adds.
+- The new file is at the newest revision: so far every migration only adds. A newer one is left alone: what this
+  version cannot read need not be damaged.
 """
 
 import logging
@@ -20,12 +21,12 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
 
-from ...errors import RepairFailed
+from ...errors import NewerDatabase, RepairFailed
 from .. import engines, raw, tables
-from . import mending, migrations
+from . import backup, examination, mending, migrations, soundness
 from .damage import Damage
 from .mending import LostKeys
-from .salvage import Copied, Salvage
+from .salvage import Copied, Row, Salvage
 
 CHECK_LIMIT_S = 0.5  # of a start after an unclean end, which has two seconds for everything
 DAMAGED, _NEW = "damaged", ".repaired"
@@ -52,9 +53,10 @@ def mend(
     wall_s: Callable[[], float],
     check_limit_s: float = CHECK_LIMIT_S,
 ) -> Repaired | None:
-    """Repair the database if it needs it; None when it does not. Raises RepairFailed, leaving it as it is.
+    """Repair the database if it needs it; None when it does not. Raises what `repair` raises, leaving it as it is.
 
-    Looked at is what was marked as damaged, wholly, and what was not closed in good order, for `check_limit_s`.
+    What was marked as damaged is examined wholly, its contents too: not all damage is SQLite's to see. What was not
+    closed in good order is looked at for `check_limit_s`.
     """
     if _COPIED in damage.marked():
         _swap(database, damage)
@@ -63,9 +65,12 @@ def mend(
     is_marked, wal = damage.is_marked(), database.with_name(database.name + "-wal")
     if not is_marked and not (wal.exists() and wal.stat().st_size > 0):
         return None
-    check, limit_s = ("integrity_check", math.inf) if is_marked else ("quick_check", check_limit_s)
     try:
-        found = raw.complaints(driver, database, check, limit_s, clock)
+        if is_marked:
+            _refuse_newer(driver, database)
+            found = examination.examine(driver, database, clock, is_full=True).findings
+        else:
+            found = raw.complaints(driver, database, "quick_check", check_limit_s, clock)
     except driver.Error as error:  # whoever opens it will say so
         log.warning("the database could not be checked: %s", error)
         return None
@@ -77,19 +82,20 @@ def mend(
 
 
 def repair(driver: ModuleType, database: Path, damage: Damage, wall_s: float) -> Repaired:
-    """Put what can be read of the database in its place. Raises RepairFailed, leaving it as it is."""
+    """Put what can be read of the database in its place. Raises RepairFailed, NewerDatabase, leaving it as it is."""
+    _refuse_newer(driver, database)
     new = database.with_name(database.name + _NEW)
     kept = raw.unused(database.with_name(f"{database.name}.{DAMAGED}-{raw.stamp(wall_s)}"))
     try:
         _remove(new)
         copied, mended = _copy(driver, database, new, wall_s)
         if found := raw.complaints(driver, new, "integrity_check", math.inf, lambda: 0.0):
-            raise RepairFailed(f"The copy is not sound: {found[0]}.")
+            raise RepairFailed(f"The copy is not sound: {found[0]}.", _hint(database))
         raw.sync(new)
         damage.mark({_COPIED: kept.name})
         _swap(database, damage)
     except (OSError, driver.Error, DBAPIError) as error:
-        raise RepairFailed(f"{getattr(error, 'orig', error)}.") from error
+        raise RepairFailed(f"{getattr(error, 'orig', error)}.", _hint(database)) from error
     finally:
         if _COPIED not in damage.marked():
             _remove(new)
@@ -125,9 +131,9 @@ def _copy(driver: ModuleType, database: Path, new: Path, wall_s: float) -> tuple
 
 def _tables(salvage: Salvage) -> list[Copied]:
     checks = {
-        tables.JournalRow.__tablename__: mending.is_sound_message,
-        tables.ChunkRow.__tablename__: mending.is_sound_chunk,
-        tables.SummaryRow.__tablename__: mending.is_sound_summary,
+        tables.JournalRow.__tablename__: soundness.is_sound_message,
+        tables.ChunkRow.__tablename__: soundness.is_sound_chunk,
+        tables.SummaryRow.__tablename__: soundness.is_sound_summary,
     }
     copied = []
     for table in SQLModel.metadata.sorted_tables:
@@ -139,16 +145,40 @@ def _tables(salvage: Salvage) -> list[Copied]:
 
 def _lost_keys(salvage: Salvage, copied: list[Copied]) -> LostKeys:
     lossy = {table.table for table in copied if table.lost}
-    streams = salvage.keys("stream", "id, run_id, rank, attempt") if "stream" in lossy else []
-    messages = []
-    if "journal" in lossy:
-        has = "SELECT count(*) FROM journal WHERE stream_id = ? AND seq = ?"
-        messages = [
-            key
-            for key in salvage.keys("journal", "stream_id, seq")
-            if salvage.target.execute(has, key).fetchone()[0] == 0
-        ]
-    return LostKeys(messages, streams)
+
+    def lost(table: str, columns: str, key: str) -> list[Row]:
+        """What an index names and the copy has not."""
+        has = f"SELECT count(*) FROM {table} WHERE ({key}) = ({', '.join('?' * len(key.split(',')))})"
+        width = len(key.split(","))
+        known = salvage.keys(table, columns) if table in lossy else []
+        return [row for row in known if salvage.target.execute(has, row[:width]).fetchone()[0] == 0]
+
+    return LostKeys(
+        lost("journal", "stream_id, seq", "stream_id, seq"),
+        lost("stream", "id, run_id, rank, attempt", "id"),
+        salvage.keys("part", "id, stream_id, name"),
+        {row[0] for row in lost("chunk", "part_id, number", "part_id, number")},
+    )
+
+
+def _refuse_newer(driver: ModuleType, database: Path) -> None:
+    try:
+        with raw.reading(driver, database) as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+    except driver.Error:  # then its contents say what can be kept
+        return
+    if version > tables.SCHEMA_VERSION:
+        raise NewerDatabase(f"Its schema version is {version}, this server knows {tables.SCHEMA_VERSION}.")
+
+
+def _hint(database: Path) -> str:
+    """What to do when a repair fails: there may be a backup."""
+    if (newest := backup.newest(database)) is None:
+        return RepairFailed.hint
+    return (
+        f"Free as much space as the database takes and start again, or go back to the newest backup: move"
+        f" {database.name} and {database.name}-wal away, and copy {newest.name} to {database.name}."
+    )
 
 
 def _swap(database: Path, damage: Damage) -> None:

@@ -2,12 +2,13 @@
 
 Rules of this file:
 - Rows are read by ranges of their row id, straight from the table: where a range cannot be read it is halved, until
-  what is damaged stands alone. Indices are made anew.
+  what is damaged stands alone; an index that can be read says where. Indices are made anew.
 - A row whose bytes SQLite cannot doubt, but whose content says that it was changed, is not copied either.
 - The source is never written to.
 """
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,7 @@ BATCH_ROWS = 500
 # Row ids that fail one by one: of a damaged page these are dozens. More only happens where nobody can say where a table
 # ends, and would not end there.
 MAX_FAILURES = 100_000
+SPARSE = 4_096  # row ids without a known row between two known ones that are looked through all the same
 _LAST_ROWID = (1 << 63) - 1
 
 Row = tuple[Any, ...]
@@ -55,7 +57,7 @@ class Salvage:
         insert = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({', '.join('?' * len(columns))})"
         select = f"SELECT rowid, {names} FROM {table} NOT INDEXED WHERE rowid BETWEEN ? AND ? ORDER BY rowid"
         done = Copied(table)
-        failures = 0
+        failures, known = 0, list[int]()
         pending = [(1, self._last_rowid(table))]
         self.target.execute("BEGIN")
         while pending:
@@ -73,8 +75,9 @@ class Salvage:
             if reached > high:
                 continue
             failures += 1
-            middle = (reached + high) // 2
-            if reached < high and failures < MAX_FAILURES:
+            known = known or sorted(row[0] for row in self.keys(table, "rowid"))
+            middle = _middle(known, reached, high)
+            if middle is not None and failures < MAX_FAILURES:
                 pending += [(middle + 1, high), (reached, middle)]
             else:
                 done.lost += 1
@@ -101,9 +104,9 @@ class Salvage:
 
     def _compared(self, done: Copied) -> Copied:
         """With the number of rows that an index still knows of, which is exact."""
-        if done.lost or done.unsound:
-            known = len(self.keys(done.table, "rowid"))
-            done.lost = known - done.rows if known >= done.rows else done.lost + done.unsound
+        # also where nothing failed: a page may have forgotten rows that an index still has
+        known = len(self.keys(done.table, "rowid"))
+        done.lost = known - done.rows if known and known >= done.rows else done.lost + done.unsound
         return done
 
     def _last_rowid(self, table: str) -> int:
@@ -117,6 +120,16 @@ class Salvage:
 
     def _indices(self, table: str) -> list[str]:
         return [row[1] for row in self.source.execute(f"PRAGMA index_list({table})") if not row[4]]
+
+
+def _middle(known: Sequence[int], low: int, high: int) -> int | None:
+    """Where to halve a range that cannot be read; None where that makes no sense. `known`: the row ids of an index, in
+    order; empty where none can be read."""
+    start, stop = bisect_left(known, low), bisect_right(known, high)
+    if stop - start > 1:
+        return known[(start + stop) // 2] - 1
+    # row ids may be random numbers: nobody halves what lies between them until nothing is left
+    return (low + high) // 2 if low < high and (not known or high - low < SPARSE) else None
 
 
 class _NotText(bytes):

@@ -35,7 +35,8 @@ def prepare(engine: Engine, back_up: Callable[[str], Path]) -> None:
         if found == HEAD:
             return
         if found != FRESH:
-            log.warning("the database is migrated from %s to %s; its backup is %s", found, HEAD, back_up(HEAD))
+            copy = back_up(HEAD)
+            log.warning("the database is migrated from %s to %s; its backup is %s", found, HEAD, copy)
         with engine.begin() as connection:
             upgrade(connection, revision_of(connection), HEAD)
     except DBAPIError as error:

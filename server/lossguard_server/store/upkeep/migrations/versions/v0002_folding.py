@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from lossguard_server.store.upkeep.first_total import first_total
+
 revision, down_revision = "0002", "0001"
 
 
@@ -37,3 +39,15 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer, primary_key=True),
         sa.Column("data", sa.LargeBinary, nullable=False),
     )
+    _backfill_beginnings()
+
+
+def _backfill_beginnings() -> None:
+    """What older attempts have behind the first total of a newer one is an older branch, in old databases too."""
+    connection = op.get_bind()
+    asked = "SELECT payload FROM journal WHERE stream_id = :id AND kind IN ('schema', 'frame') ORDER BY seq"
+    for (stream_id,) in connection.execute(sa.text("SELECT id FROM stream")).all():
+        with connection.execute(sa.text(asked), {"id": stream_id}) as rows:
+            step = first_total(row[0] for row in rows)
+        set_ = sa.text("UPDATE stream SET begins_step = :step WHERE id = :id")
+        connection.execute(set_, {"step": step, "id": stream_id})
