@@ -28,7 +28,8 @@ from .environment import Endpoint
 from .protocol.delivery import DeadStream, Delivery, SegmentFile, by_stem, leftovers, parse_name
 from .protocol.errors import BadMessage, FileTrouble, RemoteProtocolError
 from .protocol.spool_format import SUFFIX
-from .spool import BAD, keep_refused
+from .spool import BAD
+from .spool_files import keep_refused
 
 log = logging.getLogger("lossguard")
 

@@ -13,21 +13,18 @@ Rules of this file:
 """
 
 import contextlib
-import errno
 import logging
-import os
-import re
 import time
 from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
 
-from .complaints import WORDS_MAX
 from .disk_sync import DiskSync
 from .protocol.codec import encode
 from .protocol.gaps import sendable, steps_of
 from .protocol.messages import Declaration, Frame, Hello, Refusal, Schema, Sequenced
-from .protocol.spool_format import SUFFIX, Label, pack_definitions, pack_header, pack_label, pack_record
+from .protocol.spool_format import Label, pack_definitions, pack_header, pack_label, pack_record
+from .spool_files import SpoolFiles, keep_refused
 from .spool_memory import SpoolMemory
 from .spool_segments import Missing, Places, Segment
 from .steps_reached import StepsReached
@@ -39,9 +36,6 @@ SEGMENT_BYTES = 8 << 20
 MEMORY_BYTES = 16 << 20
 CAP_BYTES = 2 << 30
 BAD = "bad"  # the folder for what was damaged or refused
-BAD_FILES_MAX = 200  # two a message of at most 1 MiB: a server that refuses everything fills no disk
-BAD_FULL = "full"  # the file that says so
-STEMS_MAX = 100  # restarts that repeat run, rank and attempt, of which nothing was delivered yet
 DEFINITIONS_PART = 4  # copies of declarations and schemas take at most a quarter of a file
 DISK_REST_S = 5.0  # how long a disk that refused is left alone
 SYNC_S = 1.0  # what a power cut may cost
@@ -67,7 +61,7 @@ class Spool:
         self.folder = folder
         self.last_seq = 0
         self._hello, self._label = hello, Label(server=server)
-        self._stem = f"{re.sub(r'[^A-Za-z0-9_-]', '_', hello.run)[:64]}-{hello.rank}-{hello.attempt}"
+        self._files = SpoolFiles(folder, hello)
         self._segment_bytes, self._cap_bytes = segment_bytes, cap_bytes
         self._segments: list[Segment] = []
         self._closed_bytes = 0  # of all segments but the newest
@@ -150,7 +144,7 @@ class Spool:
     def quarantine(self, seq: int, payload: bytes, refusal: Refusal) -> bool:
         """Keep a message that the server refuses, and what it said, where a person may look at it; True when it is."""
         try:
-            keep_refused(self.folder / BAD, f"{self._stem}.{seq:020d}", payload, refusal)
+            keep_refused(self.folder / BAD, self._files.name(seq), payload, refusal)
         except OSError:
             return False
         return True
@@ -290,61 +284,16 @@ class Spool:
                 self._segments[-2].forget_places()
 
     def _open_segment(self, first_seq: int) -> Segment:
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path, fd = self._new_file(first_seq)
-        head = self._header(bool(self._segments))
-        try:
-            _lock(fd)
-            if os.write(fd, head) != len(head):
-                raise OSError("the disk took only a part of a header")
-        except OSError:
-            os.close(fd)
-            path.unlink(missing_ok=True)
-            raise
+        has_older = bool(self._segments)
+        head = self._header(has_older)
+        path, fd = self._files.make(first_seq, head, is_first=not has_older)
         segment = Segment(path, first_seq, first_seq - 1, len(head), fd, Places(), (self._hello, self._label))
-        segment.is_defined = bool(self._segments)
+        segment.is_defined = has_older
         self._segments.append(segment)
         self._count_bytes()
-        return self._segments[-1]
-
-    def _new_file(self, first_seq: int) -> tuple[Path, int]:
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        for _ in range(STEMS_MAX):
-            path = self.folder / f"{self._stem}.{first_seq:020d}{SUFFIX}"
-            # another process's stream under our stem would be taken for a part of ours, and ours for a part of it
-            if self._segments or not any(self.folder.glob(f"{self._stem}.*{SUFFIX}")):
-                with contextlib.suppress(FileExistsError):
-                    return path, os.open(path, flags, 0o600)
-            if self._segments:
-                break
-            self._stem += "+"
-        raise FileExistsError(f"{path} and its like exist already")
+        return segment
 
     def _warn(self, kind: str, what: str) -> None:
         if kind not in self._warned:
             self._warned.add(kind)
             log.warning("lossguard: %s (in %s).", what, self.folder)
-
-
-def keep_refused(folder: Path, name: str, payload: bytes, refusal: Refusal) -> None:
-    """Write a refused message, and beside it why. Raises OSError, also where there are too many, which is said once."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if len(os.listdir(folder)) >= BAD_FILES_MAX:
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(folder / BAD_FULL, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            log.warning("lossguard: %s is full; no more messages that a server refuses are kept there.", folder)
-        raise OSError(errno.EDQUOT, f"{folder} holds {BAD_FILES_MAX} files")
-    words = f"{refusal.error[:WORDS_MAX]}: {refusal.message[:WORDS_MAX]}\n{refusal.hint[:WORDS_MAX]}\n"
-    for ending, data in ((".msgpack", payload), (".txt", words)):
-        fd = os.open(folder / (name + ending), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data if isinstance(data, bytes) else data.encode(errors="replace"))
-
-
-def _lock(fd: int) -> None:
-    """Says that this segment's trainer lives; `lossguard sync` leaves locked ones alone."""
-    try:
-        import fcntl
-    except ImportError:  # no such locks on this system
-        return
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

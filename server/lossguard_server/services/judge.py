@@ -261,9 +261,8 @@ class Judge:
 
         def store(session: Session) -> None:
             for alert in found:
-                if (
-                    runs.get(session, alert["run"]) is not None
-                ):  # deleted meanwhile: its alert must not stop the others'
+                # of a run that was deleted meanwhile it could not be stored, nor anything with it
+                if runs.get(session, alert["run"]) is not None:
                     alerts.upsert(session, alert)
             if stream_id is not None:
                 journal.set_judged(session, stream_id, seq)

@@ -14,7 +14,8 @@ from lossguard.disk_sync import DiskSync
 from lossguard.protocol.codec import decode_sequenced, encode
 from lossguard.protocol.messages import Event, Frame, Hello, Refusal
 from lossguard.protocol.spool_format import Label, parse_segment
-from lossguard.spool import BAD_FILES_MAX, FULL, Spool
+from lossguard.spool import FULL, Spool
+from lossguard.spool_files import BAD_FILES_MAX
 from lossguard.spool_segments import Missing
 from lossguard.steps_reached import EVERY, MARKS_MAX, StepsReached
 from spool_damage import stream

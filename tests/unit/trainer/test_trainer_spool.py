@@ -279,7 +279,7 @@ def test_a_disk_that_refuses_to_be_told_whose_it_is_is_told_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = [0.0]
-    spool = filled(tmp_path, 2, clock=lambda: now_s[0])
+    spool = filled(tmp_path, 2, 2000, clock=lambda: now_s[0])
     (path,) = tmp_path.iterdir()
     disk = DiskSync()
     with monkeypatch.context() as full:
