@@ -40,6 +40,8 @@ faults: install
 bench: install page
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
 	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/ingest.py
+	$(BIN)/python benchmarks/query.py
 
 install: $(STAMPS)/install
 
