@@ -24,6 +24,7 @@ from .store.upkeep import ballast, examination, file_system, repair
 from .store.upkeep.damage import Damage
 from .store.upkeep.examination import Contents
 
+_NEXT = "What is damaged is mended by `lossguard doctor --repair` while no server runs, and by the server's next start."
 _ASIDE = ("before-", "damaged-")
 SYSTEM_CLOCK = Clock(time.monotonic, time.time)
 
@@ -148,7 +149,7 @@ def _print(report: Report, console: Console) -> None:
         console.print(f"repaired: {sentence}", markup=False)
     for sentence in report.findings:
         console.print(f"wrong: {sentence}", markup=False, style="red")
-    console.print("healthy" if report.is_healthy else "not healthy", markup=False)
+    console.print("healthy" if report.is_healthy else f"not healthy. {_NEXT}", markup=False)
 
 
 def _table(console: Console, rows: list[tuple[str, str]]) -> None:

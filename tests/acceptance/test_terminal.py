@@ -46,6 +46,8 @@ def test_sync_delivers_what_was_spooled_offline_once(server: ServerProcess, tmp_
     assert stored_points(server.folder, run.id)["x"] == [(step, float(step)) for step in range(50)]
     assert list(spool.iterdir()) == []
     assert "Nothing to deliver" in lossguard("sync", str(spool), "--data", str(server.folder)).stdout
+    nowhere = lossguard("sync", str(tmp_path / "none"), "--data", str(server.folder))
+    assert (nowhere.returncode, "There is no folder" in nowhere.stderr) == (1, True), nowhere.stderr
 
 
 def test_sync_leaves_the_spool_of_a_living_trainer_alone(server: ServerProcess, tmp_path: Path) -> None:

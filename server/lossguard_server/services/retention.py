@@ -117,7 +117,8 @@ class Retention:
         self._forget(run_id)
         wall_s, counts["run"] = self._clock.wall_s(), 1
         await self._write(lambda session: _end(session, run_id, wall_s, actor, counts))
-        log.info("run %s was deleted by %s: %s", run_id, actor, counts)
+        # data that is gone: said even where little is
+        log.warning("run %s was deleted by %s: %s", run_id, actor, counts)
         return counts
 
     def _forget(self, run_id: str) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ..settings import default_data_dir
-from .client import own_client
+from .client import Refused, own_client
 from .console import AsJson, Data, RunName, ask, guarded
 from .exports import STDOUT, Exported, export, format_of
 from .importing.files import FORMATS, Wishes, import_files
@@ -75,6 +75,8 @@ def sync(
     where = folder or Path(os.environ.get("LOSSGUARD_DIR") or Path(state) / "lossguard" / "spool")
 
     def deliver() -> None:
+        if folder is not None and not folder.is_dir():
+            raise Refused(f"There is no folder {folder}.", "Name the LOSSGUARD_DIR of the trainer.")
         client = own_client(data or default_data_dir(os.environ), os.environ)
         for line in deliver_spools(where, client.url, client.token):
             print(line)
