@@ -1,8 +1,10 @@
 """Reads a server's database as an auditor would: the journal's frames by the protocol alone, and chunks by what their
 format says; no server code."""
 
+import contextlib
 import math
 import struct
+from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,10 @@ def stored_points(folder: Path, run: str) -> dict[str, list[tuple[int, float]]]:
     Contributions, which the server derives, are there as far as they are folded.
     """
     names: dict[int, str] = {}
-    points = folded_points(folder, run)
-    for payload in _payloads(folder, run):
+    with _reading(folder) as database:  # at one instant: a point is in a chunk or in the journal
+        points = _folded(database, run)
+        payloads = _payloads(database, run)
+    for payload in payloads:
         message = decode_sequenced(payload)
         if isinstance(message, Schema):
             names.update({spec.id: spec.name for spec in message.series})
@@ -39,15 +43,8 @@ def stored_points(folder: Path, run: str) -> dict[str, list[tuple[int, float]]]:
 
 def folded_points(folder: Path, run: str) -> dict[str, list[tuple[int, float]]]:
     """Every point in chunks by series, part after part."""
-    points: dict[str, list[tuple[int, float]]] = {}
-    for name, data in _rows(
-        folder,
-        "SELECT name, data FROM part JOIN stream ON stream.id = stream_id JOIN chunk ON part_id = part.id "
-        "WHERE run_id = ? ORDER BY stream_id, first_seq, number",
-        run,
-    ):
-        points.setdefault(name, []).extend(chunk_points(data))
-    return points
+    with _reading(folder) as database:
+        return _folded(database, run)
 
 
 def chunk_points(data: bytes) -> list[tuple[int, float]]:
@@ -68,8 +65,21 @@ def chunk_points(data: bytes) -> list[tuple[int, float]]:
 
 
 def stored_messages(folder: Path, run: str) -> list[Any]:
-    """Every stored message of a run, decoded, in order."""
-    return [decode_sequenced(payload) for payload in _payloads(folder, run)]
+    """Every message of a run that is in the journal, decoded, in order: all, as long as nothing is folded."""
+    with _reading(folder) as database:
+        return [decode_sequenced(payload) for payload in _payloads(database, run)]
+
+
+def assert_no_hole(folder: Path, run: str) -> None:
+    """Each stream's messages 1, 2, 3... are stored once, or were frames that are folded."""
+    with _reading(folder) as database:
+        for stream, last_seq, folded_seq in database.execute(
+            "SELECT id, last_seq, folded_seq FROM stream WHERE run_id = ?", (run,)
+        ).fetchall():
+            rows = database.execute("SELECT seq FROM journal WHERE stream_id = ? ORDER BY seq", (stream,))
+            seqs = [seq for (seq,) in rows.fetchall()]
+            assert len(seqs) == len(set(seqs))
+            assert [seq for seq in seqs if seq > folded_seq] == list(range(folded_seq + 1, last_seq + 1))
 
 
 def assert_matches_record(points: dict[str, list[tuple[int, float]]], record: list[dict[str, Any]]) -> None:
@@ -89,18 +99,32 @@ def same_bits(a: float, b: float) -> bool:
     return a.hex() == b.hex() or (math.isnan(a) and math.isnan(b))
 
 
-def _payloads(folder: Path, run: str) -> list[bytes]:
-    order = "ORDER BY stream_id, seq"
-    return [
-        payload
-        for (payload,) in _rows(
-            folder, f"SELECT payload FROM journal JOIN stream ON stream.id = stream_id WHERE run_id = ? {order}", run
-        )
-    ]
+def _folded(database: Any, run: str) -> dict[str, list[tuple[int, float]]]:
+    points: dict[str, list[tuple[int, float]]] = {}
+    rows = database.execute(
+        "SELECT name, data FROM part JOIN stream ON stream.id = stream_id JOIN chunk ON part_id = part.id "
+        "WHERE run_id = ? ORDER BY stream_id, first_seq, number",
+        (run,),
+    )
+    for name, data in rows.fetchall():
+        points.setdefault(name, []).extend(chunk_points(data))
+    return points
 
 
-def _rows(folder: Path, query: str, run: str) -> list[Any]:
-    with sqlite3.connect(f"file:{folder / 'lossguard.db'}?mode=ro", uri=True) as database:
-        rows: list[Any] = database.execute(query, (run,)).fetchall()
-    database.close()
-    return rows
+def _payloads(database: Any, run: str) -> list[bytes]:
+    rows = database.execute(
+        "SELECT payload FROM journal JOIN stream ON stream.id = stream_id WHERE run_id = ? ORDER BY stream_id, seq",
+        (run,),
+    )
+    return [payload for (payload,) in rows.fetchall()]
+
+
+@contextlib.contextmanager
+def _reading(folder: Path) -> Iterator[Any]:
+    """The database as it is now, whatever the server writes meanwhile."""
+    database = sqlite3.connect(f"file:{folder / 'lossguard.db'}?mode=ro", uri=True, isolation_level=None)
+    try:
+        database.execute("BEGIN")
+        yield database
+    finally:
+        database.close()

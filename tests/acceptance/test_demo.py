@@ -4,16 +4,30 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from processes import clean_environment, until
 
 
-def demo(data: Path, *args: str) -> "subprocess.Popen[str]":
+def demo(data: Path, *args: str, before: Callable[[], object] | None = None) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "lossguard_server", "demo", "--port", "0", "--data", str(data), *args]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean_environment()
-    )
+        command,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean_environment(), preexec_fn=before,
+    )  # fmt: skip
+
+
+def in_the_background() -> None:
+    """As a script's `demo &` starts it: the shell has it ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def at_the_terminal() -> None:
+    """Whatever started the tests."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_headless_runs_to_the_end_and_exits_0(tmp_path: Path) -> None:
@@ -25,8 +39,9 @@ def test_headless_runs_to_the_end_and_exits_0(tmp_path: Path) -> None:
     assert "finished" in output
 
 
-def test_ctrl_c_stops_trainer_and_server(tmp_path: Path) -> None:
-    process = demo(tmp_path / "data", "--steps", "100000")
+@pytest.mark.parametrize("started", [at_the_terminal, in_the_background])
+def test_ctrl_c_stops_trainer_and_server(tmp_path: Path, started: Callable[[], None]) -> None:
+    process = demo(tmp_path / "data", "--steps", "100000", before=started)
     assert process.stdout is not None
     until(lambda: "step" in (process.stdout.readline() if process.stdout else ""), "the demo shows progress")
     server_pid = json.loads((tmp_path / "data" / "server.json").read_text())["pid"]

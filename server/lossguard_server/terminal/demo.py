@@ -139,16 +139,20 @@ def _line(run: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM ends a demo as Ctrl-C does."""
+    """SIGTERM ends a demo as Ctrl-C does, and Ctrl-C does so too where a script's `&` had it ignored.
+
+    What is handled here is the default again in a child; what is ignored stays ignored, and the trainer is ended by it.
+    """
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end(process: "subprocess.Popen[bytes]", how: signal.Signals, within_s: float) -> None:
