@@ -42,6 +42,7 @@ bench: install page
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/query.py
+	$(BIN)/python benchmarks/rules.py
 
 install: $(STAMPS)/install
 

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, settings
 from lossguard.protocol.codec import decode_sequenced
 from lossguard.protocol.frames import unpack_frame
 from lossguard.protocol.messages import Event, Frame, Schema, Sequenced
-from lossguard.protocol.spool_format import SUFFIX, parse_segment
+from lossguard.protocol.spool_format import SUFFIX
 from lossguard.spool import Spool
+from segments import parse_segment
 
 T = TypeVar("T")
 

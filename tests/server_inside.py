@@ -13,9 +13,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
 from lossguard_server import datadir
-from lossguard_server.app import SYSTEM_CLOCK, Assembly, new_id
+from lossguard_server.app import SYSTEM_CLOCK, Assembly
 from lossguard_server.listener import Server, listening_socket
-from lossguard_server.services.engine import Engine
 from lossguard_server.settings import Settings
 from raw_trainer import RawTrainer
 
@@ -82,13 +81,12 @@ class Viewer:
 
 
 @asynccontextmanager
-async def running_server(folder: Path, rules: Any = None) -> AsyncIterator[Inside]:
-    """A server on `folder`, stopped in good order in the end."""
+async def running_server(folder: Path, rules: Any = None, **given: Any) -> AsyncIterator[Inside]:
+    """A server on `folder`, stopped in good order in the end. `given`: further settings."""
     ready = asyncio.Event()
     with datadir.locked(folder), listening_socket("127.0.0.1", 0) as listener:
-        settings = Settings(folder, port=listener.getsockname()[1], admin_token=ADMIN)
-        engine = rules if rules is not None else Engine(SYSTEM_CLOCK.wall_s, new_id)
-        assembly = Assembly(settings, SYSTEM_CLOCK, engine, lambda: None)
+        settings = Settings(folder, port=listener.getsockname()[1], admin_token=ADMIN, **given)
+        assembly = Assembly(settings, SYSTEM_CLOCK, rules, lambda: None)
         server = Server(assembly.app(), ready.set, assembly.drain)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await asyncio.wait_for(ready.wait(), TIMEOUT_S)

@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
-from . import datadir
+from . import datadir, judging
 from .datadir import Note
 from .edges import access, answers
 from .edges.browser_socket import BrowserSocket
@@ -34,15 +34,15 @@ from .edges.pages import Pages
 from .edges.reads import Reads
 from .edges.trainer_socket import TrainerSocket
 from .errors import ServerError, StorageError
+from .judging import Judging, Told
 from .listener import Server, listening_socket
 from .services.abandoned import Abandoned
 from .services.broadcast import Broadcast
 from .services.clock import Clock
 from .services.commands import Commands
-from .services.engine import Engine
 from .services.folder import Folder
 from .services.ingest import Ingest
-from .services.judge import Judge, Rules
+from .services.recall import Rules
 from .services.reflex import Reflex
 from .services.registry import Registry
 from .services.retention import Retention
@@ -78,7 +78,7 @@ def version() -> str:
 class Assembly:
     """Every part of a server but its listening socket, put together."""
 
-    def __init__(self, settings: Settings, clock: Clock, rules: Rules, on_broken: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, clock: Clock, rules: Rules | None, on_broken: Callable[[], None]) -> None:
         """Opens the database and starts the writer. Raises StartupError."""
         self.settings, self._clock = settings, clock
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -99,7 +99,17 @@ class Assembly:
         self._tickets = Tickets(clock.monotonic_s)
         registry = Registry(reading)
         hub = Hub(clock.monotonic_s, lambda delay_s, call: asyncio.get_running_loop().call_later(delay_s, call))
-        self._judge = Judge(rules, writer, reading, clock, self._publish_alert)
+        points = Points(reading)
+        self._judging = Judging(
+            settings,
+            judging.Store(writer, reading, points),
+            clock,
+            new_id,
+            version(),
+            rules,
+            Told(self._publish_alert, self._publish_said, self._publish_incident, self._owed),
+        )
+        self._judge = self._judging.judge
         self._folder = Folder(writer, reading, clock)
         self._broadcast = Broadcast(hub, registry, clock, self._committed, self._judge.settle)
         commands = Commands(writer, reading, clock, new_id, self._broadcast.command)
@@ -108,11 +118,11 @@ class Assembly:
         ingest = Ingest(writer, reading, registry, clock, self._broadcast)
         self._trainers = TrainerSocket(ingest, commands, self._stopping)
         self._browsers = BrowserSocket(hub, registry, self._broadcast, self._stopping)
-        points = Points(reading)
-        self._forgetting = (self._judge.forget, self._broadcast.forget, points.forget, hub.forget)
+        self._forgetting = (self._judging.forget, self._broadcast.forget, points.forget, hub.forget)
         self._retention = Retention(writer, reading, registry, clock, settings.keep_s, self._forget)
         self._reads = Reads()
         self._export = Export(registry, points, self._reads)
+        self._registry = registry
         self._api = Api(
             Services(
                 version=version(),
@@ -142,6 +152,7 @@ class Assembly:
         )
         add_routes(app, self._api)
         add_export(app, self._export)
+        self._judging.add_routes(app, self._registry, self._reads)
         _add_pages(app, Pages())
         app.router.routes.append(WebSocketRoute("/ws/trainer", self._tracked(self._trainers)))
         app.router.routes.append(WebSocketRoute("/ws/live", self._tracked(self._browsers)))
@@ -172,9 +183,9 @@ class Assembly:
         await self._leave_note()
         self._judge.catch_up()
         self._folder.catch_up()
-        ticking = [
-            asyncio.create_task(task) for task in (self._tick(), self._tidy(), self._retain(), self._reflex.run())
-        ]
+        self._judging.notifying.courier.wake()
+        tasks = (self._tick(), self._tidy(), self._retain(), self._reflex.run(), self._judging.notifying.run())
+        ticking = [asyncio.create_task(task) for task in tasks]
         try:
             yield
         finally:
@@ -203,6 +214,7 @@ class Assembly:
             self._broadcast.tick()
             self._writer.tick()
             self._folder.tick()
+            self._judge.tick()
 
     async def _tidy(self) -> None:
         # a task of its own: it waits for the database, and the page's clock must not
@@ -240,6 +252,15 @@ class Assembly:
         self._on_loop(lambda: self._broadcast.alert(alert))
         self._on_loop(lambda: self._reflex.alert(alert))
 
+    def _publish_said(self, alert: dict[str, Any]) -> None:
+        self._on_loop(lambda: self._broadcast.alert(alert))
+
+    def _publish_incident(self, incident: dict[str, Any]) -> None:
+        self._on_loop(lambda: self._broadcast.incident(incident))
+
+    def _owed(self) -> None:
+        self._on_loop(self._judging.notifying.courier.wake)
+
     def _on_loop(self, call: Callable[[], None]) -> None:
         """From another thread. After the loop has ended there is nobody left to tell."""
         if self._loop is not None:
@@ -259,8 +280,7 @@ def create_app(
     `rules` None: the default engine. `on_broken` is told when the disk has failed. `app.state.assembly` has `drain`.
     Raises StartupError.
     """
-    engine = rules if rules is not None else Engine(clock.wall_s, new_id)
-    assembly = Assembly(settings, clock, engine, on_broken)
+    assembly = Assembly(settings, clock, rules, on_broken)
     app = assembly.app()
     app.state.assembly = assembly
     return app
@@ -275,7 +295,7 @@ def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
     with datadir.locked(settings.data_dir), listening_socket(settings.host, settings.port) as listener:
         settings = replace(settings, port=listener.getsockname()[1])
         token = settings.admin_token or datadir.admin_token(settings.data_dir)
-        assembly = Assembly(settings, SYSTEM_CLOCK, Engine(SYSTEM_CLOCK.wall_s, new_id), lambda: server.fail())
+        assembly = Assembly(settings, SYSTEM_CLOCK, None, lambda: server.fail())
         server = Server(assembly.app(), lambda: on_ready(f"{settings.url}/#t={token}"), assembly.drain)
         server.run(sockets=[listener])
     if server.has_failed:

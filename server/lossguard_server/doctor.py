@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from . import datadir
-from .errors import StartupError
+from .errors import NoDatabase
 from .services.clock import Clock
 from .settings import Settings
 from .store.database import safe_driver
@@ -62,7 +62,7 @@ class Report:
 
 
 def examine(data_dir: Path, is_full: bool = False, clock: Clock = SYSTEM_CLOCK) -> Report:
-    """Look at a data folder. Raises StartupError when there is nothing to look at."""
+    """Look at a data folder. Raises NoDatabase when there is nothing to look at, StartupError."""
     database = _database(data_dir)
     driver = safe_driver()
     report = Report(str(data_dir), driver.sqlite_version)
@@ -112,7 +112,7 @@ def doctor_command(data: Path | None, as_json: bool, full: bool, repair: bool) -
 def _database(data_dir: Path) -> Path:
     database = data_dir / "lossguard.db"
     if not database.exists():
-        raise StartupError(f"There is no database in {data_dir}.", "Name the server's data folder with --data.")
+        raise NoDatabase(f"It is {data_dir}.")
     return database
 
 

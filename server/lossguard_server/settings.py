@@ -3,15 +3,21 @@
 Rules of this file: one frozen value, made once at the roof and handed down; nothing else reads the environment.
 """
 
+import ipaddress
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from .errors import StartupError
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 5677
+CONFIG_NAME = "lossguard.toml"
+_HOST_PORT = re.compile(r"(?P<host>\[[^]]*\]|[^:]+)(?::(?P<port>[0-9]{1,5}))?")
+_NAME = re.compile(r"[A-Za-z0-9._-]+")  # in its ASCII form, or an IPv4 address
 _EVERYWHERE = {"0.0.0.0", "[::]", ""}  # addresses to listen on; no browser has a reason to name them
 
 
@@ -30,7 +36,10 @@ class Settings:
     `port` 0 takes any free port. `db_url` None stores in `data_dir`/lossguard.db. `admin_token` None takes the one
     in `data_dir`/token, which is made at the first start. `extra_hosts` are further names (with the port, where it is
     not the default one of the scheme) by which browsers and trainers may call this server: its own beyond loopback.
-    `keep_days`: runs that were not heard of for longer are deleted; None keeps every run.
+    `keep_days`: runs that were not heard of for longer are deleted; None keeps every run. `config`: the configuration
+    file; None takes `data_dir`/lossguard.toml, where there is one. `public_url`: where people find the page, for links
+    in notifications; None: the server's own address. `notify_allow`: hosts that notifications may go to although they
+    are not public.
     """
 
     data_dir: Path
@@ -40,6 +49,9 @@ class Settings:
     admin_token: str | None = field(default=None, repr=False)
     extra_hosts: tuple[str, ...] = ()
     keep_days: float | None = None
+    config: Path | None = None
+    public_url: str | None = None
+    notify_allow: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(
@@ -51,11 +63,16 @@ class Settings:
         db_url: str | None = None,
         extra_hosts: tuple[str, ...] = (),
         keep_days: float | None = None,
+        config: Path | None = None,
+        public_url: str | None = None,
+        notify_allow: tuple[str, ...] = (),
     ) -> "Settings":
         """What was given, completed from the environment.
 
-        (`LOSSGUARD_TOKEN`, `LOSSGUARD_DATA`, `LOSSGUARD_KEEP_DAYS`, `XDG_DATA_HOME`.) Raises StartupError.
+        (`LOSSGUARD_TOKEN`, `LOSSGUARD_DATA`, `LOSSGUARD_CONFIG`, `LOSSGUARD_KEEP_DAYS`, `LOSSGUARD_PUBLIC_URL`,
+        `XDG_DATA_HOME`.) Raises StartupError.
         """
+        said = environ.get("LOSSGUARD_CONFIG")
         return cls(
             data_dir=data_dir if data_dir is not None else default_data_dir(environ),
             host=host,
@@ -64,11 +81,19 @@ class Settings:
             admin_token=environ.get("LOSSGUARD_TOKEN") or None,
             extra_hosts=extra_hosts,
             keep_days=_days(keep_days, environ.get("LOSSGUARD_KEEP_DAYS")),
+            config=config if config is not None or not said else Path(said).expanduser(),
+            public_url=_public_url(public_url or environ.get("LOSSGUARD_PUBLIC_URL") or None),
+            notify_allow=tuple(map(_notified_host, notify_allow)),
         )
 
     @property
     def database_url(self) -> str:
         return self.db_url if self.db_url is not None else f"sqlite:///{self.data_dir.absolute() / 'lossguard.db'}"
+
+    @property
+    def config_path(self) -> Path:
+        """Where the configuration file is, if there is one."""
+        return self.config if self.config is not None else self.data_dir / CONFIG_NAME
 
     @property
     def keep_s(self) -> float:
@@ -107,6 +132,45 @@ def _days(given: float | None, said: str | None) -> float | None:
             f"Runs cannot be kept for {said if said else given} days.", "Give a number above 0, or none."
         )
     return given
+
+
+def _public_url(said: str | None) -> str | None:
+    if said is None:
+        return None
+    try:
+        parts = urlsplit(said)
+        is_one = parts.port != 0 and bool(parts.hostname) and not any(letter.isspace() for letter in said)
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        is_one = False
+    # what stands behind the path would end up in front of the `#run=...` of each link; a user, in everybody's mail
+    if not is_one or parts.scheme not in ("http", "https") or parts.query or parts.fragment or "@" in parts.netloc:
+        raise StartupError(
+            f"{said[:200]!r} is not where people find the page.", "Give --public-url like https://lossguard.example."
+        )
+    return said
+
+
+def _notified_host(said: str) -> str:
+    """A name or an address, alone or with a port. Raises StartupError."""
+    bare = said.strip()
+    found = _HOST_PORT.fullmatch(bare)
+    if _is_ipv6(bare) or (found and 0 < int(found["port"] or 1) <= 65_535 and _is_host(found["host"])):
+        return bare
+    raise StartupError(
+        f"{said[:200]!r} is not a host.", "Give --notify-allow a name or an address, or one with a port: 10.0.0.7:9000."
+    )
+
+
+def _is_host(said: str) -> bool:
+    return _is_ipv6(said[1:-1]) if said.startswith("[") else _NAME.fullmatch(said) is not None
+
+
+def _is_ipv6(said: str) -> bool:
+    try:
+        ipaddress.IPv6Address(said)
+    except ValueError:
+        return False
+    return True
 
 
 def _bracketed(host: str) -> str:

@@ -85,21 +85,27 @@ def says(page: Any, test_id: str, words: str) -> None:
     page.get_by_test_id(test_id).filter(has_text=words).wait_for()
 
 
-def test_a_critical_alert_is_told_once_and_marks_the_tab(server: ServerProcess, page: Any, tmp_path: Path) -> None:
+def incident_of_nan(page: Any) -> Any:
+    """The card that holds the alert about NaN."""
+    nonfinite = page.locator("[data-testid=alert-line][data-rule=nonfinite]")
+    return page.locator("[data-testid=incident]").filter(has=nonfinite).first
+
+
+def test_a_critical_incident_is_told_once_and_marks_the_tab(server: ServerProcess, page: Any, tmp_path: Path) -> None:
     page.add_init_script(RECORD_NOTIFICATIONS)
     with training(server, tmp_path) as loop:
         open_run(page, server.page_url)
         assert page.title() == "test/page · lossguard"
-        page.get_by_label("Notify me of critical alerts").click()
+        page.get_by_label("Notify me of critical incidents").click()
         page.get_by_label("Notifications on").wait_for()
         loop.bad_steps = 10**9
-        page.locator("[data-rule=nonfinite]").wait_for()
+        incident_of_nan(page).wait_for()
         seen = drawn_step(page)
         until(lambda: drawn_step(page) > seen + 20, "more NaN steps come", 10)
         told = page.evaluate("() => window.told")
     assert len(told) == 1, told
     assert told[0].startswith("test/page: nonfinite, aux | "), told
-    assert page.title().startswith("(1!) ")
+    assert page.title().startswith("(1!) "), "one incident, however many alerts"
 
 
 def test_nan_points_are_marked_and_survive_a_reload(server: ServerProcess, page: Any, tmp_path: Path) -> None:
@@ -136,11 +142,11 @@ def test_a_view_only_token_shows_and_cannot_act(server: ServerProcess, page: Any
     token = answer.json()["token"]
     with training(server, tmp_path) as loop:
         open_run(page, f"{server.url}/#t={token}")
-        loop.bad_steps = 3
-        page.locator("[data-rule=nonfinite]").wait_for()
+        loop.bad_steps = 10**9  # an incident that is over folds itself
+        incident_of_nan(page).wait_for()
         says(page, "no-control", "View only")
-        enabled = "#control :is(button, input):enabled, .run-buttons button:enabled, .alert-deeds button:enabled"
-        assert page.locator(enabled).count() == 0
+        enabled = "#control :is(button, input), .run-buttons button, .alert-deeds button, .sayings button"
+        assert page.locator(f":is({enabled}):enabled").count() == 0
         commands = f"{server.url}/api/runs/{loop.run.id}/commands"
         pause = {"kind": "pause", "args": {}, "idempotency_key": "by-hand"}
         assert httpx.post(commands, json=pause, headers=bearer(token), trust_env=False).status_code == 403
@@ -171,8 +177,8 @@ def test_a_killed_server_is_said_and_the_page_comes_back(server: ServerProcess, 
 def test_on_a_phone_nothing_scrolls_sideways_and_all_is_reached(server: ServerProcess, tmp_path: Path) -> None:
     with training(server, tmp_path) as loop, chromium_page(tmp_path / "phone", 390, 844) as page:
         open_run(page, server.page_url)
-        loop.bad_steps = 3
-        page.locator("[data-rule=nonfinite]").wait_for()
+        loop.bad_steps = 10**9  # an incident that is over folds itself
+        incident_of_nan(page).wait_for()
         assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
         for reached in ("btn-pause", "btn-stop", "alert-remedy", "weight-slider-aux", "weight-apply-aux"):
             place = page.get_by_test_id(reached).first
@@ -180,7 +186,7 @@ def test_on_a_phone_nothing_scrolls_sideways_and_all_is_reached(server: ServerPr
             box = place.bounding_box()
             assert box["x"] >= 0, reached
             assert box["x"] + box["width"] <= 390, reached
-        page.get_by_role("link", name=re.compile("^Alerts")).click()
+        page.get_by_role("link", name=re.compile("^Incidents")).click()
         page.get_by_label("Choose a run").click()
         page.get_by_role("dialog").get_by_test_id("run-item").click()
         page.get_by_test_id("btn-pause").click()

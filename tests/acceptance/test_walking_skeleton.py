@@ -46,9 +46,10 @@ def test_a_blow_up_is_seen_mended_paused_and_resumed(
     page.get_by_test_id("run-item").first.click()
     assert server.admin_token not in page.url, "the token stays in the address bar"
 
-    alert = alert_with_remedy(page)
-    assert_explains_itself(alert)
-    applied_step = press_remedy(page, alert)
+    assert_foretells_the_stage(page)
+    incident = incident_of_the_blow_up(page)
+    assert_explains_itself(incident)
+    applied_step = press_remedy(page, incident)
     until(lambda: step_on(page) > applied_step + 30, "the run goes on after the remedy")
 
     run = server.get("/api/runs")["items"][0]["id"]
@@ -72,34 +73,43 @@ def test_a_blow_up_is_seen_mended_paused_and_resumed(
     assert complaints == []
 
 
-def alert_with_remedy(page: Any) -> Any:
-    """The card of the alert about the precursor, held by its id: its place and words may change."""
-    card = page.locator("[data-testid=alert-card]", has_text="precursor").filter(
-        has=page.get_by_test_id("alert-remedy")
-    )
-    card.first.wait_for()
-    return page.locator(f"[data-alert='{card.first.get_attribute('data-alert')}']")
+def assert_foretells_the_stage(page: Any) -> None:
+    """Before the bad stage begins the page says how far off it is, and what it will do."""
+    ahead = page.locator("[data-testid=incident]", has_text="look ahead, precursor").get_by_test_id("ahead").first
+    ahead.wait_for()
+    said = re.search(r"begins in ([\d\u2009]+) steps?.*, at step 60\.|begins now|began at step 60", ahead.inner_text())
+    assert said, ahead.inner_text()
 
 
-def assert_explains_itself(alert: Any) -> None:
+def incident_of_the_blow_up(page: Any) -> Any:
+    """The card of the incident in which the precursor dominates, held by its id: its place and words may change."""
+    line = page.locator("[data-testid=alert-line][data-rule=contribution_dominates]", has_text="precursor")
+    line.first.wait_for()
+    incident = page.locator("[data-testid=incident]").filter(has=line).first
+    return page.locator(f"[data-incident='{incident.get_attribute('data-incident')}']")
+
+
+def assert_explains_itself(incident: Any) -> None:
     """Blame that adds up, evidence in numbers, and a remedy that says beforehand what it will do."""
-    percents = re.findall(r"\((-?\d+) %\)", alert.locator(".blame-parts").inner_text())
+    assert incident.get_attribute("data-severity") == "critical"
+    percents = re.findall(r"\((-?\d+) %\)", incident.locator(".blame-parts").first.inner_text())
     assert len(percents) > 1
     assert sum(map(int, percents)) == 100
-    alert.get_by_text("Evidence", exact=True).click()
-    numbers = alert.locator(".evidence dd").all_inner_texts()
+    evidence = incident.locator("> .evidence")
+    evidence.get_by_text("Evidence", exact=True).click()
+    numbers = evidence.locator("dd").all_inner_texts()
     assert numbers
     assert all(re.search(r"\d", number) for number in numbers), numbers
 
 
-def press_remedy(page: Any, alert: Any) -> int:
+def press_remedy(page: Any, incident: Any) -> int:
     """Presses it, and reads what became of it; returns the step at which the new weight is in force."""
-    button = alert.get_by_test_id("alert-remedy")
+    button = incident.get_by_test_id("alert-remedy").first
     promised = re.search(r"precursor weight (\S+ → \S+)", button.inner_text())
     assert promised, button.inner_text()
     assert promised[1].startswith("0.01 → ")
     button.click()
-    result = alert.get_by_text(re.compile(r"^applied at step \d"))
+    result = incident.get_by_text(re.compile(r"^applied at step \d")).first
     result.wait_for()
     said = re.fullmatch(r"applied at step ([\d\u2009]+): (.+)", result.inner_text())
     assert said, result.inner_text()

@@ -9,7 +9,8 @@ def test_public_names() -> None:
     assert sorted(lg.__all__) == [
         "ConfigError", "Controls", "Curriculum", "LossguardError", "NonFiniteStep", "NotAScalar", "Ramp",
         "Run", "Snapshots", "Stage",
-        "UnknownComponent", "__version__", "at_least", "at_most", "bounded", "init", "matrix", "ramp",
+        "UnknownComponent", "__version__", "at_least", "at_most", "blend", "bounded", "counted", "init", "matrix",
+        "psd", "ramp", "ranged", "ratio", "share",
     ]  # fmt: skip
     assert all(hasattr(lg, name) for name in lg.__all__)
 
@@ -17,8 +18,8 @@ def test_public_names() -> None:
 def test_methods_of_a_run() -> None:
     methods = sorted(name for name in vars(lg.Run) if not name.startswith("_") and name not in ("assemble", "status"))
     assert methods == [
-        "boundary", "clip_grad_norm_", "count", "finish", "guard", "instrument", "log", "matrix", "replaying",
-        "rollback", "shared", "stage", "state", "step", "steps", "total", "weights",
+        "boundary", "clip_grad_norm_", "count", "evaluating", "finish", "guard", "instrument", "log", "matrix",
+        "replaying", "rollback", "shared", "stage", "state", "step", "steps", "total", "weights",
     ]  # fmt: skip
 
 

@@ -13,8 +13,9 @@ from faults.trainer_life import ACKED, BEGUN, LOGGED, Record, bits_at, live
 from lossguard.protocol.codec import decode_sequenced
 from lossguard.protocol.errors import BadMessage
 from lossguard.protocol.messages import Frame
-from lossguard.protocol.spool_format import SUFFIX, parse_segment
+from lossguard.protocol.spool_format import SUFFIX
 from processes import ServerProcess, clean_environment, until
+from segments import parse_segment
 
 # forked from a process that has imported torch once: the import takes longer than most of these lives last
 FORKS = multiprocessing.get_context("forkserver")

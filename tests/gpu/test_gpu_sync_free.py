@@ -1,5 +1,6 @@
 """A step under full instrumentation never makes the host wait for the device."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,24 @@ def test_a_bad_step_is_skipped_without_a_wait(tmp_path: Path, monkeypatch: pytes
     run.finish()
     (trip,) = events(spooled(tmp_path / "spool"), "trip")
     assert (trip.step, trip.data["mode"], trip.data["action"]) == (WARM, "device", "skipped")
+
+
+def test_an_evaluation_does_not_wait_for_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    isolate(monkeypatch, tmp_path)
+    run, net, opt = world()
+    x = torch.randn(32, 64, device=DEVICE)
+    for at in range(WARM + 10):
+        with syncs_are_errors() if at >= WARM else nullcontext():
+            step(run, net, opt, x, clips=True)
+            with run.evaluating(), torch.no_grad():
+                for _ in range(SLOTS + 2):  # more batches than rows that may be in flight
+                    out = net(x)
+                    run.total(fit=(out - x).square().mean(), size=out.abs().mean())
+                    run.matrix("gram", out.T @ out / len(x))
+                    run.count("positive", x > 0)
+                    run.log({"mean": out.mean(), "host": 0.5})
+    run.finish()
+    found = points(spooled(tmp_path / "spool"))
+    assert run._evaluation._shield.failures == run._evaluation._watch_shield.failures == 0
+    for name in ("loss/total", "matrix/gram/fro", "count/positive", "mean", "host"):
+        assert [step_at for step_at, _ in found[f"eval/{name}"]] == list(range(WARM + 10)), name

@@ -9,34 +9,16 @@ from pathlib import Path
 import pytest
 
 import lossguard as lg
-from helpers import events, isolate, points, soon
-from lossguard import link, orphans
-from lossguard.environment import Endpoint
-from lossguard.orphans import Orphans
+from helpers import events, points, soon
 from lossguard.protocol.messages import Declaration, Refusal
+from orphan_world import hurry, looking_after, one_round
 from spool_damage import HELLO, check, stream, write
 from tiny_server import TinyServer
 
 
 @pytest.fixture(autouse=True)
 def _own_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    isolate(monkeypatch, tmp_path)
-    monkeypatch.setattr(link, "PUMP_S", 0.005)
-    monkeypatch.setattr(orphans, "FIRST_S", 0.05)
-    monkeypatch.setattr(orphans, "EVERY_S", 0.2)
-    monkeypatch.setattr(orphans, "PAUSE_S", 0.001)
-
-
-def endpoint(server: TinyServer) -> Endpoint:
-    return Endpoint(f"ws://127.0.0.1:{server.port}/ws/trainer", "", False)
-
-
-def looking_after(folder: Path, server: TinyServer) -> Orphans:
-    return Orphans(folder, lambda: endpoint(server), lambda: True)
-
-
-def one_round(folder: Path, server: TinyServer) -> None:
-    asyncio.run(looking_after(folder, server).deliver_all())
+    hurry(monkeypatch, tmp_path, first_s=0.05, every_s=0.2)
 
 
 def test_the_next_trainer_delivers_the_spool_of_one_that_died(tmp_path: Path) -> None:
@@ -64,9 +46,7 @@ def test_segments_are_deleted_as_they_are_acknowledged_and_not_before(tmp_path: 
     with TinyServer() as server:
         server.acknowledges = False
         with contextlib.suppress(TimeoutError):
-            asyncio.run(
-                asyncio.wait_for(Orphans(tmp_path / "spool", lambda: endpoint(server), lambda: True).deliver_all(), 0.5)
-            )
+            asyncio.run(asyncio.wait_for(looking_after(tmp_path / "spool", server).deliver_all(), 0.5))
         assert server.messages
         assert {path.name for path in (tmp_path / "spool").iterdir()} == set(files)
         server.acknowledges = True

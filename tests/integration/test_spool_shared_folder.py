@@ -15,43 +15,30 @@ import msgspec
 import pytest
 
 import lossguard as lg
-from helpers import isolate, points, soon
-from lossguard import link, orphans
-from lossguard.environment import Endpoint
-from lossguard.orphans import Orphans, held
+from helpers import points, soon
+from lossguard.orphans import held
 from lossguard.protocol import delivery
 from lossguard.protocol.messages import Event, Frame, Hello, Refusal, Schema, Sequenced
 from lossguard.spool import Spool
 from lossguard_server.terminal.client import Refused
 from lossguard_server.terminal.sync import deliver_spools
+from orphan_world import address, hurry, looking_after, one_round
 from spool_damage import HELLO, stream, write
 from tiny_server import TinyServer
 
 Deliver = Callable[[Path, TinyServer], object]
 
 
-def address(server: TinyServer) -> str:
-    return f"ws://127.0.0.1:{server.port}/ws/trainer"
-
-
-def round_of_orphans(folder: Path, server: TinyServer) -> None:
-    asyncio.run(Orphans(folder, lambda: Endpoint(address(server), "", False), lambda: True).deliver_all())
-
-
 def sync(folder: Path, server: TinyServer) -> list[str]:
     return list(deliver_spools(folder, server.url, ""))
 
 
-both = pytest.mark.parametrize("deliver", [round_of_orphans, sync])
+both = pytest.mark.parametrize("deliver", [one_round, sync])
 
 
 @pytest.fixture(autouse=True)
 def _own_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    isolate(monkeypatch, tmp_path)
-    monkeypatch.setattr(link, "PUMP_S", 0.005)
-    monkeypatch.setattr(orphans, "FIRST_S", 0.01)
-    monkeypatch.setattr(orphans, "EVERY_S", 0.05)
-    monkeypatch.setattr(orphans, "PAUSE_S", 0.001)
+    hurry(monkeypatch, tmp_path, first_s=0.01, every_s=0.05)
     monkeypatch.setattr(delivery, "BACKOFF_FIRST_S", 0.01)
 
 
@@ -113,18 +100,23 @@ def test_a_sync_takes_nothing_from_the_living_that_rotate(tmp_path: Path) -> Non
         assert server.journal == {("r", 0, 0): dead, ("z", 0, 0): z}
 
 
+def known(folder: Path, server: TinyServer, written: list[Sequenced], segment_bytes: int, acked_seq: int) -> None:
+    """A dead trainer's spool of a stream that the server has welcomed, and knows up to `acked_seq`."""
+    spool = Spool(folder, HELLO, segment_bytes, server=address(server))
+    for message in written:
+        spool.append(message)
+    spool.confirm(HELLO, address(server))
+    spool.acknowledged(acked_seq)
+    spool.close()
+
+
 @both
 def test_a_restart_under_the_same_name_is_another_stream(tmp_path: Path, deliver: Deliver) -> None:
     """torchrun may repeat run, rank and attempt."""
     written = stream(60)
     with TinyServer() as server:
-        first = Spool(tmp_path, HELLO, 2000, server=address(server))
-        for message in written:
-            first.append(message)
-        first.confirm(HELLO, address(server))
+        known(tmp_path, server, written, 2000, 50)
         server.journal["r", 0, 0] = written[:50]
-        first.acknowledged(50)
-        first.close()
         second = Spool(tmp_path, HELLO, 2000, server=address(server))
         for message in written:
             second.append(message)
@@ -174,8 +166,8 @@ def unreadable(server: TinyServer) -> Callable[[Sequenced], Refusal | None]:
 
     def refuses(message: Sequenced) -> Refusal | None:
         (stored,) = server.journal.values()
-        known = {series.id for each in stored if isinstance(each, Schema) for series in each.series}
-        is_readable = not isinstance(message, Frame) or known.issuperset(message.series)
+        named = {series.id for each in stored if isinstance(each, Schema) for series in each.series}
+        is_readable = not isinstance(message, Frame) or named.issuperset(message.series)
         return None if is_readable else Refusal(error="unknown_series", message=f"Series in {message.seq}.")
 
     return refuses
@@ -185,12 +177,7 @@ def unreadable(server: TinyServer) -> Callable[[Sequenced], Refusal | None]:
 def test_a_server_that_was_set_back_can_read_what_is_left(tmp_path: Path, deliver: Deliver) -> None:
     written = stream(100)
     with TinyServer() as server:
-        dead = Spool(tmp_path, HELLO, 4000, server=address(server))
-        for message in written:
-            dead.append(message)
-        dead.confirm(HELLO, address(server))
-        dead.acknowledged(60)
-        dead.close()
+        known(tmp_path, server, written, 4000, 60)
         first = min(int(path.name.split(".")[1]) for path in tmp_path.iterdir())
         assert first > 3
         server.refuses = unreadable(server)
@@ -232,7 +219,7 @@ def test_a_file_that_cannot_be_read_stops_its_own_stream_only(tmp_path: Path, de
 def test_a_server_that_says_later_is_asked_later(tmp_path: Path) -> None:
     write(tmp_path, written := stream(20))
     with TinyServer() as server:
-        looking = Orphans(tmp_path, lambda: Endpoint(address(server), "", False), lambda: True)
+        looking = looking_after(tmp_path, server)
         server.refusal = Refusal(error="stopping", message="It stops.", retry=True)
         asyncio.run(looking.deliver_all())
         assert len(server.hellos) == 1

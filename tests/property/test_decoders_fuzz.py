@@ -19,12 +19,13 @@ from helpers import examples
 from lossguard.protocol.codec import decode_to_trainer, seq_of
 from lossguard.protocol.errors import BadMessage
 from lossguard.protocol.numbers import WORDS, dumps, number_from_json
-from lossguard.protocol.spool_format import HEAD, MAGIC, about, pack_record, parse_segment, skipped_to
+from lossguard.protocol.spool_format import HEAD, MAGIC, about, pack_record, skipped_to
 from lossguard_server.edges import browser_socket
 from lossguard_server.errors import ChunkDamaged
 from lossguard_server.store.folded.chunks import decode_chunk, encode_chunk
 from lossguard_server.store.folded.packing import Packer
 from lossguard_server.store.folded.summaries import decode_entries, encode_entries, summarise
+from segments import parse_segment
 
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(sorted(WORDS)),

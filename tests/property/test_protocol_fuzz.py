@@ -14,7 +14,8 @@ from lossguard.protocol.codec import decode_sequenced, decode_to_server, decode_
 from lossguard.protocol.errors import BadFrame, BadMessage
 from lossguard.protocol.frames import unpack_frame
 from lossguard.protocol.messages import Frame
-from lossguard.protocol.spool_format import MAGIC, pack_record, parse_segment
+from lossguard.protocol.spool_format import MAGIC, pack_record
+from segments import parse_segment
 
 GOLDEN = [path.read_bytes() for path in sorted((Path(__file__).parents[1] / "golden").glob("*/*.msgpack"))]
 DECODERS: list[Callable[[bytes], object]] = [decode_to_server, decode_to_trainer, decode_sequenced]

@@ -7,7 +7,8 @@ from helpers import examples
 from lossguard.protocol.codec import encode
 from lossguard.protocol.errors import BadMessage
 from lossguard.protocol.messages import Hello
-from lossguard.protocol.spool_format import MAGIC, SegmentContent, pack_record, parse_segment
+from lossguard.protocol.spool_format import MAGIC, pack_record
+from segments import SegmentContent, parse_segment
 
 HELLO = Hello(run="r", project="p", name="n")
 HEADER = MAGIC + pack_record(0, encode(HELLO))

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from judge_world import done, new_judge
 from lossguard.protocol import BadMessage
 from lossguard.protocol.codec import decode_sequenced, encode
 from lossguard.protocol.frames import pack_frame
@@ -21,7 +22,6 @@ from lossguard_server.errors import StreamError
 from lossguard_server.services.broadcast import Broadcast
 from lossguard_server.services.engine import Engine
 from lossguard_server.services.ingest import Ingest
-from lossguard_server.services.judge import Judge
 from lossguard_server.services.registry import Registry
 from lossguard_server.services.restore import load_run
 from lossguard_server.services.viewing.hub import Hub
@@ -69,12 +69,10 @@ class World:
     """Everything between the trainer's socket and the viewers', with the real rules."""
 
     def __init__(self, store: Store) -> None:
-        self.store, clock, ids = store, store.clock.of_services, count()
+        self.store, clock = store, store.clock.of_services
         self.hub, registry = Hub(clock.monotonic_s, lambda delay_s, call: None), Registry(store.reading)
         self.told: list[dict[str, Any]] = []
-        self.judge = Judge(
-            Engine(clock.wall_s, lambda: f"a{next(ids)}"), store.writer, store.reading, clock, self.told.append
-        )
+        self.judge = new_judge(store, Engine(clock.wall_s), self.told)
         broadcast = Broadcast(
             self.hub, registry, clock, lambda run_id, size_bytes: self.judge.wake(run_id), self.judge.settle
         )
@@ -110,8 +108,7 @@ class World:
         return run_id, stored, sent
 
     def settle(self) -> None:
-        while self.judge._thread.submit(lambda: bool(self.judge._waiting)).result(10):
-            pass
+        done(self.judge)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 Rules of this file: the public names, and nothing that imports torch or a server.
 """
 
-from .contracts import at_least, at_most, bounded, matrix
+from .contracts import at_least, at_most, blend, bounded, counted, matrix, psd, ranged, ratio, share
 from .controls import Controls
 from .curriculum import Curriculum, Ramp, Stage, ramp
 from .errors import ConfigError, LossguardError, NonFiniteStep, NotAScalar, UnknownComponent
@@ -29,8 +29,14 @@ __all__ = [
     "__version__",
     "at_least",
     "at_most",
+    "blend",
     "bounded",
+    "counted",
     "init",
     "matrix",
+    "psd",
     "ramp",
+    "ranged",
+    "ratio",
+    "share",
 ]

@@ -5,13 +5,25 @@ value). A NaN or an infinity comes out as what it is.
 """
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
-MATRIX_NORMS = ("fro", "spec", "trace", "defect")
-BATCH_NORMS = (*MATRIX_NORMS, "worst", "trace_min")
+MATRIX_NORMS = ("fro", "spec", "trace", "defect", "diag_min")
+WORST = "worst"
+BATCH_NORMS = (*MATRIX_NORMS, WORST, "trace_min")
+# how the norms of two batches become those of both; for those not named here by their mean
+FOLDS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
+    {
+        "fro": torch.maximum,
+        "spec": torch.maximum,
+        "defect": torch.maximum,
+        "diag_min": torch.minimum,
+        "trace_min": torch.minimum,
+    }
+)
 MARKS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # of torch.compile, FSDP, checkpointing
 MODULE = "module."  # of DistributedDataParallel and DataParallel
 
@@ -54,11 +66,11 @@ def names_for(matrix: Tensor) -> tuple[str, ...]:
 
 
 def matrix_norms(matrix: Tensor) -> Tensor:
-    """Of [N,N] the MATRIX_NORMS, shape [4]; of [B,N,N] the BATCH_NORMS, shape [6]. float32, or float64 of doubles.
+    """Of [N,N] the MATRIX_NORMS, shape [5]; of [B,N,N] the BATCH_NORMS, shape [7]. float32, or float64 of doubles.
 
-    fro, spec (an upper bound), trace (its real part) and defect, max |A - A^H|. Of a batch the largest of each, but the
-    mean trace; `worst` is the index of the item with the largest fro (a NaN is the largest), `trace_min` is the least
-    trace. Raises ValueError for another shape.
+    fro, spec (an upper bound), trace (its real part), defect, max |A - A^H|, and diag_min, the least real part on the
+    diagonal. Of a batch the largest of each, but the mean trace and the least diag_min; `worst` is the index of the
+    item with the largest fro (a NaN is the largest), `trace_min` the least trace. Raises ValueError for another shape.
     """
     a = matrix.detach()
     if a.dim() not in (2, 3) or a.shape[-1] != a.shape[-2] or not a.numel():
@@ -79,15 +91,15 @@ def _computable(a: Tensor) -> Tensor:
 
 
 def _over_batch(norms: Tensor) -> Tensor:
-    """[4, B] to [6]."""
-    fro, _, trace, _ = norms.unbind()
+    """[5, B] to [7]."""
+    fro, _, trace, _, diag_min = norms.unbind()
     largest = norms.amax(-1)
-    largest[2] = trace.mean()
+    largest[2], largest[4] = trace.mean(), diag_min.amin()
     return torch.cat([largest, torch.stack([fro.argmax().to(norms.dtype), trace.amin()])])
 
 
 def _norms_of_items(a: Tensor) -> Tensor:
-    """Shape [4, B], B = 1 of a single matrix."""
+    """Shape [5, B], B = 1 of a single matrix."""
     # a complex number is taken as two real ones, because complex reductions are 80 times as slow on a CPU
     real = torch.view_as_real(a.resolve_conj()) if a.is_complex() else a
     dims = (-3, -2, -1) if a.is_complex() else (-2, -1)
@@ -101,8 +113,10 @@ def _norms_of_items(a: Tensor) -> Tensor:
     norms = torch.stack([fro, _spectral_bound(b), _defect(b).reshape(fro.shape)]) * scale
     # what is not finite would come out of the products as NaN, also where it is an infinity
     norms = torch.where(largest < torch.inf, norms, largest).flatten(1)
-    trace = a.diagonal(dim1=-2, dim2=-1).sum(-1).real.reshape(1, -1)
-    return torch.cat([norms[:2], trace, norms[2:]])
+    diagonal = a.diagonal(dim1=-2, dim2=-1)
+    diagonal = (diagonal.real if a.is_complex() else diagonal).reshape(norms.shape[-1], -1)
+    trace, least = diagonal.sum(-1), diagonal.amin(-1)
+    return torch.cat([norms[:2], trace[None], norms[2:], least[None]])
 
 
 def _defect(b: Tensor) -> Tensor:

@@ -25,10 +25,9 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from .dialling import dial
 from .environment import Endpoint
-from .protocol.delivery import DeadStream, Delivery, SegmentFile, by_stem, leftovers, parse_name
+from .protocol.delivery import BEGUN_S, DeadStream, Delivery, SegmentFile, by_stem, leftovers, parse_name
 from .protocol.errors import BadMessage, FileTrouble, RemoteProtocolError
-from .protocol.spool_format import SUFFIX
-from .spool import BAD
+from .protocol.spool_format import BAD, SUFFIX
 from .spool_files import keep_refused
 
 log = logging.getLogger("lossguard")
@@ -36,7 +35,6 @@ log = logging.getLogger("lossguard")
 FIRST_S, EVERY_S = 2.0, 60.0  # the first look after the start, and the pause between two
 ANSWER_TIMEOUT_S = 20.0
 PAUSE_S = 0.02  # between two windows, and while the living stream has a backlog
-BEGUN_S = 5.0  # a file is made, then locked, then written to: an empty one may be about to be locked
 
 
 class _ServerTrouble(Exception):
@@ -101,7 +99,7 @@ class Orphans:
                 raise _ServerTrouble from error
             await asyncio.sleep(delivery.pause_s)
         if delivery.is_over:
-            self._put_away(delivery, lock)
+            self._put_away(delivery, stem, lock)
             log.warning("lossguard: delivered the spool %s of a trainer that ended before.", stem[:200])
         elif delivery.later is not None:
             raise _ServerTrouble
@@ -140,17 +138,17 @@ class Orphans:
                 keep_refused(self._folder / BAD, f"{stem}.{seq:020d}", payload, refusal)
         delivery.set_aside.clear()
         if not delivery.is_over:
-            self._put_away(delivery, lock)
+            self._put_away(delivery, stem, lock)
 
-    def _put_away(self, delivery: Delivery, lock: "StreamLock") -> None:
+    def _put_away(self, delivery: Delivery, stem: str, lock: "StreamLock") -> None:
         names = delivery.finished()
         if names and not lock.is_ours:
             raise FileTrouble("Another process adds to it.")
         for name in names:
             put_away(self._folder / name, name in delivery.stream.damaged)
-        if delivery.is_over and (parsed := parse_name(lock.path.name)) is not None:
+        if delivery.is_over:
             with contextlib.suppress(OSError):
-                for name in leftovers(os.listdir(self._folder), parsed[0]):
+                for name in leftovers(os.listdir(self._folder), stem):
                     (self._folder / name).unlink(missing_ok=True)
 
     def _leave(self, stem: str, why: str) -> None:

@@ -8,14 +8,13 @@ import logging
 from typing import Protocol
 
 from .complaints import WORDS_MAX
-from .protocol.gaps import REFUSALS_MAX, Filling, Hole, Poison, filler
+from .protocol.gaps import DAMAGED, REFUSALS_MAX, Filling, Hole, Poison, filler
 from .protocol.messages import Hold, Refusal
 from .spool import Spool
 from .spool_segments import Missing
 
 log = logging.getLogger("lossguard")
 
-DAMAGED = "the trainer's spool is damaged"
 SET_BACK = "the server was set back to an older state, and asks for what it had acknowledged"
 HOLDS_SAID_MAX = 50  # a disk that fills up and is emptied all day says enough by then
 

@@ -9,13 +9,13 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from .buffer import Note, Row
 from .link import Link, Status
+from .logged import Logged
 from .loop import Loop
 from .process_end import state_after
-from .protocol import names
 from .protocol.messages import DETAIL_STEPS_MAX
 from .recovery import Parts
 from .shield import Shield
@@ -23,12 +23,11 @@ from .shield import Shield
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .evaluating import Evaluation
     from .instrument import Instrument
     from .weights import DeviceWeights
 
 log = logging.getLogger("lossguard")
-
-NAMES_COMPLAINED_MAX = 1_000
 
 T = TypeVar("T")
 
@@ -62,16 +61,17 @@ class Run:
         parameters: "Sequence[Tensor]",
         telemetry: Telemetry,
         shield: Shield,
+        evaluation: "Evaluation",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.id = id
+        self._evaluation = evaluation
         self._loop, self._device_weights, self._parameters = loop, weights, list(parameters)
         self._telemetry, self._shield, self._clock = telemetry, shield, clock
         self._link: Link | None = None
-        self._log_names: dict[tuple[str, ...], tuple[str, ...]] = {}
         # what a user logs or watches may be wrong each time; it must not switch off the losses
         self._log_shield, self._watch_shield = Shield(shield.report), Shield(shield.report)
-        self._left_out: set[str] = set()
+        self._logged, self._has_complained = Logged(), False
         self._logged_step = loop.first_step
 
     def assemble(self, parts: Parts | None, link: Link) -> None:
@@ -118,6 +118,9 @@ class Run:
         `accumulate`: so many batches make one step; their gradients add up before the optimizer steps. After a step
         that the guard tripped its batches come once more, as a step whose update is skipped too (`run.replaying`).
         """
+        if self._evaluation.is_on:
+            yield from loader
+            return
         self._loop.is_paced = True
         yield from self._loop.iterate(loader, accumulate)  # not returned: a run lives as long as its loop
 
@@ -126,6 +129,8 @@ class Run:
 
         `batch`: kept for a replay by the function that was given to lg.init(replay=...).
         """
+        if self._evaluation.is_on:
+            return True
         self._loop.is_paced = True
         return self._loop.boundary(batch)
 
@@ -136,6 +141,10 @@ class Run:
         of weight 0 is still evaluated. Raises UnknownComponent or NotAScalar.
         """
         given = self._device_weights.as_tensors({**(losses or {}), **components})
+        if self._evaluation.is_on:
+            total = self._device_weights.total(given)
+            self._evaluation.add_losses(given, total)
+            return total
         is_in_step = self._loop.is_paced or _begin_step(self._loop, self._shield)
         total = self._device_weights.total(given)
         if (replay := self._loop.replay) is not None:
@@ -156,17 +165,26 @@ class Run:
                 measuring.gradients.share(activation)
         return activation
 
+    def evaluating(self) -> "Evaluation":
+        """`with run.evaluating():` around a look at validation data; what it computes is not the training's.
+
+        Within it `total`, `matrix`, `count` and `log` record `eval/<name>` of what they record else, at the current
+        step; of several batches the mean (of matrix norms the largest). `steps` and `boundary` count no step there.
+        Gradients and the model's mode are the script's: torch.no_grad and model.eval() are not implied.
+        """
+        return self._evaluation
+
     # -- what is measured ---------------------------------------------------------------------------------------
 
     def matrix(self, name: str, tensor: "Tensor") -> None:
         """Watch a matrix [N,N] or [B,N,N], real or complex: records fro, spec (upper bound), trace and defect."""
-        if (measuring := self._measuring) is not None and not self._watch_shield.broken:
+        if (measuring := self._watching) is not None and not self._watch_shield.broken:
             with self._watch_shield("matrix"):
                 measuring.add_matrix(name, tensor)
 
     def count(self, name: str, mask: "Tensor") -> None:
         """Record how many elements of a mask are set, as count/<name>; a float mask is summed."""
-        if (measuring := self._measuring) is not None and not self._watch_shield.broken:
+        if (measuring := self._watching) is not None and not self._watch_shield.broken:
             with self._watch_shield("count"):
                 measuring.add_count(name, mask)
 
@@ -205,17 +223,17 @@ class Run:
         with self._log_shield("log"):
             if self.replaying:
                 return
+            numbers, tensors = self._logged.sorted(values)
+            if self._evaluation.is_on:
+                return self._evaluation.log(numbers, tensors, None if step is None else int(step))
             alone = self.step < self._loop.first_step
             at = int(step) if step is not None else self._logged_step if alone else self.step
             if alone and step is None:
                 self._logged_step += 1
-            numbers = {name: value for name, value in values.items() if isinstance(value, float)}
-            if len(numbers) < len(values):
-                tensors = self._sort_out(values, numbers)
-                if tensors and (measuring := self._measuring) is not None:
-                    measuring.log(at, tensors, with_step=self._loop.is_open and at == self.step)
+            if tensors and (measuring := self._measuring) is not None:
+                measuring.log(at, tensors, with_step=self._loop.is_open and at == self.step)
             if numbers:
-                self._telemetry.add_row(Row(at, *self._checked(numbers), self._clock()))
+                self._telemetry.add_row(Row(at, *self._logged.named(numbers), self._clock()))
 
     # -- what may be asked for ----------------------------------------------------------------------------------
 
@@ -224,12 +242,12 @@ class Run:
 
         Norms by parameter, activations of the model's blocks, component gradients at each step.
         """
-        if (measuring := self._measuring) is not None:
+        if not self.replaying and (measuring := self._loop.instrument) is not None:
             with self._watch_shield("instrument"):
                 if (wanted := min(int(steps), DETAIL_STEPS_MAX)) >= 1:
                     measuring.detail.raise_for(max(self.step, self._loop.first_step), wanted, reason)
-                elif "run.instrument" not in self._left_out:
-                    self._left_out.add("run.instrument")
+                elif not self._has_complained:
+                    self._has_complained = True
                     log.warning("lossguard: run.instrument takes a number of steps from 1, not %r.", steps)
 
     def rollback(self) -> None:
@@ -267,34 +285,13 @@ class Run:
 
     @property
     def _measuring(self) -> "Instrument | None":
-        """Nothing of a replay is measured: it would be told as news."""
-        return None if self._loop.replay is not None else self._loop.instrument
+        """Nothing of a replay is measured, it would be told as news; and nothing of an evaluation as the training's."""
+        return None if self._loop.replay is not None or self._evaluation.is_on else self._loop.instrument
 
-    def _sort_out(self, values: "Mapping[str, Any]", numbers: dict[str, float]) -> "dict[str, Tensor]":
-        """Completes `numbers`, returns the tensors, and says once a name what is neither."""
-        tensors: dict[str, Tensor] = {}
-        for name, value in values.items():
-            if isinstance(value, float):
-                continue
-            try:
-                if isinstance(value, int):
-                    numbers[name] = float(value)
-                elif names.fault_in(name) is None:
-                    tensors[name] = _one_number(value)
-            except (TypeError, ValueError, RuntimeError, OverflowError):
-                if name not in self._left_out and len(self._left_out) < NAMES_COMPLAINED_MAX:
-                    self._left_out.add(name)
-                    log.warning("lossguard: run.log leaves out %r: a %s is not one number.", name, type(value).__name__)
-        return tensors
-
-    def _checked(self, numbers: Mapping[str, float]) -> tuple[tuple[str, ...], list[float]]:
-        given = tuple(numbers)
-        good = self._log_names.get(given)
-        if good is None:
-            good = self._log_names[given] = tuple(name for name in given if not names.fault_in(name))
-            if len(self._log_names) > 10_000:  # names made up each step would grow this for ever
-                self._log_names.clear()
-        return good, [numbers[name] for name in good]
+    @property
+    def _watching(self) -> "Instrument | Evaluation | None":
+        """What takes matrices and counts."""
+        return self._evaluation if self._evaluation.is_on else self._measuring
 
 
 def _begin_step(loop: Loop, shield: Shield) -> bool:
@@ -310,12 +307,3 @@ def _begin_step(loop: Loop, shield: Shield) -> bool:
     with shield("the start of a step"):
         instrument.guard.begin_step()
     return False
-
-
-def _one_number(value: Any) -> "Tensor":
-    import torch
-
-    tensor = torch.as_tensor(value)
-    if tensor.numel() != 1:
-        raise ValueError(f"it has the shape {list(tensor.shape)}")
-    return tensor.detach().reshape(())

@@ -23,7 +23,7 @@ from .disk_sync import DiskSync
 from .protocol.codec import encode
 from .protocol.gaps import sendable, steps_of
 from .protocol.messages import Declaration, Frame, Hello, Refusal, Schema, Sequenced
-from .protocol.spool_format import Label, pack_definitions, pack_header, pack_label, pack_record
+from .protocol.spool_format import BAD, Label, pack_definitions, pack_header, pack_label, pack_record
 from .spool_files import SpoolFiles, keep_refused
 from .spool_memory import SpoolMemory
 from .spool_segments import Missing, Places, Segment
@@ -35,7 +35,6 @@ log = logging.getLogger("lossguard")
 SEGMENT_BYTES = 8 << 20
 MEMORY_BYTES = 16 << 20
 CAP_BYTES = 2 << 30
-BAD = "bad"  # the folder for what was damaged or refused
 DEFINITIONS_PART = 4  # copies of declarations and schemas take at most a quarter of a file
 DISK_REST_S = 5.0  # how long a disk that refused is left alone
 SYNC_S = 1.0  # what a power cut may cost

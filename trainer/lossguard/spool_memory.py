@@ -85,18 +85,14 @@ class SpoolMemory:
             yield list(item.records())
 
     def drop(self, count: int) -> None:
-        """So many of the oldest items are on disk."""
-        self._free(count)
-
-    def acknowledged(self, seq: int) -> None:
-        """Everything up to `seq` may be forgotten."""
-        count = bisect_right(self._items, seq, key=lambda item: item.last_seq)
-        self._free(count)
-
-    def _free(self, count: int) -> None:
+        """So many of the oldest items are on disk, or acknowledged."""
         for item in self._items[:count]:
             self._room += 0 if item.hole is not None else len(item.payload or b"")
         del self._items[:count]
+
+    def acknowledged(self, seq: int) -> None:
+        """Everything up to `seq` may be forgotten."""
+        self.drop(bisect_right(self._items, seq, key=lambda item: item.last_seq))
 
 
 def _extended(hole: Hole, frame: Frame) -> Hole:

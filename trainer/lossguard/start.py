@@ -242,6 +242,7 @@ def _curriculum(curriculum: Curriculum | None, losses: Mapping[str, float] | Non
 def _make_run(
     wishes: Wishes, telemetry: SampleBuffer | NullTelemetry, shield: Shield, start_step: int
 ) -> tuple[Run, Loop]:
+    from .evaluating import Evaluation
     from .weights import DeviceWeights
 
     if not is_step(start_step):
@@ -255,7 +256,8 @@ def _make_run(
     weights = DeviceWeights(schedule.curriculum.components, schedule.weights_at(start_step))
     loop = Loop(schedule, weights, telemetry.add_note, shield, int(start_step), time.time)
     run_id = identity.run_id(wishes.project, wishes.name, next(_inits))
-    return Run(run_id, loop, weights, parameters, telemetry, shield), loop
+    evaluation = Evaluation(loop, shield.report)
+    return Run(run_id, loop, weights, parameters, telemetry, shield, evaluation), loop
 
 
 def _snapshots(wish: Snapshots | bool) -> Snapshots | None:

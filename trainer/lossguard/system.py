@@ -41,6 +41,7 @@ class Properties(Protocol):
     """What is used of torch.cuda.get_device_properties, beside pci_domain_id, pci_bus_id, pci_device_id."""
 
     uuid: object
+    total_memory: int  # bytes
 
 
 class Nvml(Protocol):
@@ -86,7 +87,8 @@ class SystemSeries:
         properties: Callable[[int], Properties] | None = None,
     ) -> None:
         gpus = _cuda(devices)
-        self._sources = [Source(f"the memory of {device}", _allocator(device)) for device in gpus]
+        whole_bytes: dict[str, int] = {}
+        self._sources = [Source(f"the memory of {device}", _allocator(device, whole_bytes)) for device in gpus]
         self._unopened: list[tuple[str, Callable[[], list[Source]]]] = [
             ("process and host", lambda: _process_sources(clock))
         ]
@@ -97,6 +99,7 @@ class SystemSeries:
             except FAILURES as error:
                 log.info("lossguard records nothing of the GPUs: %r", error)
             else:
+                whole_bytes |= {f"cuda:{index}": each.total_memory for index, each in known.items()}
                 self._unopened.append(("the GPUs", lambda: _gpu_sources(nvml, known)))
 
     def sample(self) -> dict[str, float]:
@@ -163,15 +166,17 @@ def _index(device: str) -> int:
     return int(device.removeprefix("cuda:"))
 
 
-def _allocator(device: str) -> Callable[[], dict[str, float]]:
+def _allocator(device: str, whole_bytes: Mapping[str, int]) -> Callable[[], dict[str, float]]:
     def read() -> dict[str, float]:
         torch = sys.modules.get("torch")
         statistics = torch.cuda.memory_stats_as_nested_dict(device) if torch is not None else {}
-        return {
-            names.memory(device, f"{what}_gib"): statistics[f"{what}_bytes"]["all"]["current"] / GIB
-            for what in ("allocated", "reserved")
-            if statistics  # empty until CUDA has been used
-        }
+        if not statistics:  # empty until CUDA has been used
+            return {}
+        found = {what: statistics[f"{what}_bytes"]["all"]["current"] for what in ("allocated", "reserved")}
+        found["peak"] = statistics["allocated_bytes"]["all"]["peak"]
+        if device in whole_bytes:
+            found["total"] = whole_bytes[device]
+        return {names.memory(device, f"{what}_gib"): size_bytes / GIB for what, size_bytes in found.items()}
 
     return read
 

@@ -24,14 +24,12 @@ import numpy as np
 from .disk_sync import DiskSync
 from .protocol.codec import decode_sequenced
 from .protocol.errors import BadMessage
-from .protocol.gaps import Hole, gap, steps_of
+from .protocol.gaps import DAMAGED, Hole, gap, steps_of
 from .protocol.messages import Event, Frame, Sequenced
-from .protocol.spool_format import HEAD, Record, Scan, is_whole, pack_record, pack_skip, skipped_to
+from .protocol.spool_format import HEAD, LEFTOVER, Record, Scan, is_whole, pack_record, pack_skip, skipped_to
 
 KEPT = 4  # one frame in so many of each set of series
 REASON = "the spool reached its limit, and was thinned"
-DAMAGE = "the trainer's spool was damaged"
-ENDING = ".new"
 WRITE_BYTES = 64 << 10  # of one write
 
 _STAYS, _MAY_GO, _GOES, _SKIP, _HOLE = range(5)  # _MAY_GO: one in KEPT, which goes when nothing else is left
@@ -102,7 +100,7 @@ class _Verdicts:
         first = self._last_seq + 1
         if first > last_seq:
             return
-        self.holes[first] = Hole(first, last_seq, self._step, self._step, DAMAGE)
+        self.holes[first] = Hole(first, last_seq, self._step, self._step, DAMAGED)
         self._ending.append(first)
         self._add(Record(0, first, b""), last_seq, _HOLE)
 
@@ -160,7 +158,7 @@ class Thinning:
         self.is_waiting = False  # for the disk: another slice at once would be for nothing
         self.size = 0
         self.points_lost = 0
-        self._new = path.with_name(path.name + ENDING)
+        self._new = path.with_name(path.name + LEFTOVER)
         self._header, self._disk = header, disk
         self._slices = self._run()
 

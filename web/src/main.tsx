@@ -7,30 +7,29 @@ import { chartsOf } from "./charts/catalogue";
 import { bandsOf, marksOf } from "./charts/overlay";
 import { RedrawLoop } from "./charts/scheduler";
 import { readTheme } from "./charts/theme";
+import { AlertLinks } from "./io/alertLink";
+import { answerOf } from "./io/answers";
 import { Api, Refused } from "./io/api";
+import { HttpChannelsDesk } from "./io/channelsDesk";
 import { troubleOf } from "./io/health";
 import { Herald, applyTheme, rememberedTheme, showInTab, titleOf } from "./io/browser";
+import { HttpRulesDesk } from "./io/rulesDesk";
 import { Session } from "./io/session";
 import { TokenBox } from "./io/token";
 import type { Chosen } from "./lib/crowd";
-import { type Range, windowOf } from "./lib/fold";
+import { type Range, type StepRange, windowOf } from "./lib/fold";
 import { PointStore } from "./lib/store";
-import {
-  type Action,
-  INITIAL,
-  alertsOf,
-  commandsOf,
-  criticalCount,
-  noticesBetween,
-  reduce,
-  worstHealth,
-} from "./lib/state";
+import { noticesBetween, urgentTotal } from "./lib/notices";
+import type { Explained } from "./lib/span";
+import { type Action, INITIAL, alertsOf, commandsOf, reduce, worstHealth } from "./lib/state";
 import { App } from "./views/App";
 import { type Actions, type Bell, type Page, PageContext, type ThemeChoice } from "./views/context";
 import "./style/tokens.css";
 import "./style/layout.css";
 import "./style/parts.css";
 import "./style/cards.css";
+import "./style/incidents.css";
+import "./style/desks.css";
 
 const CLOCK_MS = 250;
 const TEXT_MS = 150;
@@ -39,22 +38,34 @@ const HEALTH_MS = 5_000;
 const base = new URL(document.baseURI);
 base.hash = "";
 const box = new TokenBox(sessionStorage);
+const state = signal(INITIAL);
+const links = new AlertLinks({
+  select: (run) => queueMicrotask(() => session.select(run)),
+  show: (alert) => queueMicrotask(() => actions.showCard(alert)),
+  say: (problem) => dispatch({ type: "problem", problem }),
+});
+links.watchAddress(() => links.follow(state.peek())); // before the box: it rewrites the address
 const wanted = box.takeFromAddress();
 const api = new Api(base, () => box.token());
 const store = new PointStore();
 const loop = new RedrawLoop();
 const nowMs = (): number => performance.now();
 
-const state = signal(INITIAL);
 const range = signal<Range>({ kind: "all" });
 const cursor = signal<number | null>(null);
 const pointsSeen = signal(0);
 const pointsAtMs = signal<number | null>(null);
 const clock = signal(nowMs());
+/** The server's times are epoch seconds; nothing on the page needs them finer than this. */
+const wallS = computed(() => {
+  void clock.value;
+  return Math.floor(Date.now() / 10_000) * 10;
+});
 const names = signal<readonly string[]>([]);
 const crowds = signal<readonly Chosen[]>([]);
 const shownCard = signal<string | null>(null);
 const trouble = signal<string | null>(null);
+const explained = signal<Explained | null>(null);
 const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
 const themeChoice = signal<ThemeChoice>(rememberedTheme(localStorage));
 applyTheme(localStorage, themeChoice.value, systemIsDark.matches);
@@ -145,6 +156,7 @@ const session = new Session({
     names.value = [];
     crowds.value = [];
     range.value = { kind: "all" };
+    explained.value = null;
     pointsAtMs.value = null;
     cursor.value = null;
     box.showRun(run);
@@ -162,12 +174,32 @@ async function attempt(work: Promise<unknown>): Promise<string | null> {
   }
 }
 
+/** Asks who moved the total over these steps; an answer that nobody waits for any more is thrown away. */
+async function explain(steps: StepRange | null): Promise<void> {
+  if (steps === null) {
+    explained.value = null;
+    return;
+  }
+  const asked: Explained = { kind: "asked", ...steps };
+  explained.value = asked;
+  const answer = await answerOf(session.explain(steps.from, steps.to));
+  if (explained.value !== asked) return;
+  explained.value = answer.ok
+    ? { kind: "told", ...steps, span: answer.value }
+    : { kind: "refused", ...steps, why: answer.fault };
+}
+
 const actions: Actions = {
   select: (run) => session.select(run),
   command: (kind, args, alert) => attempt(session.command(kind, args, alert ?? null)),
   acknowledge: (alert) => attempt(session.acknowledge(alert)),
+  judge: (alert, verdict) => attempt(session.judge(alert, verdict)),
+  silence: (alert, minutes) => attempt(session.silence(alert, minutes)),
+  explain: (steps) => void explain(steps),
   setRange: (next) => {
     range.value = next;
+    // What is explained is the range on the screen.
+    explained.value = null;
     if (next.kind === "fixed") session.zoom(next.from, next.to);
     else session.unzoom();
   },
@@ -193,6 +225,7 @@ function dress(): void {
 }
 
 effect(dress);
+effect(() => links.follow(state.value));
 systemIsDark.addEventListener("change", dress);
 effect(() => {
   void [range.value, theme.value, overlay.value];
@@ -201,7 +234,7 @@ effect(() => {
 effect(() => {
   const run = selectedRun.value;
   showInTab(
-    titleOf(criticalCount(state.value), run === undefined ? null : `${run.project}/${run.name}`),
+    titleOf(urgentTotal(state.value), run === undefined ? null : `${run.project}/${run.name}`),
     worstHealth(state.value),
   );
 });
@@ -215,6 +248,7 @@ const page: Page = {
   store,
   loop,
   actions,
+  desks: { rules: new HttpRulesDesk(api), channels: new HttpChannelsDesk(api) },
   charts,
   overlay,
   range,
@@ -225,8 +259,10 @@ const page: Page = {
   pointsSeen,
   pointsAtMs,
   nowMs: clock,
+  wallS,
   shownCard,
   trouble,
+  explained,
   serverAddress: base.href.replace(/\/$/, ""),
 };
 const root = document.getElementById("app");

@@ -25,7 +25,7 @@ from ..services.registry import Registry
 from ..services.retention import Retention
 from ..services.tokens import TICKET_LIFE_S, Keyring, Principal, Tickets
 from ..services.views import contract_view, run_view, stages_view
-from ..store import alerts, audit, commands, events
+from ..store import audit, commands, events, verdicts
 from ..store.points import Points
 from ..store.tokens import StoredToken
 from . import models
@@ -134,7 +134,7 @@ class Api:
 
     async def alerts(self, run: str) -> Response:
         """The run's alerts, newest first."""
-        return items(await self._read(run, alerts.newest_first))
+        return items(await self._read(run, verdicts.newest_first))
 
     async def commands(self, run: str) -> Response:
         """The run's commands, newest first."""

@@ -198,6 +198,9 @@ class Alert(BaseModel):
     evidence: dict[str, Any]
     blame: dict[str, Any] | None
     remedy: dict[str, Any] | None
+    incident: str | None = None
+    verdict: Literal["true", "false"] | None = None
+    silenced_until_s: float | None = None
 
 
 class Command(BaseModel):

@@ -2,6 +2,7 @@
 
 Rules of this file: asyncio's own pool has six threads on two cores; seven charts of 360,000 points asked at once made
 the list of alerts wait for 5.4 s. What may take long runs here, a few at a time, and waits for its like only.
+Backtests, which judge for minutes, have a thread of their own: two of them would leave none to the charts.
 """
 
 import asyncio
@@ -15,15 +16,21 @@ T = TypeVar("T")
 
 
 class Reads:
-    """THREADS threads, which start with the first read. What is not begun when the server ends is not done."""
+    """THREADS threads and one, which start with the first read. What is not begun when the server ends is not done."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(THREADS, "reads")
+        self._judging = ThreadPoolExecutor(1, "backtests")
 
     async def run(self, call: Callable[[], T]) -> T:
         """What the call returns or raises, when it is its turn."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
 
+    async def judge(self, call: Callable[[], T]) -> T:
+        """The same for a page of a backtest."""
+        return await asyncio.get_running_loop().run_in_executor(self._judging, call)
+
     def close(self) -> None:
         """Wait for none."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._judging):
+            pool.shutdown(wait=False, cancel_futures=True)

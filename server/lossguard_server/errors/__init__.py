@@ -31,7 +31,9 @@ from .commands import (
     WeightNotFinite,
     WeightOutOfBounds,
 )
+from .engine import StateUnreadable
 from .exports import ParquetNotInstalled, RunChanged, SeriesNotThere
+from .notifying import AddressRefused, AppriseNotInstalled, BadChannel, UnknownChannel
 from .requests import (
     AccessError,
     AlertOver,
@@ -49,6 +51,15 @@ from .requests import (
     UnknownRun,
     UnknownToken,
 )
+from .rules import (
+    BacktestTooLarge,
+    BadConfigFile,
+    BadRules,
+    ParameterOutOfBounds,
+    TooManyBacktests,
+    UnknownParameter,
+    UnknownRule,
+)
 from .running import (
     BackupFailed,
     ChunkDamaged,
@@ -59,6 +70,7 @@ from .running import (
     JournalDamaged,
     NetworkFileSystem,
     NewerDatabase,
+    NoDatabase,
     OldSqlite,
     OutOfOrder,
     PortTaken,
@@ -85,13 +97,19 @@ from .streams import (
 
 __all__ = [
     "AccessError",
+    "AddressRefused",
     "AlertOver",
+    "AppriseNotInstalled",
+    "BacktestTooLarge",
     "BackupFailed",
     "BadArguments",
+    "BadChannel",
+    "BadConfigFile",
     "BadDeclaration",
     "BadHello",
     "BadName",
     "BadRequest",
+    "BadRules",
     "ChunkDamaged",
     "CommandError",
     "DamagedFrame",
@@ -107,6 +125,7 @@ __all__ = [
     "MissingScope",
     "NetworkFileSystem",
     "NewerDatabase",
+    "NoDatabase",
     "NoSnapshot",
     "NotAllowed",
     "NotRevertible",
@@ -114,6 +133,7 @@ __all__ = [
     "OldSqlite",
     "OriginRefused",
     "OutOfOrder",
+    "ParameterOutOfBounds",
     "ParquetNotInstalled",
     "PortTaken",
     "ReadTimeout",
@@ -129,17 +149,22 @@ __all__ = [
     "SeriesRedefined",
     "ServerError",
     "StartupError",
+    "StateUnreadable",
     "StepsOutOfBounds",
     "StorageError",
     "StreamError",
     "TooLarge",
+    "TooManyBacktests",
     "TooManyPoints",
     "TooManySeries",
     "Unauthorized",
     "UnknownAlert",
+    "UnknownChannel",
     "UnknownCommand",
     "UnknownComponent",
     "UnknownKind",
+    "UnknownParameter",
+    "UnknownRule",
     "UnknownRun",
     "UnknownSeries",
     "UnknownToken",

@@ -23,6 +23,13 @@ class DataDirInUse(StartupError):
     hint = "Stop it, or choose another folder with --data."
 
 
+class NoDatabase(StartupError):
+    """There is no database in this folder."""
+
+    code = "no_database"
+    hint = "Name the server's data folder with --data."
+
+
 class OldSqlite(StartupError):
     """This SQLite can corrupt a database in WAL mode (fixed in 3.51.3)."""
 

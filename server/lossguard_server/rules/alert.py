@@ -33,6 +33,7 @@ class Alert:
     evidence: dict[str, Any]  # {text, values: [[step, value], ...], ...numbers}
     blame: dict[str, Any] | None
     remedy: dict[str, Any] | None
+    incident: str | None = None  # what it belongs to
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers (non-finite ones included), keys as in docs/protocol.md."""
@@ -40,8 +41,9 @@ class Alert:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Alert":
-        """The alert that `to_dict` wrote. Unknown keys are skipped; a missing one raises KeyError."""
-        return cls(**{field.name: data[field.name] for field in fields(cls)})
+        """The alert that `to_dict` wrote, here or in an older version. Unknown keys are skipped; what every version had
+        and is missing raises TypeError."""
+        return cls(**{field.name: data[field.name] for field in fields(cls) if field.name in data})
 
 
 @dataclass(frozen=True)

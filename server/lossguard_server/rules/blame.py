@@ -8,6 +8,8 @@ For every component, with midpoints over the two steps,
 which is an identity: nothing is left over. Percents are of the signed change, so a part that pulled the other way is
 negative; they are whole numbers and add up to exactly 100 (largest remainder).
 
+Over a span that a person chose each end is the median of its few samples, so that one noisy step decides nothing.
+
 Rules of this file: exact rational arithmetic inside, so that the identity holds for any magnitudes; where a value is
 not finite no sum can be split, and the components that are not finite share the blame instead.
 """
@@ -18,6 +20,11 @@ from fractions import Fraction
 from math import floor, isfinite, nan
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
+END_SAMPLES = 5  # of each end of a span
+Floats = npt.NDArray[np.float64]
 Cause = Literal["loss", "schedule"]
 
 
@@ -87,6 +94,32 @@ def decompose(from_step: int, to_step: int, shares: Sequence[Share]) -> Blame | 
     return Blame(from_step, to_step, _float(delta), tuple(parts), _sentence(_float(delta), parts[0]))
 
 
+def end_samples(n: int) -> int:
+    """So many of the `n` samples of a span are each of its ends; 0: there are too few to compare."""
+    return min(END_SAMPLES, n // 2)
+
+
+def over_span(
+    names: Sequence[str], weights: Floats, losses: Floats, known: npt.NDArray[np.bool_] | None = None
+) -> list[Share]:
+    """The components at both ends of a span, for `decompose`: `weights` and raw `losses` [K, n], in order of steps.
+
+    n is at least 2; `known` [K, n]: there is a raw loss (None: always).
+    A component not known at the start counts as brought in by the schedule: with the raw loss of the end, at the weight
+    0. One not known at the end is left out.
+    """
+    few = end_samples(weights.shape[1])
+    is_known = np.ones(losses.shape, np.bool_) if known is None else known
+    shares = []
+    for name, weight, loss, has in zip(names, weights, losses, is_known, strict=True):
+        if not has[-few:].any():
+            continue
+        last_loss = _last(loss[-few:][has[-few:]])
+        start = (_first(weight[:few]), _first(loss[:few][has[:few]])) if has[:few].any() else (0.0, last_loss)
+        shares.append(Share(name, *start, _last(weight[-few:]), last_loss))
+    return shares
+
+
 def blame_broken(from_step: int, to_step: int, components: Sequence[str]) -> Blame:
     """The blame where values are not finite: the components that are not share it evenly."""
     percents = round_to_hundred([Fraction(1, len(components))] * len(components))
@@ -105,6 +138,17 @@ def round_to_hundred(fractions: Sequence[Fraction]) -> list[int]:
     for i in by_remainder[: 100 - sum(floors)]:
         floors[i] += 1
     return floors
+
+
+def _first(samples: Floats) -> float:
+    """The median of those that are finite, so a sample of the data; where none is, the first."""
+    finite = np.sort(samples[np.isfinite(samples)])
+    return float(finite[(len(finite) - 1) // 2] if len(finite) else samples[0])
+
+
+def _last(samples: Floats) -> float:
+    """As `_first`; but what is not finite at the very end is so."""
+    return _first(samples) if isfinite(samples[-1]) else float(samples[-1])
 
 
 def _split(share: Share) -> tuple[tuple[str, Cause, Fraction], tuple[str, Cause, Fraction]]:

@@ -126,6 +126,13 @@ class Condition:
         self.state = advance(self.state, event)
         return event
 
+    def sustained(self, step: int) -> Event:
+        """A judged step that only keeps an open alert open; elsewhere it is as if it had not been."""
+        if self.state in OPEN:
+            self._shift(hit=True, critical=False)
+            self.last_step, self.calm = step, 0
+        return Event.CALM
+
     def calmly(self) -> Event:
         """A judged step that does not count against it."""
         self._shift(hit=False, critical=False)

@@ -1,30 +1,35 @@
-"""What a rule sees of a run at one step.
+"""What a rule sees: some consecutive rows of one run, and what was known before each of them.
 
 Rules of this file:
-- A window is a view of what was known before the step, plus the step's own values; rules read it and change nothing.
-  It is valid until its history learns the row.
-- Series are numbers here (`index` has the numbers of names); `values`, `fresh`, `live`, ... are columns over them.
-- A comparison with NaN is False, so rules look at `live` (finite, in this row) or at `judged` (live, with a level).
+- A window is arrays: T rows, S series, K components. Row t's `level`, `scale`, ... are what was known before row t was
+  learned; its `values` are its own. Rules read a window and change nothing.
+- A row carries some of the series: `fresh` says which. A comparison with NaN is False, so rules look at `live` (fresh
+  and finite) or at `judged` (live, with a known level, of an update that counts).
+- Rules judge windows and explain moments (moment.py: one row with everything about it).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
 
 import numpy as np
+import numpy.typing as npt
 
 from lossguard.protocol.names import LOSS_SCALE, TOTAL
 
-from .baseline import Baselines, Floats, Mask
-from .blame import Share
 from .remedy import Remedy
-from .schedule import Schedule, Stage
+from .schedule import Schedule
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Counts = npt.NDArray[np.int64]
 
 BUFFERS = "buffers"  # what a trip names when all that was measured is finite; no row has a series of it
 GRADIENT_ORDER = 4.0  # in the flow of computation, gradients come from here on
 PROBES_MAX = 30  # in a row; each halves the scale, and what overflows at a billionth of it is no matter of scale
 AUXILIARY = 1 - 1e-9  # equal weights, though computed differently, are equal
+CURVE = 64
 
 
 @dataclass(frozen=True)
@@ -47,135 +52,188 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Samples:
+    """The samples of one series: those of the window behind the last 64 before it. `row` is -1 before the window."""
+
+    row: npt.NDArray[np.intp]
+    steps: Counts
+    values: Floats
+
+
+@dataclass(frozen=True)
 class Components:
-    """The terms of the loss at this step; arrays over the components. `losses` is NaN where this row has none."""
+    """The terms of the loss: [T, K] each in a window, [K] in a moment. `losses` is NaN where a row has none.
+
+    `weights` are those in force, carried on from row to row; `usual` the robust raw losses known before the row.
+    """
 
     names: tuple[str, ...]
     weights: Floats
     losses: Floats
+    usual: Floats
     contributions: Floats
-    rest: float  # |total - sum of contributions|: what the total holds beside the components that are known
+    rest: Floats  # [T] or scalar: |total - sum of contributions|, what the total holds beside the known components
+    shares: Floats  # |contribution| / (sum of |contributions| + rest); 0 where it is not known or not finite
 
-    @cached_property
-    def shares(self) -> Floats:
-        """|contribution| / (sum of |contributions| + rest); 0 where a contribution is not known or not finite."""
-        sizes = np.abs(np.where(np.isfinite(self.contributions), self.contributions, 0.0))
-        with np.errstate(over="ignore"):
-            whole = float(sizes.sum()) + self.rest
-        return np.asarray(sizes / whole) if 0 < whole < np.inf else np.zeros(len(sizes))
+    def at(self, row: int) -> "Components":
+        arrays = (self.weights, self.losses, self.usual, self.contributions, self.rest, self.shares)
+        return Components(self.names, *(array[row] for array in arrays))
+
+
+@dataclass(frozen=True)
+class Past:
+    """The last 64 samples of each series before the window, oldest first: [S, 64], of which `count` [S] are there."""
+
+    steps: Counts
+    values: Floats
+    count: Counts
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What the baselines knew before each row, and how far the row lies from it: [T, S] each."""
+
+    y: Floats  # log |value|; asinh of a signed series
+    level: Floats
+    scale: Floats  # the spread, at least its floor
+    fast: Floats  # a level of the last ten samples or so
+    deviation: Floats  # (y - level) / scale; NaN where the row is not judged
+    tail_rate: Floats  # share of samples at which an excursion above 3 spreads begins
+    tail_excess: Floats  # by how much, on average
+    drift: Floats  # after the row: CUSUM of min(deviation, 4) - 1
+    growth: Floats  # after the row: CUSUM of min(deviation, 4) - 0.75
+
+
+@dataclass(frozen=True)
+class References:
+    """The last healthy point of each row: a row of this window, or (-1) the one from before it."""
+
+    before: Reference | None
+    row: npt.NDArray[np.intp]  # [T]
+    samples: Counts  # [T]: of the reference; -1 where there is none
+    contributions: Floats  # [T, K]: |weight * loss| there; 0 for what was not known then
 
 
 @dataclass(frozen=True)
 class Window:
-    """One step of one run."""
+    """Consecutive rows of one run."""
 
-    step: int
-    stage: Stage | None
-    steps_since_start: int
+    steps: Counts  # [T]
     index: Mapping[str, int]
     names: Sequence[str]
-    base: Baselines
-    order: Floats  # by series: where it stands in the flow of computation; infinite for those not checked
-    low: Floats  # by series: declared range, NaN where open
-    high: Floats
+    values: Floats  # [T, S]; NaN where the row does not carry the series
+    fresh: Mask
+    live: Mask
+    excused: Mask  # fresh, but of an update that was not taken: neither judged nor learned from
+    judged: Mask
+    levels: Levels
+    signed: Mask  # [S]: the series has been negative, so its y is an asinh
+    unit: Floats  # [S]: of a signed series, its usual magnitude
+    known_before: Mask  # [S]: the series' level was known when the window began
+    past: Past
+    order: Floats  # [S]: where a series stands in the flow of computation; infinite for those not checked
     schedule: Schedule
+    first_step: int  # of the run
+    samples_before: int  # rows with a total before the window
     components: Components
-    reference: Reference | None
-    skipped_rows: int  # so many updates in a row were kept out of the weights, this one included
-    open: frozenset[tuple[str, str]]  # (rule, series) of the alerts that are open
-    remedies: Mapping[str, Remedy]  # by component: what an open alert already advises
+    skipped_rows: Counts  # [T]: so many updates in a row were kept out of the weights, this one included
+    moved: Mask  # [T]: the weights in force are not those of the row before
+    predicted: Floats  # [T]: where the weights moved, the total they make of the usual raw losses; NaN elsewhere
+    references: References
+    remedies: Mapping[str, Remedy] = field(default_factory=dict)  # by component: what an open alert already advises
 
-    @property
-    def values(self) -> Floats:
-        return self.base.values
-
-    @property
-    def fresh(self) -> Mask:
-        return self.base.fresh
-
-    @property
-    def live(self) -> Mask:
-        return self.base.live
-
-    @property
-    def steps_in_stage(self) -> int:
-        return self.steps_since_start if self.stage is None else self.step - self.stage.start
+    # -- series ---------------------------------------------------------------------------------------------------
 
     def number(self, name: str) -> int | None:
-        """The number of a series that this row carries; None otherwise."""
-        number = self.index.get(name)
-        return number if number is not None and self.base.fresh[number] else None
+        """The number of a series of the run; None while nothing of it has come."""
+        return self.index.get(name)
 
-    def carries(self, name: str) -> bool:
-        """Whether this row says anything about the series; a contribution is known where its raw loss is."""
-        if name == BUFFERS:
-            return self.is_whole  # a step of which no trip was told
-        if name not in self.index and name.startswith("contribution/"):
-            name = f"loss/{name.removeprefix('contribution/')}"
-        number = self.number(name)
-        return number is not None and not self.base.excused[number]
+    def limit(self, number: int, rate: float, at_least: float = 0.0) -> Floats:
+        """[T]: the deviation that healthy samples of the series exceed with probability `rate` (exponential tail
+        over 3, measured on the run itself: light tails give about 9 at 1e-5, a DDPG critic 30 to 50)."""
+        over = np.maximum(self.levels.tail_rate[:, number] / rate, 1.0)
+        return np.asarray(np.maximum(3.0 + self.levels.tail_excess[:, number] * np.log(over), at_least))
 
-    @property
-    def is_skipped(self) -> bool:
-        """The row says that its update was kept out of the weights."""
-        return self.skipped_rows > 0
+    def rise(self, number: int) -> Floats:
+        """[T]: y - level, so a ratio in log units; NaN where the row is not judged."""
+        return np.where(
+            self.judged[:, number], self.levels.y[:, number] - self.levels.level[:, number], np.nan
+        )  # fmt: skip
 
-    @property
-    def is_probe(self) -> bool:
-        """A float16 GradScaler tried a scale that was too large, and skipped the step: nothing but its gradients is
-        infinite, and that by intention."""
-        if not 0 < self.skipped_rows <= PROBES_MAX or self.number(LOSS_SCALE) is None:
-            return False
-        before_gradients = self.fresh & (self.order < GRADIENT_ORDER)
-        return bool(self.live[before_gradients].all())
+    def natural_level(self, row: int, number: int) -> float:
+        """The level as a value."""
+        level = float(self.levels.level[row, number])
+        return float(np.sinh(level) * self.unit[number]) if self.signed[number] else float(np.exp(level))
 
-    @property
-    def is_whole(self) -> bool:
-        """The row carries the total, or the run has none: components can be weighed against each other."""
-        return TOTAL not in self.index or self.number(TOTAL) is not None
+    def samples(self, number: int) -> Samples:
+        """The series' samples: those of the window behind the last 64 before it."""
+        rows = np.flatnonzero(self.fresh[:, number])
+        kept = int(self.past.count[number])
+        before = np.full(kept, -1, dtype=np.intp)
+        return Samples(
+            np.concatenate([before, rows]),
+            np.concatenate([self.past.steps[number, CURVE - kept :], self.steps[rows]]),
+            np.concatenate([self.past.values[number, CURVE - kept :], self.values[rows, number]]),
+        )
 
-    def rank(self, k: int) -> float:
-        """The intended weight of component k, relative to the largest of the stage: below 1 it is auxiliary."""
-        aims = np.nan_to_num(np.abs([self._aim(j) for j in range(len(self.components.names))]))
-        largest = float(aims.max())
-        return float(aims[k]) / largest if 0 < largest < np.inf else 1.0
+    # -- rows -----------------------------------------------------------------------------------------------------
 
-    def dominant(self, share: float) -> int | None:
-        """The auxiliary component that holds the most, if that is more than `share` of the total; else None."""
-        if not self.is_whole:
-            return None
-        shares = self.components.shares
-        large = [k for k in np.flatnonzero(shares > share).tolist() if self.rank(k) < AUXILIARY]
-        return max(large, key=lambda k: float(shares[k]), default=None)
+    @cached_property
+    def whole(self) -> Mask:
+        """[T]: the row carries the total, or the run has none: components can be weighed against each other."""
+        number = self.index.get(TOTAL)
+        return np.ones(len(self.steps), np.bool_) if number is None else self.fresh[:, number]
 
-    def _aim(self, k: int) -> float:
-        """The weight that the stage leads to; the weight in force where no stage is declared."""
-        aim = self.schedule.aim_at(self.components.names[k], self.step)
-        return float(self.components.weights[k]) if aim is None else aim
-
-    def changes(self) -> list[Share]:
-        """Every known component at the reference and now. What was not known before counts as brought in by the
-        schedule: its raw loss then is taken to be what it is now, its weight 0."""
-        if self.reference is None:
-            return []
-        shares = []
-        for k, name in enumerate(self.components.names):
-            if self.number(f"loss/{name}") is not None:
-                weight, loss = float(self.components.weights[k]), float(self.components.losses[k])
-                before = self.reference.of(name) or (0.0, loss)
-                shares.append(Share(name, *before, weight, loss))
-        return shares
-
-    def curve(self, series: str) -> list[list[float]]:
-        """The history that an alert about the series shows; of a contribution that nobody sent, its raw loss's."""
-        return self.history(series if series in self.index else f"loss/{series.partition('/')[2]}")
-
-    def history(self, name: str) -> list[list[float]]:
-        """The last 64 [step, value] of a series before this step, and this step's."""
-        number = self.index.get(name)
+    @cached_property
+    def probe(self) -> Mask:
+        """[T]: a float16 GradScaler tried a scale that was too large, and skipped the step: nothing but its gradients
+        is infinite, and that by intention."""
+        number = self.index.get(LOSS_SCALE)
         if number is None:
-            return []
-        pairs: list[list[float]] = [[step, value] for step, value in self.base.recent(number)]
-        if self.base.fresh[number]:
-            pairs.append([self.step, float(self.base.values[number])])
-        return pairs[-64:]
+            return np.zeros(len(self.steps), np.bool_)
+        early = self.order < GRADIENT_ORDER
+        is_finite = (self.live[:, early] | ~self.fresh[:, early]).all(axis=1)
+        tried = (self.skipped_rows > 0) & (self.skipped_rows <= PROBES_MAX)
+        return np.asarray(tried & self.fresh[:, number] & is_finite)
+
+    def improving(self, gate: float) -> Mask:
+        """[T]: the total's fast level is more than `gate` spreads below its level, or its level is not known yet:
+        nothing says that the loss is not falling as it should. False in a run without a total."""
+        number = self.index.get(TOTAL)
+        if number is None:
+            return np.zeros(len(self.steps), np.bool_)
+        levels = self.levels
+        below = levels.fast[:, number] <= levels.level[:, number] - gate * levels.scale[:, number]
+        return np.asarray(below | ~self.known(number))
+
+    def known(self, number: int) -> Mask:
+        """[T]: the level of the series is known, also where the row does not carry it."""
+        rows = np.arange(len(self.steps))
+        newest = np.maximum.accumulate(np.where(self.live[:, number] & ~self.excused[:, number], rows, -1))
+        return np.asarray(np.where(newest >= 0, self.judged[newest, number], self.known_before[number]))
+
+    @cached_property
+    def stages(self) -> Counts:
+        """[T]: the number of the row's stage; -1 before the first, or where none is declared."""
+        return self.schedule.stages_at(self.steps)
+
+    @cached_property
+    def auxiliary(self) -> Mask:
+        """[T, K]: the stage leads to a weight of the component that is not its largest."""
+        return self.ranks < AUXILIARY
+
+    @cached_property
+    def ranks(self) -> Floats:
+        """[T, K]: the weight that the stage leads to, relative to the largest of the stage; the weight in force where
+        no stage is declared; 1 where nothing can be told."""
+        aims = np.abs(np.nan_to_num(self.components.weights))
+        for stage in np.unique(self.stages).tolist():
+            rows = self.stages == stage
+            step = int(self.steps[rows][0])
+            for k, name in enumerate(self.components.names):
+                aim = self.schedule.aim_at(name, step)
+                if aim is not None:
+                    aims[rows, k] = abs(aim)
+        largest = aims.max(axis=1, initial=0.0, keepdims=True)
+        known = (largest > 0) & np.isfinite(largest)
+        return np.asarray(np.divide(aims, largest, out=np.ones_like(aims), where=np.broadcast_to(known, aims.shape)))

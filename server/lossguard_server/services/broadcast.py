@@ -62,6 +62,10 @@ class Broadcast:
             run.alert(alert)
             self.run(run)
 
+    def incident(self, incident: dict[str, Any]) -> None:
+        """An incident is in a new state."""
+        self._hub.notice(incident["run"], {"type": "incident", "incident": incident})
+
     def run(self, run: LiveRun) -> None:
         """A run changed."""
         if self._registry.peek(run.id) is not run:  # deleted, while what it had brought was still on its way

@@ -1,9 +1,9 @@
-"""Shows the rules what was committed, in order, each message once, and stores what they find.
+"""Shows the rules what was committed, in order, each message once.
 
 Rules of this file:
 - It follows the journal, not the sockets: whether a message came a moment ago or before a restart is the same road.
-- Everything up to a stream's `judged_seq` has been judged. The alerts that a page of messages changed are stored in the
-  transaction that moves `judged_seq` past it; only then are they told.
+- What the rules found is stored before it is told (findings.py); what they know is stored with how far they have come,
+  so a restart goes on from there and finds what it would have found.
 - A rollback ends a page, so that other runs come between; the rows that it leaves are read again once, when the next
   row is to be judged, however often the run went back until then.
 - One thread owns the engine. A slow rule makes alerts late; it cannot slow the commits or fill the memory.
@@ -11,63 +11,34 @@ Rules of this file:
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-from sqlmodel import Session
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from lossguard.protocol.codec import decode_sequenced
-from lossguard.protocol.frames import Columns, Steps
 from lossguard.protocol.messages import Declaration, Event
 
 from ..errors import AlertOver, JournalDamaged, ServerError, UnknownAlert
 from ..rules.alert import Alert, AlertChange
 from ..rules.lifecycle import IllegalTransition
-from ..store import alerts, audit, branches, journal, runs
+from ..store import alerts, branches, journal, verdicts
 from ..store.columns import VIEW_RANK, Reading
-from ..store.decoding import decode_rows, definitions_of
+from ..store.decoding import decode_rows
 from ..store.journal import Entry, StreamHead
-from ..store.rows import Layouts, Rows, joined
+from ..store.rows import joined
 from ..store.writer import Writer
 from .clock import Clock
-from .engine import UnknownAlert as EngineUnknownAlert
+from .findings import Findings
 from .origins import Origins
+from .recall import Followed, Rules, RulesFor, Streams, in_force, recall, tails
 from .turns import Turns
 
-WARM_STEPS = 1_000  # the rules' longest window
+KEPT_S = 900.0  # a silent run is remembered for so long
 RECENT_ALERTS = 100  # among which an origin's alert is looked for
 
 log = logging.getLogger(__name__)
-
-
-class Rules(Protocol):
-    """What the judge needs of services/engine.py."""
-
-    def declare(self, run_id: str, declaration: Declaration) -> None: ...
-    def observe(self, run_id: str, steps: Steps, names: list[str], columns: Columns) -> list[AlertChange]: ...
-    def flush(self, run_id: str) -> list[AlertChange]: ...
-    def tripped(self, run_id: str, step: int, data: Mapping[str, Any]) -> list[AlertChange]: ...
-    def acknowledge(self, run_id: str, alert_id: str) -> AlertChange: ...
-    def warm(self, run_id: str, steps: Steps, names: list[str], columns: Columns) -> None: ...
-    def restore(self, run_id: str, open_alerts: Sequence[Alert]) -> None: ...
-    def rewind(self, run_id: str, from_step: int, to_step: int) -> list[AlertChange]: ...
-    def recent_alerts(self, run_id: str, rule: str) -> list[Alert]: ...
-    def amend(self, run_id: str, alert: Alert) -> AlertChange: ...
-    def forget(self, run_id: str) -> None: ...
-
-
-@dataclass
-class _Followed:
-    """How far a stream has been judged, and what its ids mean up to there."""
-
-    run_id: str
-    judged_seq: int
-    names: dict[int, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.layouts = Layouts(self.names)
 
 
 @dataclass(frozen=True)
@@ -91,18 +62,21 @@ class Judge:
     """Follows every run. Its methods may be called from any thread."""
 
     def __init__(
-        self, rules: Rules, writer: Writer, reading: Reading, clock: Clock, publish: Callable[[dict[str, Any]], None]
+        self, rules: Rules, rules_for: RulesFor, writer: Writer, reading: Reading, clock: Clock, findings: Findings
     ) -> None:
-        """`publish` is given each alert that changed, in the judge's thread, after it was stored."""
-        self._rules, self._writer, self._reading = rules, writer, reading
-        self._clock, self._publish = clock, publish
+        """`rules_for` gives the rules that are in force for a project's run."""
+        self._rules, self._rules_for, self._findings = rules, rules_for, findings
+        self._reading, self._clock = reading, clock
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lossguard-judge")
         self._waiting: set[str] = set()
-        self._streams: dict[int, _Followed] = {}
+        self._streams = Streams()
         self._known: set[str] = set()
+        self._outdated: set[str] = set()  # runs that are to be judged by other rules
         self._cold: set[str] = set()  # runs that went back, and of which no row was judged since
-        self._unstored: dict[str, dict[str, Any]] = {}  # alerts that changed while the disk was full
-        self._origins = Origins(rules, self._stored_alerts)
+        self._behind_s: dict[str, float] = {}  # runs with something to judge: since when
+        self._seen_s: dict[str, float] = {}  # runs that are known: when something of them was last judged
+        self._judged_rows = 0
+        self._origins = Origins(rules, partial(_stored_alerts, reading))
         self._is_closed = False
         self._closing = threading.Event()
         self._commits = 0
@@ -112,6 +86,7 @@ class Judge:
     def wake(self, run_id: str) -> None:
         """The run has committed something."""
         self._commits += 1
+        self._behind_s.setdefault(run_id, self._clock.monotonic_s())
         self._submit_once(run_id)
 
     def settle(self, run_id: str) -> None:
@@ -122,6 +97,11 @@ class Judge:
         """The run was deleted; what bears its name or its streams' numbers from now on is another."""
         self._submit(self._forget, run_id)
 
+    def reconfigure(self, run_id: str) -> None:
+        """Other rules are in force for the run: from its next row on they judge it."""
+        self._outdated.add(run_id)
+        self._submit(self._reconfigure, run_id)
+
     def catch_up(self) -> None:
         """After a start: judge what was committed and not judged."""
         with self._reading() as session:
@@ -129,14 +109,25 @@ class Judge:
                 self.wake(run_id)
 
     def acknowledge(self, alert_id: str, actor: str) -> "Future[dict[str, Any]]":
-        """The alert, acknowledged. The future raises UnknownAlert, IllegalTransition, StorageError."""
+        """The alert, acknowledged. The future raises UnknownAlert, AlertOver, StorageError."""
         return self._thread.submit(self._acknowledge, alert_id, actor)
 
+    def health(self) -> dict[str, Any]:
+        """How the rules do: {lag_s, lagging_runs, judged_rows, failed: [{run, rule, said, since_step}]}."""
+        behind = [self._clock.monotonic_s() - since_s for since_s in list(self._behind_s.values())]
+        lag = {"lag_s": max(behind, default=0.0), "lagging_runs": len(behind)}
+        return {**lag, "judged_rows": self._judged_rows, "failed": self._rules.failed()}
+
+    def tick(self) -> None:
+        """Once a second: try again what could not be stored, and let go of runs that have long been silent."""
+        self._submit(self._tidy, "")
+
     def close(self) -> None:
-        """Finish the page in hand; the rest is judged after the next start."""
+        """Finish the page in hand, and store what the rules know; the rest is judged after the next start."""
         self._is_closed = True
         self._closing.set()
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._thread.submit(self._save_all).add_done_callback(lambda future: _report(future, "at the end"))
+        self._thread.shutdown(wait=True, cancel_futures=False)
 
     # -- in the judge's thread ------------------------------------------------------------------------------------
 
@@ -147,22 +138,30 @@ class Judge:
 
     def _submit(self, task: Callable[[str], None], run_id: str) -> None:
         if not self._is_closed:
-            self._thread.submit(task, run_id).add_done_callback(lambda future: _report(future, run_id))
+            self._thread.submit(self._do, task, run_id).add_done_callback(lambda future: _report(future, run_id))
+
+    def _do(self, task: Callable[[str], None], run_id: str) -> None:
+        if not self._is_closed or task == self._forget:
+            task(run_id)
 
     def _follow(self, run_id: str) -> None:
         self._waiting.discard(run_id)  # first: whoever commits from here on wakes us again
         self._know(run_id)
+        self._seen_s[run_id] = self._clock.monotonic_s()
+        self._reconfigure(run_id)
         with self._reading() as session:
             heads = [head for head in journal.streams(session, run_id) if head.key.rank == VIEW_RANK]
         for number, head in enumerate(heads):
-            stream = self._streams.setdefault(head.id, _Followed(run_id, head.judged_seq))
+            stream = self._streams.of(head, run_id)
             if stream.judged_seq < head.last_seq:
                 with self._turns.page():
                     self._judge_page(_Place(run_id, heads, number), stream)
                 self._submit_once(run_id)  # behind the other runs, until nothing is left
                 return
+        self._behind_s.pop(run_id, None)
+        self._findings.caught_up(run_id)
 
-    def _judge_page(self, place: _Place, stream: _Followed) -> None:
+    def _judge_page(self, place: _Place, stream: Followed) -> None:
         with self._reading() as session:
             rollback = journal.next_rollback(session, place.head.id, stream.judged_seq)
             limit = self._turns.size if rollback is None else min(self._turns.size, rollback - stream.judged_seq)
@@ -174,35 +173,39 @@ class Judge:
         changes: list[AlertChange] = []
         for part in _parts(page):
             if part[0].kind in (journal.FRAME, journal.SCHEMA):
-                for rows in joined(decode_rows(part, stream.names, stream.layouts)):
+                rows = joined(decode_rows(part, stream.names, stream.layouts))
+                if rows:
                     self._warm_again(place, part[0].seq - 1)
-                    found = self._rules.observe(place.run_id, rows.steps, list(rows.names), rows.columns)
-                    changes += found + self._origins.fired(place.run_id, found)
+                    self._judged_rows += sum(len(block.steps) for block in rows)
+                    changes += self._explained(place.run_id, self._rules.observe(place.run_id, rows))
             else:
                 for entry in part:
                     changes += self._judge_other(place, entry)
-        self._store(changes, place.head.id, stream.judged_seq)
+        self._store(place.run_id, changes)
 
     def _judge_other(self, place: _Place, entry: Entry) -> list[AlertChange]:
+        run_id = place.run_id
         match decode_sequenced(entry.payload):
             case Declaration() as declaration:
-                self._rules.declare(place.run_id, declaration)
+                self._rules.declare(run_id, declaration)
             case Event(kind="finish"):
-                found = self._rules.flush(place.run_id)
-                return found + self._origins.fired(place.run_id, found)
+                self._findings.make_due(run_id)
+                return self._explained(run_id, self._rules.flush(run_id))
             case Event(kind="origin") as event:
-                return self._origins.told(place.run_id, event)
+                return self._origins.told(run_id, event)
             case Event(kind="rollback") as event:
                 return self._rewind(place, event)
             case Event(kind="trip") as event:
-                found = self._rules.tripped(place.run_id, event.step, event.data)
-                return found + self._origins.fired(place.run_id, found)
+                return self._explained(run_id, self._rules.tripped(run_id, event.step, event.data))
         return []
 
+    def _explained(self, run_id: str, found: list[AlertChange]) -> list[AlertChange]:
+        return found + self._origins.fired(run_id, found)
+
     def _rewind(self, place: _Place, event: Event) -> list[AlertChange]:
-        """The rules as if the server had been started again; what the run still shows they learn with its next row."""
+        """The rules forget; what the run still shows they learn with its next row."""
         to_step, from_step = branches.target_of(event), branches.step_of(event, "from")
-        if to_step is None or any(self._judged_seq(newer) for newer in place.newer):
+        if to_step is None or any(self._streams.judged_seq(newer) for newer in place.newer):
             return []  # of an older attempt that brings its data late nothing is shown any more
         self._origins.forget(place.run_id)
         self._cold.add(place.run_id)
@@ -213,107 +216,107 @@ class Judge:
         if place.run_id not in self._cold:
             return
         self._cold.remove(place.run_id)
-        known = [(head, seq if head is place.head else self._judged_seq(head)) for head in place.heads]
+        known = [(head, seq if head is place.head else self._streams.judged_seq(head)) for head in place.heads]
         try:
             with self._reading() as session:
-                tails = _tails(session, known)
-            self._warm(place.run_id, tails)
+                rows = tails(session, known)
+            self._rules.warm(place.run_id, rows)
         except ServerError as error:  # the rules can learn anew; what was found in this page must not be lost
             log.warning("run %s went back, and its rows before that were not read: %s", place.run_id, error)
 
     def _flush(self, run_id: str) -> None:
         self._follow(run_id)
-        found = self._rules.flush(run_id)
-        self._store(found + self._origins.fired(run_id, found))
+        self._findings.make_due(run_id)
+        self._store(run_id, self._explained(run_id, self._rules.flush(run_id)))
 
     def _forget(self, run_id: str) -> None:
-        self._streams = {number: stream for number, stream in self._streams.items() if stream.run_id != run_id}
+        self._behind_s.pop(run_id, None)
+        self._outdated.discard(run_id)
+        self._let_go(run_id)
+
+    def _let_go(self, run_id: str) -> None:
+        """Free what is known of the run; what is stored of it is enough to go on."""
+        self._streams.forget(run_id)
         self._known.discard(run_id)
         self._cold.discard(run_id)
+        self._seen_s.pop(run_id, None)
         self._origins.forget(run_id)
+        self._findings.forget(run_id)
         self._rules.forget(run_id)
+
+    def _reconfigure(self, run_id: str) -> None:
+        if run_id in self._known and run_id in self._outdated:
+            with self._reading() as session:
+                rules = in_force(session, run_id, self._rules_for)
+            changes = self._rules.configure(run_id, rules)
+            self._findings.make_due(run_id)
+            self._store(run_id, changes)
+        self._outdated.discard(run_id)  # last: what could not be read is read with the next row
 
     def _acknowledge(self, alert_id: str, actor: str) -> dict[str, Any]:
         with self._reading() as session:
-            stored = alerts.get(session, alert_id)
+            stored = verdicts.get(session, alert_id)
         if stored is None:
             raise UnknownAlert(f"It was asked for as {alert_id[:80]!r}.")
-        if stored["state"] == "acknowledged":
-            return stored
-        if stored["state"] != "firing":
+        if stored.alert["state"] == "acknowledged":
+            return stored.to_dict()
+        if stored.alert["state"] != "firing":
             raise AlertOver(f"It is {alert_id}.")
-        self._follow(stored["run"])
+        run_id = str(stored.alert["run"])
+        self._follow(run_id)
         try:
-            change = self._rules.acknowledge(stored["run"], alert_id)
-        except (EngineUnknownAlert, IllegalTransition) as error:  # resolved meanwhile
+            change = self._rules.acknowledge(run_id, alert_id)
+        except IllegalTransition as error:  # resolved meanwhile
             raise AlertOver(f"It is {alert_id}.") from error
-        self._store([change], actor=actor)
-        return change.alert.to_dict()
+        self._findings.make_due(run_id)
+        self._store(run_id, [change], actor=actor)
+        return replace(stored, alert=change.alert.to_dict()).to_dict()
 
-    def _store(
-        self, changes: Sequence[AlertChange], stream_id: int | None = None, seq: int = 0, actor: str | None = None
-    ) -> None:
-        """Store what changed, with the watermark, then tell it. What cannot be stored now goes with the next."""
-        self._unstored.update({change.alert.id: change.alert.to_dict() for change in changes})
-        found, wall_s = list(self._unstored.values()), self._clock.wall_s()
-        if not found and stream_id is None:
-            return
+    def _store(self, run_id: str, changes: Sequence[AlertChange], actor: str | None = None) -> None:
+        self._findings.store(run_id, changes, self._watermarks(run_id), actor)
 
-        def store(session: Session) -> None:
-            for alert in found:
-                # of a run that was deleted meanwhile it could not be stored, nor anything with it
-                if runs.get(session, alert["run"]) is not None:
-                    alerts.upsert(session, alert)
-            if stream_id is not None:
-                journal.set_judged(session, stream_id, seq)
-            for alert in found if actor is not None else ():
-                detail = {"alert": alert["id"], "rule": alert["rule"], "series": alert["series"]}
-                audit.add(session, wall_s, actor or "", "alert acknowledged", detail, alert["run"])
+    def _tidy(self, _: str) -> None:
+        for run_id in self._findings.waiting():
+            self._store(run_id, [])
+        now_s = self._clock.monotonic_s()
+        for run_id in [run_id for run_id, seen_s in self._seen_s.items() if now_s - seen_s >= KEPT_S]:
+            if run_id in self._waiting or run_id in self._behind_s:
+                continue
+            if run_id in self._known and self._watermarks(run_id):
+                self._findings.make_due(run_id)
+                self._store(run_id, [])
+            self._let_go(run_id)
 
-        self._writer.submit(store).result()
-        self._unstored.clear()
-        for alert in found:
-            self._publish(alert)
+    def _save_all(self) -> None:
+        for run_id in sorted(self._known):
+            if not self._findings.is_saved(run_id, self._watermarks(run_id)):
+                self._findings.make_due(run_id)
+                self._store(run_id, [])
 
     def _know(self, run_id: str) -> None:
-        """Bring the rules to where they were when the run's last judged message was stored."""
+        """Bring the rules to where they were when what they knew of the run was stored."""
         if run_id in self._known:
             return
         with self._reading() as session:
-            heads = [head for head in journal.streams(session, run_id) if head.key.rank == VIEW_RANK]
-            for head in heads:
-                declarations, schemas = definitions_of(session, head.id, head.judged_seq)
-                names = {series.id: series.name for schema in schemas for series in schema.series}
-                self._streams[head.id] = _Followed(run_id, head.judged_seq, names)
-                if declarations:
-                    self._rules.declare(run_id, declarations[-1])
-            tails = _tails(session, [(head, head.judged_seq) for head in heads])
-            open_alerts = [Alert.from_dict(alert) for alert in alerts.open_of(session, run_id)]
-        self._warm(run_id, tails)
-        self._rules.restore(run_id, open_alerts)
+            recalled = recall(session, run_id, self._rules, self._rules_for)
+        self._streams.add(recalled.followed)
+        self._findings.expect(run_id, recalled.replay)
         self._known.add(run_id)
+        if recalled.retired:
+            self._store(run_id, recalled.retired)
 
-    def _warm(self, run_id: str, tails: Sequence[Rows]) -> None:
-        for rows in tails:
-            self._rules.warm(run_id, rows.steps, list(rows.names), rows.columns)
-
-    def _judged_seq(self, head: StreamHead) -> int:
-        followed = self._streams.get(head.id)
-        return head.judged_seq if followed is None else followed.judged_seq
-
-    def _stored_alerts(self, run_id: str) -> list[Alert]:
-        try:
-            with self._reading() as session:
-                return [Alert.from_dict(alert) for alert in alerts.newest_first(session, run_id, RECENT_ALERTS)]
-        except ServerError as error:  # the alerts that this page has made must not be lost with it
-            log.warning("the alerts of run %s were not read: %s", run_id, error)
-            return []
+    def _watermarks(self, run_id: str) -> dict[int, int]:
+        """By stream: how far it is judged. None of a run that went back: the rules have nothing to go on from yet."""
+        return {} if run_id in self._cold else self._streams.watermarks(run_id)
 
 
-def _tails(session: Session, heads: Sequence[tuple[StreamHead, int]]) -> list[Rows]:
-    """What a run still shows of its last steps, oldest attempt first; `heads` as for branches.shown_tails."""
-    tails = list(branches.shown_tails(session, heads, WARM_STEPS, WARM_STEPS))
-    return [rows for tail in reversed(tails) for rows in joined(tail)]
+def _stored_alerts(reading: Reading, run_id: str) -> list[Alert]:
+    try:
+        with reading() as session:
+            return [Alert.from_dict(alert) for alert in alerts.newest_first(session, run_id, RECENT_ALERTS)]
+    except ServerError as error:  # the alerts that this page has made must not be lost with it
+        log.warning("the alerts of run %s were not read: %s", run_id, error)
+        return []
 
 
 def _report(future: "Future[None]", run_id: str) -> None:

@@ -26,7 +26,6 @@ from .registry import Registry
 
 ROWS = 200  # rows of the journal are some 10 KB: a piece takes the writer a few milliseconds
 LOOK_EVERY_S = 600.0
-WHY_OLD = "not heard of for longer than runs are kept"
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

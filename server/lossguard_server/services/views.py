@@ -77,10 +77,13 @@ def stages_view(declaration: Declaration) -> list[dict[str, Any]]:
     ]
 
 
+RANGES = ("", "range", "bound", "count")
+
+
 def contract_view(declaration: Declaration, series: str) -> dict[str, float | None] | None:
-    """What was declared of a series, None when nothing was."""
+    """The range that was declared of a series, None when none was; a ratio's bounds are not its series'."""
     for contract in declaration.contracts:
-        if contract.series == series:
+        if contract.series == series and contract.kind in RANGES:
             return {"low": contract.low, "high": contract.high}
     return None
 

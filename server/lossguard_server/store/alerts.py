@@ -11,14 +11,20 @@ from .tables import AlertRow
 OPEN_STATES = ("firing", "acknowledged")
 
 
-def upsert(session: Session, alert: dict[str, Any]) -> None:
-    """Store the alert as it is now, by its id."""
+def upsert(session: Session, alert: dict[str, Any]) -> dict[str, Any]:
+    """Store the alert as it is now, by its id. One that was there keeps the time at which it first fired.
+
+    Returns it as answers carry it, with what people said of it.
+    """
     row = session.exec(select(AlertRow).where(AlertRow.id == alert["id"])).one_or_none()
     if row is None:
-        row = AlertRow(id=alert["id"], run_id=alert["run"], state="", severity="", body="")
+        row = AlertRow(id=alert["id"], run_id=alert["run"], state="", severity="", body="", rule=alert["rule"])
         session.add(row)
+    else:
+        alert["fired_s"] = json.from_text(row.body)["fired_s"]
     row.state, row.severity, row.body = alert["state"], alert["severity"], json.to_text(alert)
     session.flush()
+    return {**alert, "verdict": row.verdict, "silenced_until_s": row.silenced_until_s}
 
 
 def newest_first(session: Session, run_id: str, limit: int | None = None) -> list[dict[str, Any]]:
@@ -36,6 +42,11 @@ def open_of(session: Session, run_id: str, states: Sequence[str] = OPEN_STATES) 
         .order_by(col(AlertRow.number))
     )
     return [json.from_text(row.body) for row in rows]
+
+
+def by_id(session: Session, run_id: str) -> dict[str, dict[str, Any]]:
+    """Every alert of the run, by its id."""
+    return {alert["id"]: alert for alert in newest_first(session, run_id)}
 
 
 def get(session: Session, alert_id: str) -> dict[str, Any] | None:

@@ -111,12 +111,9 @@ class Points:
         Raises TooManyPoints.
         """
         with self._look(run_id) as sight:
-            spans = sight.spans(names)
-            low, high = sight.ends(spans.values())
-            low, high = low if first_step is None else first_step, high if last_step is None else last_step
-            located = sight.locate(spans, low, high)
+            located, low, high = _locate(sight, names, first_step, last_step)
             self._refuse_too_many(located, width)
-            most = None if width is None else _most_entries(width, len(spans))
+            most = None if width is None else _most_entries(width, len(located.asked))
             answer: dict[str, Buckets] = {}
             for some in located.in_groups(MERGED_POINTS):
                 found = sight.pieces(some)
@@ -133,10 +130,7 @@ class Points:
     ) -> dict[str, tuple[Steps, Columns]]:
         """Every point over [first_step, last_step]: by name (steps [n] int64, increasing; values [n] float64)."""
         with self._look(run_id) as sight:
-            spans = sight.spans(names)
-            low, high = sight.ends(spans.values())
-            low, high = low if first_step is None else first_step, high if last_step is None else last_step
-            return sight.points(sight.pieces(sight.locate(spans, low, high)))
+            return sight.points(sight.pieces(_locate(sight, names, first_step, last_step)[0]))
 
     def forget(self, run_id: str) -> None:
         """The run was deleted."""
@@ -163,6 +157,16 @@ class Points:
         with self._lock:
             while len(self._runs) > 1 and sum(run.size_bytes for run in self._runs.values()) > self._cache_bytes:
                 self._runs.popitem(last=False)
+
+
+def _locate(
+    sight: Sight, names: Sequence[str], first_step: int | None, last_step: int | None
+) -> tuple[Located, int, int]:
+    """Where the series lie, and over which steps."""
+    spans = sight.spans(names)
+    low, high = sight.ends(spans.values())
+    low, high = low if first_step is None else first_step, high if last_step is None else last_step
+    return sight.locate(spans, low, high), low, high
 
 
 def _most_entries(width: int, series: int) -> int:

@@ -12,13 +12,14 @@ from sqlalchemy import Table, bindparam, delete, text, update
 from sqlmodel import Session, col, select
 
 from ..errors import RunBeingDeleted
+from . import outbox
 from .tables import RunRow
 
 DELETING = "deleting"  # in place of how it ended
 _run: Table = RunRow.__table__  # type: ignore[attr-defined]
 _OF_STREAM = "SELECT id FROM stream WHERE run_id = :run"
 _OF_PART = f"SELECT id FROM part WHERE stream_id IN ({_OF_STREAM})"
-# children before parents, the run's own row apart; of the audit trail nothing goes
+# children before parents, the run's own row apart; of the audit trail and the outbox nothing goes
 _PIECES = (
     ("summary", f"part_id IN ({_OF_PART})"),
     ("chunk", f"part_id IN ({_OF_PART})"),
@@ -26,7 +27,10 @@ _PIECES = (
     ("journal", f"stream_id IN ({_OF_STREAM})"),
     ("stream", "run_id = :run"),
     ("event", "run_id = :run"),
+    ("incident", "run_id = :run"),
     ("alert", "run_id = :run"),
+    ("rules_state", "run_id = :run"),
+    ("setting", "scope = 'run:' || :run"),
     ("command", "run_id = :run"),
 )
 
@@ -88,6 +92,12 @@ def newest_first(session: Session) -> list[StoredRun]:
     return [_stored(row) for row in rows if row.finish != DELETING]
 
 
+def of_project(session: Session, project: str) -> list[str]:
+    """Every run of the project."""
+    rows = session.exec(select(RunRow).where(RunRow.project == project))
+    return [row.id for row in rows if row.finish != DELETING]
+
+
 def not_seen_since(session: Session, time_s: float) -> list[str]:
     """Runs of which nothing was committed since then, those seen longest ago first."""
     rows = session.exec(select(RunRow).where(col(RunRow.seen_s) < time_s).order_by(col(RunRow.seen_s)))
@@ -112,6 +122,8 @@ def delete_some(session: Session, run_id: str, rows: int) -> tuple[str, int]:
     is left, or the deletion has not begun."""
     if not _is_being_deleted(session, run_id):
         return "", 0
+    if count := outbox.let_go_of_run(session, run_id, rows):  # what people were told, or were not, stays
+        return "outbox", count
     for table, condition in _PIECES:
         statement = f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {condition} LIMIT :rows)"
         if count := session.connection().execute(text(statement), {"run": run_id, "rows": rows}).rowcount:

@@ -12,7 +12,7 @@ Rules of this file:
 from sqlalchemy import Column, Index, Integer, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x4C534752  # "LSGR": tells another program's SQLite file from ours
 
 
@@ -136,6 +136,70 @@ class AlertRow(SQLModel, table=True):
     state: str
     severity: str
     body: str = Field(sa_column=Column(Text, nullable=False))
+    rule: str = ""
+    verdict: str | None = None  # what a person said of it: "true" or "false" alarm
+    silenced_until_s: float | None = None
+
+
+class IncidentRow(SQLModel, table=True):
+    """Alerts that belong together. `body` is the whole Incident as JSON."""
+
+    __tablename__ = "incident"
+
+    number: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True, autoincrement=True))
+    id: str = Field(unique=True)
+    run_id: str = Field(foreign_key="run.id", index=True)
+    state: str
+    body: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class RulesStateRow(SQLModel, table=True):
+    """What the rules know of a run at its streams' `judged_seq`; written in the transaction that moves it."""
+
+    __tablename__ = "rules_state"
+
+    run_id: str = Field(primary_key=True, foreign_key="run.id")
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class SettingRow(SQLModel, table=True):
+    """What a person changed while the server ran. `scope`: "server", "project:<name>" or "run:<id>"."""
+
+    __tablename__ = "setting"
+
+    scope: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    body: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class ChannelRow(SQLModel, table=True):
+    """Where notifications go. `body` holds its address, secrets included: it never leaves whole."""
+
+    __tablename__ = "channel"
+
+    id: str = Field(primary_key=True)
+    name: str
+    kind: str
+    body: str = Field(sa_column=Column(Text, nullable=False))
+    created_s: float
+
+
+class OutboxRow(SQLModel, table=True):
+    """A notification that is owed to a channel, put here in the transaction that stores its alert."""
+
+    __tablename__ = "outbox"
+
+    key: str = Field(primary_key=True)  # the idempotency key: the same alert's same news to the same channel
+    channel_id: str = Field(index=True)
+    run_id: str | None = Field(default=None, foreign_key="run.id", index=True)  # None: a digest of several runs
+    incident: str = ""  # or the alert that belongs to none
+    state: str = Field(index=True)  # held, owed, delivered, given_up, dropped, folded (went with a digest)
+    tries: int = 0
+    created_s: float = 0.0
+    owed_s: float = 0.0  # when it is to be told; pages are counted by it
+    due_s: float = 0.0  # the next try
+    body: str = Field(sa_column=Column(Text, nullable=False))
+    said: str | None = None  # the last refusal
 
 
 class CommandRow(SQLModel, table=True):

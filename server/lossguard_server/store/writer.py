@@ -75,12 +75,12 @@ class Writer:
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong at present, with its name; None when nothing is. Any thread may ask."""
+        """What is wrong at present, as a sentence; None when nothing is. Any thread may ask."""
         if (error := self._broken) is None and self._is_full:
             error = DiskFull()
         if error is None and self._damage.found is not None:
             error = DatabaseDamaged(f"{self._damage.found}.")
-        return None if error is None else f"{error.message} ({error.code})"
+        return None if error is None else error.message
 
     def tick(self) -> None:
         """Once a second, from any thread, which does not wait: the thread looks after the file when it comes to it."""

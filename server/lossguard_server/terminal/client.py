@@ -5,7 +5,7 @@ from LOSSGUARD_URL and LOSSGUARD_TOKEN, else from the data folder of the same us
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -13,6 +13,8 @@ from urllib.parse import quote
 import httpx
 
 DEFAULT_URL = "http://127.0.0.1:5677"
+LINES = "application/x-ndjson"
+TIMEOUT_S = 10.0
 DOWNLOAD_TIMEOUT_S = 60.0  # between two parts: the first rows of a long run may take seconds
 
 
@@ -32,16 +34,38 @@ class Client:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # trust_env off: a proxy from the environment must not see a loopback token
         self._http = httpx.Client(
-            base_url=self.url, headers=headers, timeout=10.0, trust_env=False, transport=transport
+            base_url=self.url, headers=headers, timeout=TIMEOUT_S, trust_env=False, transport=transport
         )
 
     def get(self, path: str, **params: Any) -> Any:
         """The JSON answer to a GET. Raises Refused."""
         return self._request("GET", path, params=params)
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:
+    def post(self, path: str, body: dict[str, Any], timeout_s: float = TIMEOUT_S) -> Any:
         """The JSON answer to a POST. Raises Refused."""
-        return self._request("POST", path, json=body)
+        return self._request("POST", path, json=body, timeout=timeout_s)
+
+    def put(self, path: str, body: Any, **params: Any) -> Any:
+        """The JSON answer to a PUT. Raises Refused."""
+        return self._request("PUT", path, json=body, params=params)
+
+    def lines(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The lines of JSON that answer a POST, as they come. Raises Refused."""
+        try:
+            with self._http.stream(
+                "POST", path, json=body, headers={"Accept": LINES}, timeout=DOWNLOAD_TIMEOUT_S
+            ) as response:
+                if response.is_error or not response.headers.get("content-type", "").startswith(LINES):
+                    response.read()
+                    self._content(response)  # raises: an answer without lines is a refusal
+                    raise self._stranger()
+                for line in response.iter_lines():
+                    if line:
+                        yield json.loads(line)
+        except httpx.ConnectError as error:
+            raise self._nobody(error) from error
+        except (httpx.HTTPError, ValueError) as error:
+            raise Refused(f"The answer of {self.url} broke off ({error}).", "Ask again.") from error
 
     def delete(self, path: str) -> Any:
         """The JSON answer to a DELETE. Raises Refused."""

@@ -7,13 +7,14 @@ sentence; wrong usage with 2.
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from ..settings import DEFAULT_HOST, DEFAULT_PORT, Settings, default_data_dir
-from . import steering, transfers
+from . import backtest, notifications, rules, steering, transfers
 from .client import Client, Refused, address
 from .console import AsJson, Data, RunName, ask, guarded, show
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 tokens = typer.Typer(no_args_is_help=True, help="Access tokens: make, list and revoke.")
 app.add_typer(tokens, name="token")
+app.add_typer(notifications.app, name="notify")
 
 DEMO_STEPS, DEMO_STAGE_STEPS = 10_000, 1_000  # at 30 to 50 steps/s the incident comes after about half a minute
 
@@ -41,13 +43,27 @@ def serve(
     keep_days: Annotated[
         float | None, typer.Option(metavar="N", help="Delete runs that were not heard of for N days; without it, none.")
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The configuration; lossguard.toml in the data folder without it."),
+    ] = None,
+    public_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where people find the page, for links in notifications.")
+    ] = None,
+    notify_allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="A host in a private network that notifications may go to."),
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = False,
 ) -> None:
     """Start the server; it prints the page's address with the token."""
     from ..app import serve as run_server
 
+    hosts, notified = tuple(allow_host or ()), tuple(notify_allow or ())
     settings = guarded(
-        lambda: Settings.from_environment(os.environ, host, port, data, db, tuple(allow_host or ()), keep_days)
+        lambda: Settings.from_environment(
+            os.environ, host, port, data, db, hosts, keep_days, config, public_url, notified
+        )
     )
 
     def ready(url: str) -> None:
@@ -88,13 +104,6 @@ def runs(as_json: AsJson = False, data: Data = None) -> None:
     items = ask(data, lambda client: client.get("/api/runs")["items"])
     columns = ("id", "project", "name", "state", "step", "total", "health")
     show(items, columns, as_json)
-
-
-@app.command()
-def alerts(run: RunName, as_json: AsJson = False, data: Data = None) -> None:
-    """List a run's alerts, newest first."""
-    items = ask(data, lambda client: client.get(address("runs", client.run_id(run), "alerts"))["items"])
-    show(items, ("id", "severity", "state", "rule", "series", "step", "message"), as_json)
 
 
 @app.command()
@@ -165,5 +174,7 @@ def _confirm(question: str) -> None:
         raise Refused("Nothing is deleted.")
 
 
+rules.add_to(app)
+backtest.add_to(app)
 steering.add_to(app)
 transfers.add_to(app)

@@ -51,10 +51,7 @@ def send_stream(stream: Stream, url: str, token: str, told: Callable[[int], None
                 hold = _take(socket, session, hold)
                 told(session.acked_seq)
     except InvalidStatus as error:
-        raise Refused(
-            f"{url} refuses the token (HTTP {error.response.status_code}).",
-            "Set LOSSGUARD_TOKEN to one that may ingest.",
-        ) from error
+        raise token_refused(url, error) from error
     except ConnectionRefusedError as error:
         what = f"No lossguard server answers at {url} ({error})."
         raise Refused(what, "Start one with `lossguard serve`.") from error
@@ -84,6 +81,12 @@ def trainer_socket(url: str, token: str) -> ClientConnection:
         max_size=MAX_MESSAGE_BYTES,
         proxy=None,
     )
+
+
+def token_refused(url: str, error: InvalidStatus) -> Refused:
+    """What is said when the trainer's socket stays shut."""
+    status = error.response.status_code
+    return Refused(f"{url} refuses the token (HTTP {status}).", "Set LOSSGUARD_TOKEN to one that may ingest.")
 
 
 def trainer_address(url: str) -> str:

@@ -15,19 +15,17 @@ from pathlib import Path
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection
 
-from lossguard.protocol.delivery import DeadStream, Delivery, SegmentFile, by_stem, leftovers, parse_name
+from lossguard.protocol.delivery import BEGUN_S, DeadStream, Delivery, SegmentFile, by_stem, leftovers, parse_name
 from lossguard.protocol.errors import BadMessage, FileTrouble, ProtocolError, RemoteProtocolError
 from lossguard.protocol.messages import Refusal
 from lossguard.protocol.session import WINDOW_MESSAGES
-from lossguard.protocol.spool_format import SUFFIX
+from lossguard.protocol.spool_format import BAD, SUFFIX
 
 from .client import Refused
-from .sending import trainer_address, trainer_socket
+from .sending import token_refused, trainer_address, trainer_socket
 
 ANSWER_TIMEOUT_S = 20.0
 CONNECTIONS_MAX = 1_000  # for one stream: three a message that is refused
-BAD = "bad"
-BEGUN_S = 5.0  # a file is made, then locked, then written to: an empty one may be about to be locked
 
 
 def deliver_spools(folder: Path, url: str, token: str) -> Iterator[str]:
@@ -72,10 +70,7 @@ def _converse_until_over(
                 _converse(delivery, socket, stem, folder, refused)
             delivery.end()
         except InvalidStatus as error:
-            raise Refused(
-                f"{url} refuses the token (HTTP {error.response.status_code}).",
-                "Set LOSSGUARD_TOKEN to one that may ingest.",
-            ) from error
+            raise token_refused(url, error) from error
         except RemoteProtocolError as error:
             delivery.end(error)
         except FileTrouble:

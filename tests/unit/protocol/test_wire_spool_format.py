@@ -19,9 +19,9 @@ from lossguard.protocol.spool_format import (
     pack_label,
     pack_record,
     pack_skip,
-    parse_segment,
     skipped_to,
 )
+from segments import parse_segment
 
 HELLO = Hello(run="r", project="p", name="n")
 OLD_HEADER = MAGIC + pack_record(0, encode(HELLO))  # before there were labels

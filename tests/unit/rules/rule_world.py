@@ -3,17 +3,21 @@
 Rules of this file: seeded, no judgement of its own; what a trace must or must not cause is said by its test.
 """
 
-from itertools import count
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from lossguard.protocol import COMMAND_KINDS
 from lossguard.protocol.messages import ContractSpec, ControlsSpec, Declaration, RampSpec, StageSpec
-from lossguard_server.rules.base import Rule, Verdict
-from lossguard_server.rules.history import History
+from lossguard_server.rules.alert import AlertChange
+from lossguard_server.rules.base import Hits, Info, Rule
+from lossguard_server.rules.memory import Memory
+from lossguard_server.rules.moment import Moment
+from lossguard_server.rules.page import Page
 from lossguard_server.rules.window import Window
-from lossguard_server.services.engine import AlertChange, Engine
+from lossguard_server.services.engine import Engine
+from lossguard_server.store.rows import Rows
 
 ANYTHING = ControlsSpec(list(COMMAND_KINDS))  # a script that allows every kind of command
 UNDECLARED = Declaration(seq=1, controls=ANYTHING)
@@ -65,33 +69,80 @@ def declared(*contracts: ContractSpec, **stage: float | RampSpec) -> Declaration
     )
 
 
+def little_rule(name: str, judge: Callable[[Window], Sequence[Hits]]) -> Rule:
+    """A rule without parameters and memory."""
+    info = Info("R99", name, name, "any", "", "", "")
+    return Rule(info, None, lambda window, parameters, memory: judge(window))
+
+
 def new_engine(*rules: Rule) -> Engine:
-    ids = count(1)
-    return Engine(lambda: 0.0, lambda: f"alert-{next(ids)}", rules or None)
+    return Engine(lambda: 0.0, rules or None)
 
 
-def judged(trace: Trace, declaration: Declaration | None = UNDECLARED, *rules: Rule) -> list[AlertChange]:
-    """Every change of an alert in a run that logs the whole trace, step by step from 0."""
+def rows_of(trace: Trace, first: int = 0, last: int | None = None, steps: Sequence[int] | None = None) -> Rows:
+    """The rows of a trace, `first` up to but without `last`; its steps count from 0 unless they are given."""
+    every = np.arange(len(next(iter(trace.values()))), dtype=np.int64) if steps is None else np.array(steps, np.int64)
+    return Rows(every[first:last], tuple(trace), np.array(list(trace.values()))[:, first:last])
+
+
+def judged(
+    trace: Trace, declaration: Declaration | None = UNDECLARED, *rules: Rule, cut: int = 100
+) -> list[AlertChange]:
+    """Every change of an alert in a run that logs the whole trace, step by step from 0, `cut` rows at a time."""
     engine = new_engine(*rules)
     if declaration is not None:
         engine.declare("run", declaration)
-    steps = np.arange(len(next(iter(trace.values()))), dtype=np.int64)
-    return engine.observe("run", steps, list(trace), np.array(list(trace.values()))) + engine.flush("run")
+    changes = []
+    for first in range(0, len(next(iter(trace.values()))), cut):
+        changes += engine.observe("run", [rows_of(trace, first, first + cut)])
+    return changes + engine.flush("run")
+
+
+def windows(
+    trace: Trace, declaration: Declaration | None = UNDECLARED, cut: int = 100, steps: Sequence[int] | None = None
+) -> list[Window]:
+    """The whole trace, `cut` rows a window; a NaN that stands for "not logged" is to be left out by `absent`."""
+    memory = Memory()
+    if declaration is not None:
+        memory.declare(declaration)
+    ids = memory.numbers_of(list(trace))
+    rows = rows_of(trace, steps=steps)
+    values = np.full((len(rows.steps), memory.count), np.nan)
+    values[:, ids] = rows.columns.T
+    fresh = np.ones_like(values, dtype=np.bool_)
+    pages = [Page(rows.steps, values, fresh).part(at, at + cut) for at in range(0, len(rows.steps), cut)]
+    return [window for page in pages for window in memory.windows(page)]
+
+
+def hits_of(
+    rule: Rule, trace: Trace, declaration: Declaration | None = UNDECLARED, cut: int = 100
+) -> dict[tuple[str, str, bool], list[int]]:
+    """By (series, severity, sustains): the steps that count against it."""
+    kept: dict[str, object] = {}
+    found: dict[tuple[str, str, bool], list[int]] = {}
+    for window in windows(trace, declaration, cut):
+        for hits in rule.judge(window, rule.parameters, kept):
+            steps = found.setdefault((hits.series, hits.severity.word, hits.sustains), [])
+            steps += window.steps[hits.rows].tolist()
+    return found
 
 
 def window_at(trace: Trace, step: int, declaration: Declaration | None = UNDECLARED) -> Window:
-    """What a rule sees at `step`, everything before it learned."""
-    history = History()
-    if declaration is not None:
-        history.declare(declaration)
-    ids, rows = history.numbers_of(list(trace)), np.array(list(trace.values())).T
-    for earlier in range(step):
-        history.learn(history.see(earlier, ids, rows[earlier]))
-    return history.see(step, ids, rows[step])
+    """The window that is the row of `step` alone, everything before it learned."""
+    return windows({name: values[: step + 1] for name, values in trace.items()}, declaration, cut=1)[-1]
 
 
-def verdicts_at(rule: Rule, trace: Trace, step: int, declaration: Declaration | None = UNDECLARED) -> list[Verdict]:
-    return rule.judge(window_at(trace, step, declaration))
+def moment_at(trace: Trace, step: int, declaration: Declaration | None = UNDECLARED) -> Moment:
+    """The row of `step`, everything before it learned."""
+    return Moment(window_at(trace, step, declaration), 0)
+
+
+def hits_at(rule: Rule, trace: Trace, step: int, declaration: Declaration | None = UNDECLARED) -> list[Hits]:
+    """What the rule says of the row of `step`, having judged all before it."""
+    kept: dict[str, object] = {}
+    own = {name: values[: step + 1] for name, values in trace.items()}
+    said = [rule.judge(window, rule.parameters, kept) for window in windows(own, declaration, cut=1)]
+    return list(said[-1])
 
 
 def said(changes: list[AlertChange]) -> list[tuple[str, str, int]]:

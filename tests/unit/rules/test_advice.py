@@ -1,17 +1,25 @@
-"""Commands made from what a window knows."""
+"""Commands made from what a moment knows."""
 
 from dataclasses import replace
 
+import pytest
+
+from lossguard.protocol import COMMAND_KINDS
 from lossguard.protocol.messages import ControlsSpec, Declaration
 from lossguard_server.rules import advice
+from lossguard_server.rules.moment import Moment
 from lossguard_server.rules.remedy import Remedy
-from unit.rules.rule_world import report, report_declaration, window_at
+from lossguard_server.rules.schedule import Schedule
+from unit.rules.rule_world import moment_at, report, report_declaration, window_at
 
 PRECURSOR = 1
+SHUT = Schedule(Declaration(seq=1))
+OPEN = Schedule(Declaration(seq=1, controls=ControlsSpec(list(COMMAND_KINDS), {"precursor": (0.0, 0.1)})))
+RAMPS = Schedule(Declaration(seq=1, controls=ControlsSpec([*COMMAND_KINDS, "hold_stage"], {"precursor": (0.0, 0.1)})))
 
 
 def test_the_weight_is_worked_out_from_what_the_others_hold() -> None:
-    remedy = advice.lower_weight(window_at(report(), 300, report_declaration()), PRECURSOR)
+    remedy = advice.lower_weight(moment_at(report(), 300, report_declaration()), PRECURSOR)
     assert remedy is not None
     assert remedy.kind == "set_weight"
     assert remedy.args["component"] == "precursor"
@@ -21,27 +29,71 @@ def test_the_weight_is_worked_out_from_what_the_others_hold() -> None:
 def test_what_an_open_alert_advises_is_repeated_and_not_worked_out_anew() -> None:
     earlier = Remedy("set_weight", {"component": "precursor", "value": 9e-9}, "earlier")
     window = replace(window_at(report(), 300, report_declaration()), remedies={"precursor": earlier})
-    assert advice.lower_weight(window, PRECURSOR) is earlier
-    assert advice.set_back(window, "precursor", 0.0) is earlier
+    assert advice.lower_weight(Moment(window, 0), PRECURSOR) is earlier
+    assert advice.set_back(Moment(window, 0), "precursor", 0.0) is earlier
 
 
 def test_a_weight_is_never_raised_as_a_remedy() -> None:
-    window = window_at(report(), 300, report_declaration())
-    assert advice.lower_weight(window, PRECURSOR, target_share=0.99) is None
+    assert advice.lower_weight(moment_at(report(), 300, report_declaration()), PRECURSOR, target_share=0.99) is None
 
 
 def test_a_weight_of_minus_one_sign_keeps_it() -> None:
     trace = report()
     trace["weight/precursor"] = -trace["weight/precursor"]
     trace["loss/total"] = trace["loss/ce"] + trace["weight/precursor"] * trace["loss/precursor"]
-    remedy = advice.lower_weight(window_at(trace, 300), PRECURSOR)
+    remedy = advice.lower_weight(moment_at(trace, 300), PRECURSOR)
     assert remedy is not None
     assert remedy.args["value"] < 0
 
 
+def test_a_weight_that_is_only_planned_is_worked_out_from_what_is_expected() -> None:
+    remedy = advice.to_share(OPEN, "precursor", 0.01, 700.0, 2.2)
+    assert remedy == Remedy(
+        "set_weight",
+        {"component": "precursor", "value": 1.6e-05},
+        "Set the weight of precursor from 0.01 to 1.6e-05: it would add 0.011.",
+    )
+    assert advice.to_share(SHUT, "precursor", 0.01, 700.0, 2.2) is None
+
+
 def test_set_back_respects_bounds_and_kinds() -> None:
-    window = window_at(report(), 300, report_declaration(low=0.001))
-    assert advice.set_back(window, "precursor", 0.0) is None
-    assert advice.set_back(window, "precursor", 0.05) is not None
+    moment = moment_at(report(), 300, report_declaration(low=0.001))
+    assert advice.set_back(moment, "precursor", 0.0) is None
+    assert advice.set_back(moment, "precursor", 0.05) is not None
     shut = Declaration(seq=1, controls=ControlsSpec(kinds=["pause"]))
-    assert advice.set_back(window_at(report(), 300, shut), "precursor", 0.05) is None
+    assert advice.set_back(moment_at(report(), 300, shut), "precursor", 0.05) is None
+
+
+def test_a_ramp_is_a_command_only_where_the_trainer_knows_ramps() -> None:
+    assert advice.ramp(OPEN, "precursor", 0.01, 4.2) is None
+    remedy = advice.ramp(RAMPS, "precursor", 0.01, 4.2)
+    assert remedy is not None
+    assert remedy.args == {"component": "precursor", "value": 0.01, "ramp": 73}
+    assert advice.ramp(RAMPS, "precursor", 0.5, 4.2) is None, "beyond the script's bound"
+    assert advice.ramp(RAMPS, "precursor", 0.01, 0.9) is None, "nothing grows"
+
+
+def test_a_ramp_as_words_is_a_line_for_the_curriculum() -> None:
+    assert "lossguard.ramp(0.0, 0.01, 73)" in advice.ramp_text("precursor", 0.01, 4.2)
+    assert advice.ramp_text("precursor", 0.01, 1.0) == ""
+
+
+@pytest.mark.parametrize(("schedule", "kind"), [(RAMPS, "hold_stage"), (OPEN, "pause"), (SHUT, None)])
+def test_a_hold_is_a_pause_where_no_stage_can_be_held(schedule: Schedule, kind: str | None) -> None:
+    remedy = advice.hold(schedule, "the next one is not ready.")
+    assert (remedy.kind if remedy else None) == kind
+
+
+def test_a_rollback_names_the_step_before_which_all_was_well() -> None:
+    remedy = advice.rollback(OPEN, "the loss is 1e24.", 300)
+    assert remedy is not None
+    assert (remedy.kind, remedy.args) == ("rollback", {"before_step": 300})
+    assert "before step 300" in remedy.text
+    newest = advice.rollback(OPEN, "the loss is 1e24.")
+    assert newest is not None
+    assert newest.args == {}
+    pausing = Schedule(Declaration(seq=1, controls=ControlsSpec(["pause"])))
+    instead = advice.rollback(pausing, "x")
+    assert instead is not None
+    assert instead.kind == "pause"
+    assert advice.rollback(SHUT, "x") is None

@@ -2,9 +2,10 @@
 
 from math import inf, nan
 
+import numpy as np
 import pytest
 
-from lossguard_server.rules.blame import Share, decompose
+from lossguard_server.rules.blame import Share, decompose, over_span
 
 
 def test_the_report_the_schedule_moved_all_of_it() -> None:
@@ -57,3 +58,24 @@ def test_sums_beyond_float64_are_split_all_the_same() -> None:
     assert blame is not None
     assert blame.delta_total == inf
     assert [part.percent for part in blame.parts] == [50, 50]
+
+
+def test_a_span_is_compared_from_the_median_of_its_first_samples_to_that_of_its_last() -> None:
+    losses = np.array([[1.0, 99.0, 1.0, 2.0, 3.0, 7.0, 5.0, 5.0, 99.0, 4.0, 5.0]])
+    assert over_span(["a"], np.ones((1, 11)), losses) == [Share("a", 1.0, 2.0, 1.0, 5.0)]
+    assert over_span(["a"], np.ones((1, 3)), losses[:, :3]) == [Share("a", 1.0, 1.0, 1.0, 1.0)]
+
+
+def test_of_a_span_only_what_is_known_counts() -> None:
+    losses, known = np.array([[50.0, 60.0, 1.0, 2.0, 2.0, 2.0]]), np.array([[False, False, True, True, True, True]])
+    assert over_span(["a"], np.ones((1, 6)), losses, known) == [Share("a", 1.0, 1.0, 1.0, 2.0)]
+    late = np.array([[False, False, False, True, True, False]])
+    assert over_span(["a"], np.ones((1, 6)), losses, late) == [Share("a", 0.0, 2.0, 1.0, 2.0)]
+    assert over_span(["a"], np.ones((1, 6)), losses, ~np.ones((1, 6), np.bool_)) == []
+
+
+def test_what_is_not_finite_in_between_is_passed_over_and_at_the_very_end_is_told() -> None:
+    losses = np.array([[nan, 1.0, 1.0, inf, nan, 2.0, 2.0, nan, 2.0, 2.0], [1.0] * 9 + [inf]])
+    shares = over_span(["passing", "lasting"], np.ones((2, 10)), losses)
+    assert shares[0] == Share("passing", 1.0, 1.0, 1.0, 2.0)
+    assert shares[1].loss1 == inf

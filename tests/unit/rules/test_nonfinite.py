@@ -7,9 +7,10 @@ import pytest
 
 from lossguard.protocol.messages import ControlsSpec, Declaration
 from lossguard_server.rules import nonfinite
-from lossguard_server.rules.base import Rule
+from lossguard_server.rules.base import Finding, Info, Rule
 from lossguard_server.services.engine import Engine
-from unit.rules.rule_world import UNDECLARED, declared, judged, new_engine, noisy, said, summed, verdicts_at, window_at
+from lossguard_server.store.rows import Rows
+from unit.rules.rule_world import UNDECLARED, declared, hits_at, judged, new_engine, noisy, said, summed
 
 RULE = nonfinite.rule()
 
@@ -45,29 +46,30 @@ def test_the_first_in_the_flow_of_computation_is_named_and_the_others_are_listed
     trace = broken("loss/aux", np.nan)
     for series in ("loss/total", "grad_norm/total", "grad_norm/head"):
         trace[series][3] = np.nan
-    (verdict,) = verdicts_at(RULE, trace, 3)
-    finding = verdict.explain()
-    assert (verdict.series, finding.component) == ("loss/aux", "aux")
+    (hits,) = hits_at(RULE, trace, 3)
+    finding = hits.explain(0)
+    assert (hits.series, finding.component) == ("loss/aux", "aux")
     assert list(finding.numbers["nonfinite"]) == ["loss/aux", "loss/total", "grad_norm/head", "grad_norm/total"]
-    assert "matrix/R/fro" in finding.text
+    assert "Still finite: matrix/R/fro 4" in finding.text
+    assert ", loss/ce 2" in finding.text
 
 
 def test_a_matrix_comes_before_the_losses_that_are_made_from_it() -> None:
     trace = broken("matrix/R/fro", np.inf)
     trace["loss/ce"][3] = np.nan
-    assert verdicts_at(RULE, trace, 3)[0].series == "matrix/R/fro"
+    assert hits_at(RULE, trace, 3)[0].series == "matrix/R/fro"
 
 
 def test_the_blame_names_the_components_that_are_not_finite_and_adds_up_to_100() -> None:
     trace = broken("loss/aux", np.nan)
     trace["loss/ce"][3] = np.inf
-    blame = verdicts_at(RULE, trace, 3)[0].explain().blame
+    blame = hits_at(RULE, trace, 3)[0].explain(0).blame
     assert blame is not None
     assert [(part.component, part.percent) for part in blame.parts] == [("ce", 50), ("aux", 50)]
 
 
 def test_the_remedy_is_a_pause_because_zero_times_nan_is_nan() -> None:
-    remedy = verdicts_at(RULE, broken("loss/aux", np.nan), 3)[0].explain().remedy
+    remedy = hits_at(RULE, broken("loss/aux", np.nan), 3)[0].explain(0).remedy
     assert remedy is not None
     assert (remedy.kind, remedy.args) == ("pause", {})
     assert "0 * NaN" in remedy.text
@@ -75,8 +77,7 @@ def test_the_remedy_is_a_pause_because_zero_times_nan_is_nan() -> None:
 
 def test_a_script_that_allows_no_pause_gets_words_only() -> None:
     declaration = Declaration(seq=1, controls=ControlsSpec(kinds=["set_weight"]))
-    window = window_at(broken("loss/aux", np.nan), 3, declaration)
-    assert RULE.judge(window)[0].explain().remedy is None
+    assert hits_at(RULE, broken("loss/aux", np.nan), 3, declaration)[0].explain(0).remedy is None
 
 
 def test_what_turns_nan_later_joins_the_alert_that_is_open() -> None:
@@ -93,14 +94,29 @@ def test_it_is_over_after_twenty_finite_steps() -> None:
     ]
 
 
+def test_an_evaluation_that_is_not_finite_is_a_finding_of_the_component() -> None:
+    trace = broken("loss/ce", 2.0) | {"eval/loss/aux": np.where(np.arange(40) == 3, np.inf, 0.1)}
+    (fired, _) = judged(trace, declared(ce=1.0, aux=0.1), RULE)
+    assert (fired.alert.series, fired.alert.component) == ("eval/loss/aux", "aux")
+
+
+@pytest.mark.parametrize("cut", [1, 7])
+def test_it_does_not_matter_how_the_rows_are_cut(cut: int) -> None:
+    trace = broken("grad_norm/head", np.nan, at=5)
+    trace["loss/ce"][6:12] = np.nan
+    assert repr(judged(trace, None, RULE, cut=cut)) == repr(judged(trace, None, RULE, cut=64))
+
+
 # -- trips that no row shows ------------------------------------------------------------------------------------------
 
 TRIP = {"mode": "device", "action": "skipped", "series": ["buffers"], "text": "buffers not finite at step 3."}
 
+BROKEN = Rows(np.array([3]), ("loss/total",), np.array([[np.nan]]))
+
 
 def healthy(engine: Engine, start: int, stop: int) -> list[tuple[str, str, int]]:
     n = stop - start
-    return said(engine.observe("run", np.arange(start, stop), ["loss/total"], np.full((1, n), 2.0)))
+    return said(engine.observe("run", [Rows(np.arange(start, stop), ("loss/total",), np.full((1, n), 2.0))]))
 
 
 def test_a_trip_of_buffers_alone_is_an_alert_of_its_own_until_twenty_calm_rows() -> None:
@@ -127,9 +143,8 @@ def test_a_trip_of_buffers_alone_is_an_alert_of_its_own_until_twenty_calm_rows()
 @pytest.mark.parametrize("first", ["row", "trip"])
 def test_a_trip_whose_row_says_it_makes_no_alert_beside_that_of_the_row(first: str) -> None:
     engine, trip = new_engine(RULE), TRIP | {"series": ["loss/total", "buffers"]}
-    row = np.array([3]), ["loss/total"], np.array([[np.nan]])
     changes = engine.tripped("run", 3, trip) if first == "trip" else []
-    changes += engine.observe("run", *row)
+    changes += engine.observe("run", [BROKEN])
     changes += engine.tripped("run", 3, trip)
     assert said(changes) == [("fired", "nonfinite", 3)]
     assert changes[0].alert.series == "loss/total"
@@ -137,9 +152,9 @@ def test_a_trip_whose_row_says_it_makes_no_alert_beside_that_of_the_row(first: s
 
 @pytest.mark.parametrize("first", ["row", "trip"])
 def test_buffers_and_a_row_of_one_incident_are_one_alert(first: str) -> None:
-    engine, row = new_engine(RULE), (np.array([3]), ["loss/total"], np.array([[np.nan]]))
-    changes = engine.tripped("run", 3, TRIP) if first == "trip" else engine.observe("run", *row)
-    changes += engine.observe("run", *row) if first == "trip" else engine.tripped("run", 3, TRIP)
+    engine = new_engine(RULE)
+    changes = engine.tripped("run", 3, TRIP) if first == "trip" else engine.observe("run", [BROKEN])
+    changes += engine.observe("run", [BROKEN]) if first == "trip" else engine.tripped("run", 3, TRIP)
     assert said(changes) == [("fired", "nonfinite", 3)]
 
 
@@ -155,7 +170,7 @@ def test_a_row_without_the_total_says_nothing_of_the_buffers() -> None:
     engine = new_engine(RULE)
     healthy(engine, 0, 3)
     engine.tripped("run", 3, TRIP)
-    engine.observe("run", np.arange(4, 60), ["val/acc"], np.ones((1, 56)))
+    engine.observe("run", [Rows(np.arange(4, 60), ("val/acc",), np.ones((1, 56)))])
     assert [alert.state for alert in engine.open_alerts("run")] == ["firing"]
 
 
@@ -175,9 +190,10 @@ def test_a_sentence_that_is_no_text_or_too_long_is_not_taken_over(text: Any) -> 
 
 
 def test_a_rule_that_breaks_at_a_trip_is_told_once() -> None:
-    def breaks(*_: Any) -> Any:
+    def breaks(*_: Any) -> Finding | None:
         raise ZeroDivisionError("no buffers")
 
-    engine = new_engine(Rule("broken", lambda window: [], judge_trip=breaks), RULE)
+    info = Info("R99", "broken", "", "", "", "", "")
+    engine = new_engine(Rule(info, nonfinite.Parameters(), lambda *_: [], judge_trip=breaks), RULE)
     changes = engine.tripped("run", 3, TRIP) + engine.tripped("run", 4, TRIP)
     assert said(changes) == [("fired", "rule_health", 3), ("fired", "nonfinite", 3)]

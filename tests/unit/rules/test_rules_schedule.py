@@ -1,6 +1,6 @@
 """What a run declared, asked by step."""
 
-from lossguard.protocol.messages import ControlsSpec, Declaration, RampSpec, StageSpec
+from lossguard.protocol.messages import ContractSpec, ControlsSpec, Declaration, RampSpec, StageSpec
 from lossguard_server.rules.schedule import Schedule, Stage
 
 STAGES = [
@@ -40,3 +40,17 @@ def test_only_the_kinds_that_the_script_lists_are_allowed() -> None:
     assert not Schedule(Declaration(seq=1)).allows("pause")
     assert Schedule(Declaration(seq=1, controls=ControlsSpec(kinds=["pause"]))).allows("pause")
     assert not Schedule(Declaration(seq=1, controls=ControlsSpec(kinds=["set_weight"]))).allows("pause")
+
+
+def test_a_blend_is_deeper_than_its_parts_and_a_circle_ends() -> None:
+    contracts = [
+        ContractSpec("matrix/C", kind="blend", of=["matrix/B", "matrix/A"]),
+        ContractSpec("matrix/B", kind="blend", of=["matrix/A"]),
+        ContractSpec("matrix/X", kind="blend", of=["matrix/Y"]),
+        ContractSpec("matrix/Y", kind="blend", of=["matrix/X"]),
+        ContractSpec("matrix/A/fro", 1.0, 2.0, "range"),
+    ]
+    schedule = Schedule(Declaration(seq=1, contracts=contracts))
+    names = ("matrix/A/fro", "matrix/B/fro", "eval/matrix/C/trace", "matrix/C", "loss/A", "lr")
+    assert [schedule.depth_of(name) for name in names] == [0, 1, 2, 2, 0, 0]
+    assert schedule.depth_of("matrix/X") > 0

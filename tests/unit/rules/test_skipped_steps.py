@@ -5,8 +5,8 @@ import pytest
 
 from lossguard.protocol.messages import ContractSpec
 from lossguard_server.rules import contract, grad_norm_high, nonfinite
-from lossguard_server.rules.history import History
-from unit.rules.rule_world import Trace, declared, judged, noisy, said, summed, verdicts_at, window_at
+from lossguard_server.store.rows import Rows
+from unit.rules.rule_world import Trace, declared, hits_at, judged, new_engine, noisy, rows_of, said, summed, window_at
 
 RULE = nonfinite.rule()
 N, AT = 60, 10
@@ -59,15 +59,12 @@ def test_a_scaler_that_never_finds_a_scale_is_an_alert(probes: int, fires: bool)
 
 
 def test_values_that_come_by_themselves_do_not_end_the_count() -> None:
-    history, names = History(), ["loss/total", "grad_norm/total", "skipped", "loss_scale"]
-    ids, late = history.numbers_of(names), history.numbers_of(["val/acc"])
-    found = []
+    engine, names = new_engine(RULE), ("loss/total", "grad_norm/total", "skipped", "loss_scale")
+    fired = []
     for step in range(31):
-        window = history.see(step, ids, np.array([1.0, np.inf, 1.0, 2.0]))
-        found.append(len(RULE.judge(window)))
-        history.learn(window)
-        history.learn(history.see(step, late, np.array([0.5])))
-    assert found == [0] * 30 + [1]
+        row = Rows(np.array([step]), names, np.array([[1.0], [np.inf], [1.0], [2.0]]))
+        fired += engine.observe("run", [row, Rows(np.array([step]), ("val/acc",), np.array([[0.5]]))])
+    assert said(fired) == [("fired", "nonfinite", 30)]
 
 
 @pytest.mark.parametrize("series", ["loss/aux", "loss/total", "contribution/aux", "matrix/R/fro"])
@@ -97,20 +94,19 @@ def test_gradients_that_are_not_finite_for_another_reason_fire(more: Trace) -> N
 
 
 def test_a_scale_of_an_earlier_row_makes_no_probe() -> None:
-    trace, history = broken(trained(**SCALED, skipped=at(1.0)), np.inf, *GRADIENTS), History()
-    before, now = history.numbers_of(list(trace)), [name for name in trace if name != "loss_scale"]
-    history.learn(history.see(AT - 1, before, np.array([column[AT - 1] for column in trace.values()])))
-    window = history.see(AT, history.numbers_of(now), np.array([trace[name][AT] for name in now]))
-    assert RULE.judge(window) != []
+    trace, engine = broken(trained(**SCALED, skipped=at(1.0)), np.inf, *GRADIENTS), new_engine(RULE)
+    assert engine.observe("run", [rows_of(trace, AT - 1, AT)]) == []
+    now = {name: values for name, values in trace.items() if name != "loss_scale"}
+    assert said(engine.observe("run", [rows_of(now, AT, AT + 1)])) == [("fired", "nonfinite", AT)]
 
 
 @pytest.mark.parametrize(("skipped", "is_kept_out"), [(1.0, True), (0.0, False), (np.nan, False), (None, False)])
 def test_the_words_say_whether_the_weights_were_reached(skipped: float | None, is_kept_out: bool) -> None:
     more = {} if skipped is None else {"skipped": at(skipped)}
-    (verdict,) = verdicts_at(RULE, broken(trained(**more), np.nan, "loss/aux", "loss/total"), AT)
-    finding = verdict.explain()
+    (hits,) = hits_at(RULE, broken(trained(**more), np.nan, "loss/aux", "loss/total"), AT)
+    finding = hits.explain(0)
     assert finding.remedy is not None
-    assert (finding.remedy.kind, verdict.severity.word) == ("pause", "critical")
+    assert (finding.remedy.kind, hits.severity.word) == ("pause", "critical")
     for words in (finding.message, finding.remedy.text):
         assert (nonfinite.KEPT_OUT in words) == is_kept_out
     assert ("Go back to a finite state." in finding.remedy.text) != is_kept_out
@@ -127,7 +123,8 @@ def test_an_open_alert_ends_with_calm_steps_as_before() -> None:
 
 def level(trace: Trace, name: str) -> tuple[float, float]:
     window = window_at(trace, N - 1)
-    return float(window.base.level[window.index[name]]), float(window.base.spread[window.index[name]])
+    number = window.index[name]
+    return float(window.levels.level[0, number]), float(window.levels.scale[0, number])
 
 
 @pytest.mark.parametrize("steps", [slice(5, 12), slice(35, 50)], ids=["while warming up", "later"])
@@ -160,7 +157,7 @@ def test_an_open_alert_of_the_norm_is_not_calmed_by_skipped_steps() -> None:
     trace = trained(skipped=np.zeros(N))
     trace["grad_norm/total"][32:36] = 1e4
     trace["skipped"][36:59] = 1.0
-    assert said(judged(trace, None, grad_norm_high.rule())) == [("fired", "grad_norm_high", 34)]
+    assert said(judged(trace, None, grad_norm_high.rule())) == [("fired", "grad_norm_high", 33)]
     trace["skipped"][:] = 0.0
     assert [change.transition for change in judged(trace, None, grad_norm_high.rule())] == ["fired", "resolved"]
 

@@ -41,6 +41,23 @@ def test_the_incident_begins_where_the_curriculum_brings_the_precursor_in() -> N
     assert not set(truth.must_fire) & set(truth.must_not_fire)
 
 
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_what_must_fire_must_not_be_forbidden_and_has_a_first_bad_series(name: str) -> None:
+    for truth in find(name).variants.values():
+        assert not set(truth.must_fire) & set(truth.must_not_fire)
+        assert (truth.first_bad is None) == (truth.onset_stage is None) == (not truth.must_fire)
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_the_options_of_a_scenario_are_its_own_where_nothing_is_chosen(name: str) -> None:
+    scenario = find(name)
+    options = scenario.options(seed=3)
+    assert (options.project, options.batch_size, options.lr) == (name, scenario.batch_size, scenario.lr)
+    assert (options.variant, options.seed, options.steps) == (next(iter(scenario.variants)), 3, scenario.steps)
+    with pytest.raises(UnknownChoice, match=f"no variant of {name} 'x'"):
+        scenario.options(variant="x")
+
+
 @pytest.mark.parametrize("variant", ["log1p", "l1"])
 def test_the_mends_are_healthy_runs(variant: str) -> None:
     truth = find("denovo").truth(variant)

@@ -26,7 +26,7 @@ def test_it_trains_records_and_says_so(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nothing"], "There is no scenario 'nothing'; choose from denovo."),
+        (["nothing"], "There is no scenario 'nothing'; choose from denovo, ris, tabular."),
         (["denovo", "--variant", "l2"], "There is no variant of denovo 'l2'; choose from log1p_x100, log1p, l1."),
         (["denovo", "--curriculum", "x"], "There is no curriculum of denovo 'x'; choose from original, reduced."),
         (["denovo", "--steps", "0"], "steps is 0; it must be 1 or more."),

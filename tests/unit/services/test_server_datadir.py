@@ -88,3 +88,30 @@ def test_runs_are_kept_for_as_long_as_is_said(tmp_path: Path) -> None:
     for nonsense in ("0", "-1", "nan", "inf", "a week"):
         with pytest.raises(StartupError, match="cannot be kept"):
             kept_s(None, nonsense)
+
+
+def test_where_people_find_the_page_is_checked_at_the_start(tmp_path: Path) -> None:
+    def url(given: str | None, said: str = "") -> str | None:
+        return Settings.from_environment({"LOSSGUARD_PUBLIC_URL": said}, data_dir=tmp_path, public_url=given).public_url
+
+    assert url(None) is None
+    for good in ("https://lg.example", "http://box:5677/lossguard/", "http://[::1]:5677"):
+        assert url(good) == url(None, good) == good
+    for bad in ("lg.example", "ftp://x", "https://", "https://x:y", "https://x:0", "http://u:p@x", "http://x/#a",
+                "http://x/?a=b", "http://a b", "http://[::1"):  # fmt: skip
+        with pytest.raises(StartupError, match="where people find the page"):
+            url(bad)
+        with pytest.raises(StartupError, match="--public-url like"):
+            url(None, bad)
+
+
+def test_a_host_for_notifications_is_checked_at_the_start(tmp_path: Path) -> None:
+    def hosts(*given: str) -> tuple[str, ...]:
+        return Settings.from_environment({}, data_dir=tmp_path, notify_allow=given).notify_allow
+
+    good = ("alerts.corp", "10.0.0.7:9000", "fd00::7", "[fd00::7]", "[fd00::7]:25", "my_box:80")
+    assert hosts(*good) == good
+    for bad in ("", "http://alerts.corp", "alerts.corp/", "a b", "x:", "x:0", "x:65536", "x:y", "[x]:1", "10.0.0.0/8",
+                "*.corp", "[fd00::7", "a,b"):  # fmt: skip
+        with pytest.raises(StartupError, match="--notify-allow a name or an address"):
+            hosts(bad)

@@ -1,92 +1,19 @@
 """The rules see each committed message once and in order, over restarts; alerts are stored before they are told."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lossguard.protocol.frames import Columns, Steps
+from judge_world import Recorder, an_alert, done, judging, new_judge
 from lossguard.protocol.messages import Declaration, Event
 from lossguard_server.errors import AlertOver, UnknownAlert
-from lossguard_server.rules.alert import Alert, AlertChange
-from lossguard_server.services.judge import Judge
+from lossguard_server.rules.alert import AlertChange
+from lossguard_server.services.findings import SAVE_EVERY_S
 from lossguard_server.store import alerts, journal, runs
+from lossguard_server.store.rows import Rows
 from store_world import Store, frame, opened_store, rollback, schema
-
-
-def an_alert(alert_id: str, state: str = "firing", step: int = 0) -> Alert:
-    return Alert(alert_id, "r1", "test", "a", None, "critical", state, step, step, 1.0, None, "m", {}, None, None)  # type: ignore[arg-type]
-
-
-class Recorder:
-    """Rules that note what they are shown, and find an alert in each value above 100."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, Any]] = []
-        self.open: dict[str, Alert] = {}
-
-    def declare(self, run_id: str, declaration: Declaration) -> None:
-        self.calls.append(("declare", declaration.components))
-
-    def observe(self, run_id: str, steps: Steps, names: list[str], columns: Columns) -> list[AlertChange]:
-        self.calls += [("observe", step) for step in steps.tolist()]
-        if (columns == -1.0).any():
-            raise ZeroDivisionError("a fault in the rules")
-        found = [an_alert(f"a{step}", step=step) for step in steps[(columns > 100).any(axis=0)].tolist()]
-        self.open.update({alert.id: alert for alert in found})
-        return [AlertChange(alert, "fired") for alert in found]
-
-    def flush(self, run_id: str) -> list[AlertChange]:
-        self.calls.append(("flush", None))
-        return []
-
-    def tripped(self, run_id: str, step: int, data: Mapping[str, Any]) -> list[AlertChange]:
-        self.calls.append(("tripped", step))
-        return []
-
-    def acknowledge(self, run_id: str, alert_id: str) -> AlertChange:
-        return AlertChange(an_alert(alert_id, "acknowledged"), "acknowledged")
-
-    def warm(self, run_id: str, steps: Steps, names: list[str], columns: Columns) -> None:
-        self.calls += [("warm", step) for step in steps.tolist()]
-
-    def restore(self, run_id: str, open_alerts: Sequence[Alert]) -> None:
-        self.calls.append(("restore", [alert.id for alert in open_alerts]))
-
-    def rewind(self, run_id: str, from_step: int, to_step: int) -> list[AlertChange]:
-        self.calls.append(("rewind", (from_step, to_step)))
-        gone = [self.open.pop(alert.id) for alert in list(self.open.values()) if alert.step >= to_step]
-        return [AlertChange(an_alert(alert.id, "resolved", alert.step), "resolved") for alert in gone]
-
-    def recent_alerts(self, run_id: str, rule: str) -> list[Alert]:
-        return []
-
-    def forget(self, run_id: str) -> None:
-        self.calls.append(("forget", run_id))
-
-    def amend(self, run_id: str, alert: Alert) -> AlertChange:
-        return AlertChange(alert, "explained")
-
-
-@contextmanager
-def judging(store: Store, rules: Recorder) -> Iterator[tuple[Judge, list[dict[str, Any]]]]:
-    """A judge, and what it told; everything that was asked of it is done when the block ends."""
-    told: list[dict[str, Any]] = []
-    judge = Judge(rules, store.writer, store.reading, store.clock.of_services, told.append)
-    try:
-        yield judge, told
-        done(judge)
-    finally:
-        judge.close()
-
-
-def done(judge: Judge) -> None:
-    """Wait until the judge has nothing to do; a page may put another one behind us."""
-    while judge._thread.submit(lambda: bool(judge._waiting)).result(10):  # asked there, where no page is half done
-        pass
 
 
 @pytest.fixture
@@ -116,21 +43,68 @@ def test_an_alert_is_stored_with_the_watermark_and_then_told(store: Store) -> No
     assert store.read(journal.unjudged) == []
 
 
-def test_after_a_restart_what_is_left_is_judged_and_nothing_twice(store: Store) -> None:
-    stream, first, second = store.stream(), Recorder(), Recorder()
+def test_after_a_restart_the_rules_know_what_they_knew_and_judge_what_is_left(store: Store) -> None:
+    stream, second, third = store.stream(), Recorder(), Recorder()
     store.append(stream, schema(1, "a"), Declaration(seq=2, components=["ce"]), frame(3, [0, 1], [1.0, 200.0]))
-    with judging(store, first) as (judge, _):
+    with judging(store, Recorder()) as (judge, _):
         judge.wake("r1")
     store.append(stream, frame(4, [2, 3], [300.0, 4.0]))  # committed, then the server was killed
     with judging(store, second) as (judge, told):
         judge.catch_up()
-    warmed = [("declare", ["ce"]), ("warm", 0), ("warm", 1), ("restore", ["a1"])]
-    assert second.calls == [*warmed, ("observe", 2), ("observe", 3)]
+    assert second.calls == [("declare", ["ce"]), ("load", "a1"), ("observe", 2), ("observe", 3)]
     assert [alert["id"] for alert in told] == ["a2"]
-    third = Recorder()
     with judging(store, third) as (judge, _):
         judge.catch_up()
     assert third.calls == []
+
+
+def test_rules_of_another_version_learn_from_what_the_run_shows(store: Store) -> None:
+    stream, later = store.stream(), Recorder(is_forgetful=True)
+    store.append(stream, schema(1, "a"), Declaration(seq=2, components=["ce"]), frame(3, [0, 1], [1.0, 200.0]))
+    with judging(store, Recorder()) as (judge, _):
+        judge.wake("r1")
+    store.append(stream, frame(4, [2], [300.0]))
+    with judging(store, later) as (judge, told):
+        judge.catch_up()
+    assert later.calls == [("declare", ["ce"]), ("warm", 0), ("warm", 1), ("restore", ["a1"]), ("observe", 2)]
+    assert [alert["id"] for alert in told] == ["a2"]
+
+
+def test_what_was_judged_since_the_rules_were_stored_is_judged_again_and_told_once(store: Store) -> None:
+    stream, later = store.stream(), Recorder()
+    store.append(stream, schema(1, "a"), frame(2, [0], [1.0]))
+    judge = new_judge(store, Recorder(), told := [])
+    judge.wake("r1")
+    done(judge)
+    store.append(stream, frame(3, [1], [200.0]))
+    judge.wake("r1")
+    done(judge)  # and is killed: nothing is saved at the end
+    assert [alert["id"] for alert in told] == ["a1"]
+    assert store.stream().judged_seq == 2, "the rules are stored every few seconds"
+    store.append(stream, frame(4, [2], [300.0]))
+    with judging(store, later) as (again, told_again):
+        again.catch_up()
+    assert later.calls == [("load", ""), ("observe", 1), ("observe", 2)]
+    assert [alert["id"] for alert in told_again] == ["a2"], "the first was told before"
+    judge._is_closed = True
+    judge._thread.shutdown()
+
+
+def test_the_rules_are_stored_every_few_seconds_and_when_the_run_falls_silent(store: Store) -> None:
+    stream = store.stream()
+    store.append(stream, schema(1, "a"))
+    with judging(store, Recorder()) as (judge, _):
+        for seq, passed_s, stored in ((2, 0.0, 1), (3, SAVE_EVERY_S, 3), (4, 0.0, 3)):
+            judge.wake("r1")
+            done(judge)
+            store.clock.now_s += passed_s
+            store.append(stream, frame(seq, [seq], [1.0]))
+            judge.wake("r1")
+            done(judge)
+            assert store.stream().judged_seq == stored
+        judge.settle("r1")
+        done(judge)
+        assert store.stream().judged_seq == 4
 
 
 def test_at_a_rollback_the_rules_go_back_and_learn_what_is_still_shown(store: Store) -> None:
@@ -151,19 +125,19 @@ def test_at_a_rollback_the_rules_go_back_and_learn_what_is_still_shown(store: St
 
 @pytest.mark.parametrize("judged", [2, 3, 4])
 def test_a_restart_before_or_after_a_rollback_shows_the_rules_the_same(store: Store, judged: int) -> None:
-    stream = store.stream()
+    stream, first, later = store.stream(), Recorder(), Recorder()
     messages = [schema(1, "a"), frame(2, [0, 1, 2, 3], [1.0] * 4), rollback(3, 4, 2), frame(4, [2], [1.0])]
     store.append(stream, *messages[:judged])
-    with judging(store, Recorder()) as (judge, _):
+    with judging(store, first) as (judge, _):
         judge.wake("r1")
     store.append(stream, *messages[judged:], frame(5, [3], [1.0]))
-    later = Recorder()
     with judging(store, later) as (judge, _):
         judge.catch_up()
-    branch = [step for kind, step in later.calls if kind in ("warm", "observe")]
-    known = branch[branch.index(3) + 1 :] if judged == 2 else branch  # the rollback came after the restart
-    assert known == [0, 1, 2, 3]
-    assert (("rewind", (4, 2)) in later.calls) == (judged == 2)
+    went_on = [call for call in later.calls if call[0] != "load"]
+    # with nothing shown since the rollback there is nothing to store, so all is judged again
+    calls = went_on if judged == 3 else [call for call in first.calls if call[0] != "restore"] + went_on
+    shown = [("warm", 0), ("warm", 1), ("observe", 2), ("observe", 3)]
+    assert calls[-9:] == [*(("observe", step) for step in range(4)), ("rewind", (4, 2)), *shown]
 
 
 def test_an_older_attempt_that_goes_back_late_moves_nothing_of_the_newer_one(store: Store) -> None:
@@ -217,17 +191,6 @@ def test_rollbacks_in_a_row_are_learned_from_once(store: Store) -> None:
         *[("warm", step) for step in range(20)],
         *[("observe", step) for step in (50, 51)],
     ]
-
-
-def test_a_restart_between_a_rollback_and_the_next_row_changes_nothing(store: Store) -> None:
-    stream, later = store.stream(), Recorder()
-    store.append(stream, schema(1, "a"), frame(2, range(4), [1.0] * 4), rollback(3, 4, 2))
-    with judging(store, Recorder()) as (judge, _):
-        judge.wake("r1")
-    store.append(stream, frame(4, [2], [1.0]))
-    with judging(store, later) as (judge, _):
-        judge.catch_up()
-    assert later.calls == [("warm", 0), ("warm", 1), ("restore", []), ("observe", 2)]
 
 
 def test_a_trip_is_told_once_also_over_a_restart(store: Store) -> None:
@@ -311,16 +274,16 @@ def test_a_run_that_bears_a_deleted_one_s_name_is_judged_from_its_first_message(
         store.append(again, schema(1, "a"), frame(2, [7], [1.0]))
         judge.wake("r1")
         done(judge)
-        assert set(judge._streams) == {again.id}, "nothing is kept of the old one's stream"
-    assert rules.calls[-3:] == [("forget", "r1"), ("restore", []), ("observe", 7)]
+        assert set(judge._streams.watermarks("r1")) == {again.id}, "nothing is kept of the old one's stream"
+    assert rules.calls[-3:] == [("forget", "r1"), ("restore", []), ("observe", 7)], "and no state is left"
 
 
 def test_an_alert_of_a_run_that_was_deleted_meanwhile_does_not_stop_the_judge(store: Store) -> None:
     class Slow(Recorder):
-        def observe(self, run_id: str, steps: Steps, names: list[str], columns: Columns) -> list[AlertChange]:
+        def observe(self, run_id: str, parts: Sequence[Rows]) -> list[AlertChange]:
             if run_id == "r1":
                 deleted(store, "r1")
-            return super().observe(run_id, steps, names, columns)
+            return super().observe(run_id, parts)
 
     store.append(store.stream("r1"), schema(1, "a"), frame(2, [0], [200.0]))
     other = store.stream("r2")

@@ -13,6 +13,7 @@ from lossguard.protocol.frames import pack_frame
 from lossguard_server.errors import ChunkDamaged, JournalDamaged
 from lossguard_server.store import journal
 from lossguard_server.store.folded import folding
+from lossguard_server.store.folded.folding import Plan
 from lossguard_server.store.journal import StreamHead
 from lossguard_server.store.points import Points
 from store_world import Store, frame, opened_store, rollback, schema
@@ -115,12 +116,18 @@ def test_two_folders_double_nothing(store: Store) -> None:
     assert (count(store, "FROM part"), count(store, "FROM chunk")) == (1, 1)
 
 
-def test_what_fails_within_the_transaction_leaves_everything_as_it_was(store: Store) -> None:
+def planned(store: Store) -> tuple[StreamHead, Plan]:
+    """A stream of ten points, and the pass over it that is due."""
     stream = store.stream()
     store.append(stream, schema(1, "a"), frame(2, range(10), [1.0] * 10))
     judged(store, stream, 2)
     plan = store.read(lambda session: folding.plan(session, stream.id))
     assert plan is not None
+    return stream, plan
+
+
+def test_what_fails_within_the_transaction_leaves_everything_as_it_was(store: Store) -> None:
+    stream, plan = planned(store)
 
     def interrupted(session: Session) -> None:
         folding.store(session, folding.fold(plan))
@@ -133,11 +140,7 @@ def test_what_fails_within_the_transaction_leaves_everything_as_it_was(store: St
 
 
 def test_a_run_that_was_deleted_meanwhile_is_left_alone(store: Store) -> None:
-    stream = store.stream()
-    store.append(stream, schema(1, "a"), frame(2, range(10), [1.0] * 10))
-    judged(store, stream, 2)
-    plan = store.read(lambda session: folding.plan(session, stream.id))
-    assert plan is not None
+    stream, plan = planned(store)
     for table in ("journal", "stream", "run"):
         store.write(lambda session, table=table: session.connection().execute(text(f"DELETE FROM {table}")))
     assert not store.write(lambda session: folding.store(session, folding.fold(plan)))

@@ -84,7 +84,7 @@ def test_what_is_small_goes_on_and_data_come_again_by_themselves(
     with pytest.raises(DiskFull):
         world.data("first")
     assert not world.ballast.is_there(), "its room is there for what is small"
-    assert world.writer.trouble == "The server's disk is full; nothing of this is stored. (disk_full)"
+    assert world.writer.trouble == "The server's disk is full; nothing of this is stored."
     world.small("command")
     world.allow(pages=1_000)  # room in the file, which nobody has looked for yet
     with pytest.raises(DiskFull):

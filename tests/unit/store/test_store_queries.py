@@ -49,12 +49,14 @@ def test_events_keep_their_order_and_their_numbers(store: Store) -> None:
 
 
 def test_an_alert_is_replaced_by_its_id(store: Store) -> None:
-    alert = {"id": "a1", "run": "r1", "state": "firing", "severity": "critical", "evidence": {"value": math.inf}}
+    alert = {"id": "a1", "run": "r1", "rule": "nonfinite", "state": "firing", "severity": "critical", "fired_s": 5.0}
+    alert |= {"evidence": {"value": math.inf}}
     store.write(lambda session: alerts.upsert(session, alert))
     store.write(lambda session: alerts.upsert(session, {**alert, "id": "a2"}))
-    store.write(lambda session: alerts.upsert(session, {**alert, "state": "resolved"}))
+    store.write(lambda session: alerts.upsert(session, {**alert, "state": "resolved", "fired_s": 9.0}))
     found = store.read(lambda session: alerts.newest_first(session, "r1"))
     assert [(each["id"], each["state"]) for each in found] == [("a2", "firing"), ("a1", "resolved")]
+    assert found[1]["fired_s"] == 5.0, "the time at which it first fired"
     assert [each["id"] for each in store.read(lambda session: alerts.open_of(session, "r1"))] == ["a2"]
     assert store.read(lambda session: alerts.get(session, "a1"))["evidence"] == {"value": "Infinity"}
     assert store.read(lambda session: alerts.get(session, "none")) is None

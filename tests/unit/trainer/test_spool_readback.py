@@ -13,11 +13,12 @@ from helpers import read
 from lossguard.disk_sync import DiskSync
 from lossguard.protocol.codec import decode_sequenced, encode
 from lossguard.protocol.messages import Event, Frame, Hello, Refusal
-from lossguard.protocol.spool_format import Label, parse_segment
+from lossguard.protocol.spool_format import Label
 from lossguard.spool import FULL, Spool
 from lossguard.spool_files import BAD_FILES_MAX
 from lossguard.spool_segments import Missing
 from lossguard.steps_reached import EVERY, MARKS_MAX, StepsReached
+from segments import parse_segment
 from spool_damage import stream
 
 HELLO = Hello(run="r", project="p", name="n")

@@ -15,10 +15,11 @@ from lossguard.disk_sync import DiskSync
 from lossguard.protocol.codec import decode_sequenced, encode
 from lossguard.protocol.frames import pack_frame
 from lossguard.protocol.messages import Event, Frame, Hello, Schema, Sequenced, SeriesSpec
-from lossguard.protocol.spool_format import parse_segment
+from lossguard.protocol.spool_format import LEFTOVER
 from lossguard.spool import CAPPED, Spool
 from lossguard.thinner import SLICE_S
-from lossguard.thinning import ENDING, REASON, Thinning
+from lossguard.thinning import REASON, Thinning
+from segments import parse_segment
 from spool_damage import delivered
 
 HELLO = Hello(run="r", project="p", name="n")
@@ -232,7 +233,7 @@ def test_a_kill_in_the_middle_of_thinning_leaves_the_segment_whole(
     with pytest.raises(Killed):
         world.tend_for_long()
     assert world.files() == before
-    assert list(tmp_path.glob(f"*{ENDING}"))
+    assert list(tmp_path.glob(f"*{LEFTOVER}"))
     assert list(map(encode, delivered(before))) == list(map(encode, world.written))
 
 
@@ -251,7 +252,7 @@ def test_a_disk_that_is_full_leaves_the_segments_as_they_are(tmp_path: Path, mon
         for _ in range(100):
             world.spool.tend(world.disk, 0)
     assert world.files() == before
-    assert list(tmp_path.glob(f"*{ENDING}")) == []
+    assert list(tmp_path.glob(f"*{LEFTOVER}")) == []
     world.now_s += 100.0
     for _ in range(2000):
         world.spool.tend(world.disk, 0)
@@ -272,7 +273,7 @@ def test_what_was_damaged_before_is_a_gap_of_its_own(tmp_path: Path) -> None:
         world.spool.tend(world.disk, 0)
     message = decode_sequenced(read(world.spool, first + 2))
     assert isinstance(message, Event)
-    assert (message.data["reason"], message.data["seqs"]) == ("the trainer's spool was damaged", [first + 2, first + 2])
+    assert (message.data["reason"], message.data["seqs"]) == ("the trainer's spool is damaged", [first + 2, first + 2])
     lost = world.written[first + 1]
     assert isinstance(lost, Frame)
     assert message.data["from"] <= lost.first_step
@@ -286,7 +287,7 @@ def test_acknowledged_segments_go_while_one_is_being_thinned(tmp_path: Path) -> 
     world.fill_to_the_brim()
     world.disk = slow = SlowDisk()
     world.spool.tend(world.disk, 0)
-    assert list(tmp_path.glob(f"*{ENDING}")), "it is under way"
+    assert list(tmp_path.glob(f"*{LEFTOVER}")), "it is under way"
     slow.answers = True
     last = world.spool.last_seq
     world.spool.acknowledged(last - 1)
@@ -301,12 +302,12 @@ def test_a_segment_that_begins_to_be_sent_while_it_is_thinned_is_left_as_it_is(t
     world.fill_to_the_brim()
     world.disk = slow = SlowDisk()
     world.spool.tend(world.disk, 0)
-    assert list(tmp_path.glob(f"*{ENDING}")), "it is under way"
+    assert list(tmp_path.glob(f"*{LEFTOVER}")), "it is under way"
     slow.answers = True
     for _ in range(50):
         world.spool.tend(world.disk, world.spool.last_seq)
     assert world.read() == world.written
-    assert list(tmp_path.glob(f"*{ENDING}")) == []
+    assert list(tmp_path.glob(f"*{LEFTOVER}")) == []
 
 
 def test_damage_that_comes_between_reading_and_writing_is_not_made_true(

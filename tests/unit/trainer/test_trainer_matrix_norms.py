@@ -47,9 +47,11 @@ MAKES: list[Callable[[Tensor], Tensor]] = [
 def test_norms_of_one_matrix(make: Callable[[Tensor], Tensor], size: int, dtype: torch.dtype) -> None:
     for seed in range(3):
         a = make(random_matrix((size, size), dtype, seed))
-        fro, spec, trace, defect = matrix_norms(a).tolist()
+        fro, spec, trace, defect, diag_min = matrix_norms(a).tolist()
         assert fro == pytest.approx(torch.linalg.matrix_norm(a).item(), rel=tolerance(dtype))
         assert trace == pytest.approx(torch.trace(a).real.item() if a.is_complex() else torch.trace(a).item(), abs=1e-3)
+        diagonal = a.diagonal().real if a.is_complex() else a.diagonal()
+        assert diag_min == diagonal.min().item()
         assert defect == pytest.approx((a - a.mH).abs().max().item(), rel=tolerance(dtype))
         largest = torch.linalg.svdvals(a.to(torch.complex128))[0].item()
         assert 1 - tolerance(dtype) <= spec / largest <= size ** (1 / 32) + tolerance(dtype)
@@ -72,6 +74,7 @@ def test_of_a_batch_the_largest_the_mean_trace_and_the_worst(dtype: torch.dtype)
         assert together[norm] == pytest.approx(largest[norm], rel=1e-5)
     assert together["trace"] == pytest.approx(each[:, 2].mean().item(), rel=1e-5)
     assert (together["worst"], together["trace_min"]) == (1.0, 0.0)
+    assert together["diag_min"] == each[:, 4].min().item() == 0.0
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -85,7 +88,7 @@ def test_neither_a_tiny_nor_a_huge_matrix_leaves_the_range(scale: float, dtype: 
 def test_items_of_a_batch_do_not_share_a_scale(dtype: torch.dtype) -> None:
     batch = random_matrix((2, 8, 8), dtype, 0) * torch.tensor([1e-30, 1e30]).reshape(2, 1, 1)
     assert matrix_norms(batch)[:2].tolist() == pytest.approx(matrix_norms(batch[1])[:2].tolist(), rel=1e-6)
-    assert matrix_norms(batch.flip(0))[4].item() == 0.0
+    assert matrix_norms(batch.flip(0))[5].item() == 0.0
 
 
 @pytest.mark.parametrize("value", [1e-45, 1e-41, 1e-39])
@@ -112,8 +115,8 @@ def test_nan_comes_out_as_nan_and_is_the_worst(dtype: torch.dtype) -> None:
     a = random_matrix((3, 6, 6), dtype, 0)
     assert matrix_norms(a).isfinite().all()
     a[0, 0, 0], a[1, 2, 2] = math.inf, math.nan
-    assert matrix_norms(a)[[0, 1, 2, 3, 5]].isnan().all()
-    assert matrix_norms(a)[4].item() == 1.0
+    assert matrix_norms(a)[[0, 1, 2, 3, 4, 6]].isnan().all()
+    assert matrix_norms(a)[5].item() == 1.0
     assert matrix_norms(a[1]).isnan().all()
 
 
@@ -122,8 +125,9 @@ def test_nan_comes_out_as_nan_and_is_the_worst(dtype: torch.dtype) -> None:
 def test_an_infinity_comes_out_as_an_infinity(place: tuple[int, int], dtype: torch.dtype) -> None:
     a = random_matrix((3, 6, 6), dtype, 0)
     a[1][place] = math.inf
-    fro, spec, trace, defect, worst, _ = matrix_norms(a).tolist()
+    fro, spec, trace, defect, diag_min, worst, _ = matrix_norms(a).tolist()
     assert (fro, spec, defect, worst) == (math.inf, math.inf, math.inf, 1.0)
+    assert math.isfinite(diag_min)  # the least of the diagonal is another element
     assert math.isfinite(trace) == (place[0] != place[1])  # it may stand off the diagonal
 
 
@@ -176,6 +180,6 @@ def test_nothing_here_looks_at_a_value() -> None:
     """A tensor without values refuses to be read, as reading one would make the host wait for a device."""
     with FakeTensorMode():
         for dtype in DTYPES:
-            assert matrix_norms(torch.empty(3, 4, 4, dtype=dtype)).shape == (6,)
-            assert matrix_norms(torch.empty(4, 4, dtype=dtype)).shape == (4,)
+            assert matrix_norms(torch.empty(3, 4, 4, dtype=dtype)).shape == (7,)
+            assert matrix_norms(torch.empty(4, 4, dtype=dtype)).shape == (5,)
         assert masked_count(torch.empty(3, dtype=torch.bool)).shape == ()

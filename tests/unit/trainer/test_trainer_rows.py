@@ -42,7 +42,8 @@ def test_a_full_step_has_every_series_in_its_order(spool_folder: Path) -> None:
     assert names_in_order(spool_folder) == [
         "weight/mse", "weight/size", "step_time_s", "data_wait_s", "skipped", "lr",
         "loss/mse", "loss/size", "loss/total",
-        "matrix/W/fro", "matrix/W/spec", "matrix/W/trace", "matrix/W/defect", "clip_coef",
+        "matrix/W/fro", "matrix/W/spec", "matrix/W/trace", "matrix/W/defect", "matrix/W/diag_min",
+        "clip_coef",
         "grad_norm/total", "grad_norm/first", "grad_norm/other",
     ]  # fmt: skip
     found = points(spooled(spool_folder))
@@ -196,6 +197,7 @@ def test_a_matrix_with_a_bad_name_is_left_out_and_nothing_else(spool_folder: Pat
     assert len(found["loss/total"]) == 5
     assert [series for series in found if series.startswith("matrix/")] == [
         "matrix/good/fro", "matrix/good/spec", "matrix/good/trace", "matrix/good/defect",
+        "matrix/good/diag_min",
     ]  # fmt: skip
 
 

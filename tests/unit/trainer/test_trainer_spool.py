@@ -12,8 +12,9 @@ from helpers import read, spooled
 from lossguard.disk_sync import DiskSync
 from lossguard.protocol.codec import decode_sequenced
 from lossguard.protocol.messages import Event, Frame, Hello, Schema, SeriesSpec
-from lossguard.protocol.spool_format import Label, parse_segment
+from lossguard.protocol.spool_format import Label
 from lossguard.spool import DISK_REST_S, Spool
+from segments import parse_segment
 
 HELLO = Hello(run="r/../1", project="p", name="n", rank=2, attempt=3)
 MODE_MASK = 0o777

@@ -64,7 +64,7 @@ class FakeNvml:
 def second_gpu(index: int) -> SimpleNamespace:
     """CUDA_VISIBLE_DEVICES=1: what CUDA calls 0 is the second GPU of the machine."""
     assert index == 0
-    return SimpleNamespace(uuid="second", pci_domain_id=0, pci_bus_id=0x1B, pci_device_id=0)
+    return SimpleNamespace(uuid="second", total_memory=8 * GIB, pci_domain_id=0, pci_bus_id=0x1B, pci_device_id=0)
 
 
 GPU = {
@@ -184,9 +184,11 @@ def test_the_allocator_is_read_where_cuda_is_in_use(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch.cuda, "memory_stats_as_nested_dict", lambda device: statistics)
     series = SystemSeries(["cuda:0"], lambda: 0.0, FakeNvml("init"), second_gpu)
     assert not any(name.startswith("memory/") for name in series.sample())
-    statistics |= {"allocated_bytes": {"all": {"current": GIB}}, "reserved_bytes": {"all": {"current": 2 * GIB}}}
+    allocated = {"current": GIB, "peak": 3 * GIB}
+    statistics |= {"allocated_bytes": {"all": allocated}, "reserved_bytes": {"all": {"current": 2 * GIB}}}
     found = {name: value for name, value in series.sample().items() if name.startswith("memory/")}
-    assert found == {"memory/cuda:0/allocated_gib": 1.0, "memory/cuda:0/reserved_gib": 2.0}
+    of_gpu = {name.removeprefix("memory/cuda:0/"): value for name, value in found.items()}
+    assert of_gpu == {"total_gib": 8.0, "allocated_gib": 1.0, "peak_gib": 3.0, "reserved_gib": 2.0}
 
 
 def test_torch_is_not_imported_for_it() -> None:

@@ -23,10 +23,10 @@ import msgspec
 
 from .codec import decode_sequenced, decode_to_trainer, encode
 from .errors import BadMessage, RemoteProtocolError
-from .gaps import Filling, Hole, Poison, filler, steps_of
+from .gaps import DAMAGED, Filling, Hole, Poison, filler, steps_of
 from .messages import Declaration, Frame, Hello, Hold, Refusal, Schema, Welcome
 from .session import State, TrainerSession
-from .spool_format import HEAD, SUFFIX, Label, Read, Scan, about, pack_label, pack_record, skipped_to
+from .spool_format import HEAD, LEFTOVER, SUFFIX, Label, Read, Scan, about, pack_label, pack_record, skipped_to
 
 HOLE_MAX = 10_000_000  # numbers: a week of full speed; a hole beyond it is a lie in a name
 SEQ_MAX = (1 << 63) - 1
@@ -36,7 +36,7 @@ LOOK_AROUND = 64  # records beside a hole in which its steps are looked for
 FRUITLESS_MAX = 6  # connections one after another that bring nothing; a message that is refused takes two
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 5.0
 UNREADABLE = "unknown_series"  # the refusal of a frame whose schema the server does not have
-LEFTOVER = ".new"  # after a segment's name: what a thinning that was killed leaves
+BEGUN_S = 5.0  # a file is made, then locked, then written to: an empty one may be about to be locked
 _NAME = re.compile(r"(?P<stem>.+)\.(?P<seq>[0-9]{20})" + re.escape(SUFFIX), re.DOTALL)
 
 
@@ -163,7 +163,7 @@ class DeadStream:
             raise RemoteProtocolError(f"The messages {seq} to {last} are not in the spool: too many to fill.")
         if index >= 0 and (before := content.frame_beside(at, -1)) is not None:
             self._last_step = steps_of(before)[1]
-        reason = "the trainer's spool is damaged" if content.is_damaged else "these messages are not in the spool"
+        reason = DAMAGED if content.is_damaged else "these messages are not in the spool"
         after = content.frame_beside(at + 1, 1)
         if after is None and 0 <= index < len(self._files) - 1:
             after = _load(self._files[index + 1]).frame_beside(0, 1)

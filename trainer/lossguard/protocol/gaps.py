@@ -18,6 +18,7 @@ from .frames import MAX_STEP, pack_frame, unpack_frame
 from .messages import MAX_MESSAGE_BYTES, Event, Frame, Refusal, Schema, Sequenced
 
 REFUSALS_MAX = 3
+DAMAGED = "the trainer's spool is damaged"
 REASON_MAX = 500  # characters of a server's own words that are kept
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-PROTOCOL_VERSION = "1.2"
+PROTOCOL_VERSION = "1.3"
 SUBPROTOCOL = "lossguard.1"
 MAX_MESSAGE_BYTES = 1 << 20
 
@@ -46,11 +46,18 @@ class ControlsSpec(msgspec.Struct, frozen=True):
 
 
 class ContractSpec(msgspec.Struct, frozen=True):
-    """What a person declares of a series: its values lie within [low, high]; None leaves that side open."""
+    """What a person declares of a series: its values lie within [low, high]; None leaves that side open.
+
+    `kind`, one of CONTRACT_KINDS, says what more is meant (docs/protocol.md): of a `ratio`, `series` / `of[0]` lies
+    within the range; a `psd` or `blend` is about the matrix `series` ("matrix/R"), `of` the matrices it is made of.
+    """
 
     series: str
     low: float | None = None
     high: float | None = None
+    kind: str = ""  # since 1.3
+    of: list[str] = []  # since 1.3
+    expected: float | None = None  # since 1.3: of a count, how many a step; of a psd, its trace
 
 
 class GuardSpec(msgspec.Struct, frozen=True):
@@ -210,6 +217,7 @@ EVENT_KINDS = (
 )  # fmt: skip
 RUN_STATES = ("running", "paused", "finished", "stopped", "crashed")
 COMMAND_KINDS = ("pause", "resume", "stop", "set_weight", "revert", "instrument", "rollback")
+CONTRACT_KINDS = ("", "range", "bound", "count", "ratio", "psd", "blend")
 GUARD_MODES = ("device", "trip", "observe", "off")
 ON_TRIP = ("skip", "pause", "raise")
 DETAIL_STEPS_MAX = 100_000  # of one `instrument` command: full detail is for a while

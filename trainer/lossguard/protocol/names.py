@@ -10,12 +10,14 @@ MAX_NAME_BYTES = 512
 TOTAL = "loss/total"
 GRAD_NORM_TOTAL = "grad_norm/total"
 SKIPPED = "skipped"
+EVALUATED = "eval/"  # before the name of a training series: the same quantity, computed in evaluation mode
 LOSS_SCALE = "loss_scale"
 
 _KIND_BY_PREFIX = {
     "loss": "loss",
     "weight": "weight",
     "contribution": "contribution",
+    "share": "share",
     "grad_norm": "grad_norm",
     "param_grad_norm": "param_grad_norm",
     "grad_share": "grad_share",
@@ -42,6 +44,14 @@ def weight(component: str) -> str:
 
 def contribution(component: str) -> str:
     return f"contribution/{component}"
+
+
+def share(component: str) -> str:
+    return f"share/{component}"
+
+
+def evaluated(name: str) -> str:
+    return f"{EVALUATED}{name}"
 
 
 def grad_norm(group: str) -> str:
@@ -77,11 +87,19 @@ def memory(device: str, what: str) -> str:
 
 
 def matrix(name: str, norm: str) -> str:
-    return f"matrix/{name}/{norm}"
+    return f"{matrix_prefix(name)}/{norm}"
+
+
+def matrix_prefix(name: str) -> str:
+    return f"matrix/{name}"
 
 
 def kind_of(name: str) -> str:
-    """The kind of a series: `loss`, `weight`, `grad_norm`, ...; `scalar` for whatever else a user logs."""
+    """The kind of a series: `loss`, `weight`, `grad_norm`, ...; `scalar` for whatever else a user logs.
+
+    An `eval/` series is of the kind of its training series.
+    """
+    name = name.removeprefix(EVALUATED)
     prefix, slash, _ = name.partition("/")
     if slash and prefix in _KIND_BY_PREFIX:
         return _KIND_BY_PREFIX[prefix]

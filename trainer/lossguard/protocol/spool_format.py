@@ -24,6 +24,8 @@ from .messages import MAX_MESSAGE_BYTES, Declaration, Hello, Schema
 
 MAGIC = b"LGSPOOL1"
 SUFFIX = ".lgs"
+LEFTOVER = ".new"  # after a segment's name: what a thinning makes, and leaves when it is killed
+BAD = "bad"  # the folder for what was damaged or refused
 HEAD = struct.Struct("<IIQ")  # payload length, CRC-32 over seq and payload, seq
 WINDOW_BYTES = 2 << 20
 WORK_FACTOR = 8  # bytes of candidates looked at for each byte of a file: made-up headers cannot cost more
@@ -54,16 +56,6 @@ class Record:
     seq: int
     payload: bytes
     is_after_damage: bool = False
-
-
-@dataclass(frozen=True)
-class SegmentContent:
-    """What a reader found in one segment: its stream, (seq, payload) records, and how many bytes it could not read."""
-
-    hello: Hello
-    records: list[tuple[int, bytes]]
-    damaged_bytes: int
-    label: Label | None = None
 
 
 class Scan:
@@ -140,25 +132,6 @@ class Scan:
             self._window, self._window_at = self._read(at, max(WINDOW_BYTES, count)), at
             start = 0
         return self._window[start : start + count]
-
-
-def parse_segment(data: bytes) -> SegmentContent:
-    """The content of a segment that is in memory. Raises BadMessage when it does not say whose it is."""
-    scan = Scan(lambda at, count: data[at : at + count], len(data))
-    hello, label = None, None
-    records: list[tuple[int, bytes]] = []
-    for record in scan:
-        if record.seq > 0:
-            records.append((record.seq, record.payload))
-            continue
-        match about(record.payload):
-            case Hello() as said:
-                hello = said
-            case Label() as said:
-                label = said
-    if hello is None:
-        raise BadMessage("It is no spool segment, or its header is damaged.")
-    return SegmentContent(hello, records, scan.damaged_bytes, label)
 
 
 def about(payload: bytes) -> Hello | Label | Declaration | Schema | None:

@@ -9,8 +9,10 @@ from types import MappingProxyType
 from .catalogue import Options, Scenario, Truth, UnknownChoice
 from .denovo import DENOVO
 from .record import NullRecorder, Recorder
+from .ris import RIS
+from .tabular import TABULAR
 
-SCENARIOS: Mapping[str, Scenario] = MappingProxyType({scenario.name: scenario for scenario in (DENOVO,)})
+SCENARIOS: Mapping[str, Scenario] = MappingProxyType({scenario.name: scenario for scenario in (DENOVO, RIS, TABULAR)})
 
 
 def find(name: str) -> Scenario:

@@ -24,7 +24,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         scenario = find(given.scenario)
         options = _options(scenario, given)
-        scenario.check(options)
         recorder: Recorder = JsonlRecorder(given.record) if given.record else NullRecorder()
     except (ConfigError, OSError) as error:
         parser.error(str(error))
@@ -61,15 +60,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _options(scenario: Scenario, given: argparse.Namespace) -> Options:
-    defaults = {
-        "variant": next(iter(scenario.variants)),
-        "curriculum": scenario.curricula[0],
-        "steps": scenario.steps,
-        "stage_steps": scenario.stage_steps,
-        "project": scenario.name,
-    }
-    chosen = {k: v for k, v in vars(given).items() if v is not None and k not in ("scenario", "record")}
-    return Options(**{**defaults, **chosen})
+    return scenario.options(
+        **{k: v for k, v in vars(given).items() if v is not None and k not in ("scenario", "record")}
+    )
 
 
 if __name__ == "__main__":

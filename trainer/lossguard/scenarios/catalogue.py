@@ -8,6 +8,7 @@ Rules of this file:
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import ConfigError
 
@@ -44,7 +45,10 @@ class Truth:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One entry of the catalogue. `module` has `train(options, recorder) -> summary`; importing it brings torch."""
+    """One entry of the catalogue. `module` has `train(options, recorder) -> summary`; importing it brings torch.
+
+    The numbers are what `Options` have where nothing else is asked for.
+    """
 
     name: str
     about: str
@@ -53,12 +57,29 @@ class Scenario:
     curricula: tuple[str, ...]
     steps: int
     stage_steps: int
+    batch_size: int = 32
+    lr: float = 2e-3
 
     def truth(self, variant: str) -> Truth:
         """What `variant` must show; raises UnknownChoice."""
         if variant not in self.variants:
             raise UnknownChoice(f"variant of {self.name}", variant, tuple(self.variants))
         return self.variants[variant]
+
+    def options(self, **chosen: Any) -> "Options":
+        """The scenario's own options, save for what is chosen; raises UnknownChoice and ConfigError."""
+        own = {
+            "variant": next(iter(self.variants)),
+            "curriculum": self.curricula[0],
+            "steps": self.steps,
+            "stage_steps": self.stage_steps,
+            "batch_size": self.batch_size,
+            "lr": self.lr,
+            "project": self.name,
+        }
+        options = Options(**{**own, **chosen})
+        self.check(options)
+        return options
 
     def check(self, options: "Options") -> None:
         """Raise UnknownChoice when `options` name a variant or curriculum that this scenario has not."""

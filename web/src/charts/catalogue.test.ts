@@ -54,6 +54,14 @@ describe("charts", () => {
     expect(charts[3]?.contracts).toEqual([{ label: "R/fro", low: 50, high: 100 }]);
   });
 
+  it("list ten series in the order in which a person counts", () => {
+    const said = chartsOf(["loss/s10", "loss/s2", "val/s10", "val/s2", "loss/s1"], [], []);
+    expect(said.map((chart) => chart.lines.map((line) => line.label))).toEqual([
+      ["s1", "s2", "s10"],
+      ["s2", "s10"],
+    ]);
+  });
+
   it("are left out where a run has no such series", () => {
     expect(chartsOf([], [], [])).toEqual([]);
     expect(chartsOf(["lr"], [], []).map((chart) => chart.id)).not.toContain("losses");

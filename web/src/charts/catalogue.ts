@@ -7,6 +7,7 @@
 import { CROWD_KINDS, CROWD_SHOWN, type Chosen, crowdKindOf, seriesOf } from "../lib/crowd";
 import { words } from "../lib/format";
 import type { SeriesInfo } from "../lib/models";
+import { byName } from "../lib/order";
 import { INK, type Look, look } from "../lib/palette";
 import { labelsOf } from "./labels";
 import { MACHINE_PREFIXES, machineCharts } from "./machine";
@@ -129,7 +130,7 @@ function isWorst(name: string): boolean {
 function worstChart(names: readonly string[]): ChartSpec {
   const lines = names
     .filter(isWorst)
-    .sort()
+    .sort(byName)
     .map((name, i) => lineOf(name, name.slice(MATRIX.length, -WORST.length), look(i)));
   return {
     ...PLAIN,
@@ -170,7 +171,7 @@ function crowdCharts(chosen: Chosen, names: ReadonlySet<string>): ChartSpec[] {
 /** Whatever else a person logs: one chart for what stands before the first slash. */
 function otherCharts(names: readonly string[], known: Infos): ChartSpec[] {
   const groups = new Map<string, string[]>();
-  for (const name of [...names].sort()) {
+  for (const name of [...names].sort(byName)) {
     if (KINDS.some((kind) => name.startsWith(kind.prefix)) || crowdKindOf(name) !== undefined) continue;
     if (name === AS_MARKS || MACHINE_PREFIXES.some((prefix) => name.startsWith(prefix))) continue;
     const group = name.includes("/") ? name.slice(0, name.indexOf("/")) : name;
@@ -205,7 +206,7 @@ function byOrderOf(components: readonly string[], prefix: string): (a: string, b
     const index = components.indexOf(name.slice(prefix.length));
     return index < 0 ? components.length : index;
   };
-  return (a, b) => place(a) - place(b) || a.localeCompare(b);
+  return (a, b) => place(a) - place(b) || byName(a, b);
 }
 
 function colourOf(label: string, components: readonly string[], index: number): Look {

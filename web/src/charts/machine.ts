@@ -6,6 +6,7 @@
  */
 import { words } from "../lib/format";
 import type { SeriesInfo } from "../lib/models";
+import { byName } from "../lib/order";
 import { look } from "../lib/palette";
 import { type ChartSpec, PLAIN, lineOf } from "./spec";
 
@@ -29,7 +30,7 @@ const UNITS: Readonly<Record<string, Unit>> = {
 
 export function machineCharts(names: readonly string[], known: ReadonlyMap<string, SeriesInfo>): ChartSpec[] {
   const groups = new Map<string, string[]>();
-  for (const name of [...names].sort()) {
+  for (const name of [...names].sort(byName)) {
     const unit = known.get(name)?.unit;
     if (unit === undefined || !MACHINE_PREFIXES.some((prefix) => name.startsWith(prefix))) continue;
     groups.set(unit, [...(groups.get(unit) ?? []), name]);

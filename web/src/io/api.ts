@@ -5,7 +5,7 @@
  * sentence), it could not be reached (Unreachable), or its answer cannot be read (Unreadable).
  */
 import { decode } from "@msgpack/msgpack";
-import { fields, text } from "../lib/decode";
+import { type Fields, fields, fieldsOrNull, text } from "../lib/decode";
 
 /** The server refused a request. */
 export class Refused extends Error {
@@ -39,6 +39,9 @@ export class Unreadable extends Error {
 const JSON_TYPE = "application/json";
 const PACKED_TYPE = "application/msgpack";
 const TIMEOUT_MS = 15_000;
+const LINES_TYPE = "application/x-ndjson";
+/** The server ends a backtest after 300 s, and it may wait its turn before. */
+const LINES_TIMEOUT_MS = 330_000;
 
 export class Api {
   constructor(
@@ -62,23 +65,53 @@ export class Api {
     }
   }
 
-  post(path: string, body: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
-    return this.ask(path, { method: "POST", body: JSON.stringify(body) });
+  post(path: string, body: Readonly<Record<string, unknown>> = {}, timeoutMs = TIMEOUT_MS): Promise<unknown> {
+    return this.ask(path, { method: "POST", body: JSON.stringify(body) }, timeoutMs);
   }
 
-  private async ask(path: string, init: RequestInit): Promise<unknown> {
-    const answer = await this.send(path, init);
+  put(path: string, body: Readonly<Record<string, unknown>>): Promise<unknown> {
+    return this.ask(path, { method: "PUT", body: JSON.stringify(body) });
+  }
+
+  remove(path: string): Promise<unknown> {
+    return this.ask(path, { method: "DELETE" });
+  }
+
+  /** An answer that comes line by line, each a JSON value; a refusal may also be the last of them. */
+  async postLines(
+    path: string,
+    body: Readonly<Record<string, unknown>>,
+    onLine: (line: unknown) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const init = { method: "POST", body: JSON.stringify(body), signal };
+    const answer = await this.send(path, init, LINES_TYPE, LINES_TIMEOUT_MS);
+    if (!answer.ok) throw await refusalOf(answer);
+    for await (const line of linesOf(answer)) {
+      const refusal = fieldsOrNull(fields(line)["error"]);
+      if (refusal !== null) throw refusedBy(answer.status, refusal);
+      onLine(line);
+    }
+  }
+
+  private async ask(path: string, init: RequestInit, timeoutMs = TIMEOUT_MS): Promise<unknown> {
+    const answer = await this.send(path, init, JSON_TYPE, timeoutMs);
     if (!answer.ok) throw await refusalOf(answer);
     const body: unknown = await answer.json().catch(() => null);
     return body;
   }
 
-  private async send(path: string, init: RequestInit, kind = JSON_TYPE): Promise<Response> {
+  private async send(
+    path: string,
+    init: RequestInit,
+    kind = JSON_TYPE,
+    timeoutMs = TIMEOUT_MS,
+  ): Promise<Response> {
     const headers: Record<string, string> = { Accept: kind };
     const token = this.token();
     if (token !== null) headers["Authorization"] = `Bearer ${token}`;
     if (init.body !== undefined) headers["Content-Type"] = JSON_TYPE;
-    const late = AbortSignal.timeout(TIMEOUT_MS);
+    const late = AbortSignal.timeout(timeoutMs);
     const signal = init.signal ? AbortSignal.any([late, init.signal]) : late;
     try {
       return await fetch(new URL(path, this.base), {
@@ -96,13 +129,44 @@ export class Api {
 }
 
 async function refusalOf(answer: Response): Promise<Refused> {
-  const refusal = fields(await answer.json().catch(() => null));
+  return refusedBy(answer.status, fields(await answer.json().catch(() => null)));
+}
+
+function refusedBy(status: number, refusal: Fields): Refused {
   return new Refused(
-    answer.status,
+    status,
     text(refusal["error"]),
-    text(refusal["message"]) || `The server answered ${answer.status}.`,
+    text(refusal["message"]) || `The server answered ${status}.`,
     text(refusal["hint"]),
   );
+}
+
+async function* linesOf(answer: Response): AsyncGenerator {
+  let rest = "";
+  const decoder = new TextDecoder();
+  const reader = answer.body?.getReader();
+  for (;;) {
+    const { done, value } = (await reader?.read().catch(interrupted)) ?? { done: true, value: undefined };
+    rest += done ? decoder.decode() : decoder.decode(value, { stream: true });
+    const lines = rest.split("\n");
+    rest = done ? "" : (lines.pop() ?? "");
+    for (const line of lines) if (line.trim() !== "") yield parsed(line);
+    if (done) return;
+  }
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    throw new Unreadable();
+  }
+}
+
+/** A stream breaks off because the caller gave it up, or because the server is gone. */
+function interrupted(reason: unknown): never {
+  if (reason instanceof DOMException && reason.name === "AbortError") throw reason;
+  throw new Unreachable();
 }
 
 function unreachable(): never {

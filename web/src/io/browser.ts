@@ -4,7 +4,7 @@
  * Rules of this file: permission to notify is asked only on a click; a browser that cannot do something simply does not.
  */
 import type { Health } from "../lib/models";
-import type { Notice } from "../lib/state";
+import type { Notice } from "../lib/notices";
 
 export type Bell = "on" | "off" | "denied" | "unsupported";
 export type ThemeChoice = "auto" | "dark" | "light";
@@ -33,7 +33,7 @@ export class Herald {
 
   tell(notice: Notice): void {
     if (this.bell() !== "on") return;
-    const shown = new Notification(notice.title, { body: notice.body, tag: `lossguard-${notice.run}` });
+    const shown = new Notification(notice.title, { body: notice.body, tag: `lossguard-${notice.incident}` });
     shown.onclick = () => {
       window.focus();
       this.open(notice.run);
@@ -41,7 +41,7 @@ export class Herald {
   }
 }
 
-/** The title names the run and counts what is critical, so that a tab in the background says it too. */
+/** The title names the run and counts the critical incidents, so that a tab in the background says it too. */
 export function titleOf(critical: number, run: string | null): string {
   const badge = critical > 0 ? `(${critical}!) ` : "";
   return run === null ? `${badge}lossguard` : `${badge}${run} · lossguard`;

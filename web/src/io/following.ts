@@ -120,5 +120,6 @@ export class Following {
 
 /** The run that a message is about. */
 function runIn(message: Fields): string {
-  return text(message["run"]) || text(fields(message["alert"])["run"]) || text(fields(message["command"])["run"]);
+  const told = [message, ...["alert", "command", "incident"].map((what) => fields(message[what]))];
+  return told.map((one) => text(one["run"])).find((run) => run !== "") ?? "";
 }

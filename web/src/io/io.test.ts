@@ -46,9 +46,10 @@ describe("asking the server", () => {
   });
 });
 
-it("the token and the run are read from the address' fragment", () => {
-  expect(readFragment("#t=a%2Bb&run=r1")).toEqual({ token: "a+b", run: "r1" });
-  expect(readFragment("")).toEqual({ token: null, run: null });
+it("the token, the run and the alert are read from the address' fragment", () => {
+  expect(readFragment("#t=a%2Bb&run=r1")).toEqual({ token: "a+b", run: "r1", alert: null });
+  expect(readFragment("#run=r1&alert=a%201")).toEqual({ token: null, run: "r1", alert: "a 1" });
+  expect(readFragment("")).toEqual({ token: null, run: null, alert: null });
 });
 
 it("the pauses between attempts grow and have an end", () => {

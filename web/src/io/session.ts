@@ -7,10 +7,13 @@
  */
 import { ColumnError, type Fields, columnsOf, fields, items, text, texts } from "../lib/decode";
 import { rollbackOf } from "../lib/guard";
+import { incidentOf } from "../lib/incidents";
 import {
   type Command,
+  type Run,
   type RunEvent,
   type SeriesInfo,
+  type Verdict,
   alertOf,
   commandOf,
   eventOf,
@@ -18,6 +21,8 @@ import {
   seriesInfoOf,
   stageOf,
 } from "../lib/models";
+import { mustSurvey } from "../lib/notices";
+import { type SpanBlame, spanBlameOf } from "../lib/span";
 import type { Action, State } from "../lib/state";
 import type { PointStore } from "../lib/store";
 import { type Api, Refused, Unreachable, Unreadable } from "./api";
@@ -128,8 +133,28 @@ export class Session {
     return command;
   }
 
-  async acknowledge(alert: string): Promise<void> {
-    const answer = await this.parts.api.post(`api/alerts/${encodeURIComponent(alert)}/acknowledge`);
+  acknowledge(alert: string): Promise<void> {
+    return this.say(alert, "acknowledge", {});
+  }
+
+  /** Whether the alert was right; null takes it back. */
+  judge(alert: string, verdict: Verdict | null): Promise<void> {
+    return this.say(alert, "verdict", { verdict });
+  }
+
+  /** Nobody is notified of the alert for so long; 0: from now on again. */
+  silence(alert: string, minutes: number): Promise<void> {
+    return this.say(alert, "silence", { minutes });
+  }
+
+  /** Who moved the total of the run on the screen over the steps [from, to]. */
+  async explain(from: number, to: number): Promise<SpanBlame> {
+    const path = pathOf(this.parts.state().selected ?? "");
+    return spanBlameOf(await this.parts.api.get(`${path}/blame?from=${from}&to=${to}`));
+  }
+
+  private async say(alert: string, what: string, body: Fields): Promise<void> {
+    const answer = await this.parts.api.post(`api/alerts/${encodeURIComponent(alert)}/${what}`, body);
     this.parts.dispatch({ type: "alert", alert: alertOf(answer) });
   }
 
@@ -148,9 +173,11 @@ export class Session {
     // The server may have been away when the page asked first.
     if (state().scopes.length === 0) await this.readAccess();
     const runs = items(await api.get("api/runs"), runOf);
+    const before = state();
     dispatch({ type: "runs", runs, atMs: nowMs() });
     const { selected } = state();
     if (selected === null || !Object.hasOwn(state().runs, selected)) this.selectFirst();
+    for (const run of runs) this.survey(before, run);
   }
 
   /** The run that the address named, else one that is under way, else the newest. */
@@ -188,6 +215,7 @@ export class Session {
   private async loadRun(run: string): Promise<void> {
     const path = pathOf(run);
     const points = this.loadDeclared(run);
+    const incidents = this.loadIncidents(run);
     const lists = Promise.all([
       this.list(`${path}/alerts`, alertOf),
       this.list(`${path}/commands`, commandOf),
@@ -196,7 +224,17 @@ export class Session {
     const told = lists.then(([alerts, commands, events]) =>
       this.parts.dispatch({ type: "detail", run, detail: { alerts, commands, events } }),
     );
-    await Promise.all([told, points]);
+    await Promise.all([told, points, incidents]);
+  }
+
+  private async loadIncidents(run: string): Promise<void> {
+    const incidents = await this.list(`${pathOf(run)}/incidents`, incidentOf);
+    this.parts.dispatch({ type: "incidents", run, incidents });
+  }
+
+  /** Incidents are told of the run on the screen only; of the others a rise of what is critical is heard. */
+  private survey(before: State, run: Run): void {
+    if (mustSurvey(before, this.parts.state(), run)) this.attend(this.loadIncidents(run.id));
   }
 
   /** Stages, series, and their points. */
@@ -228,6 +266,7 @@ export class Session {
     else if (type === "gone") this.receivedGone(run);
     else if (type === "points" && isShown) this.receivedPoints(run, message);
     else if (type === "alert") dispatch({ type: "alert", alert: alertOf(message["alert"]) });
+    else if (type === "incident") dispatch({ type: "incident", incident: incidentOf(message["incident"]) });
     else if (type === "command") dispatch({ type: "command", command: commandOf(message["command"]) });
     else if (type === "event") this.receivedEvent(run, eventOf(message["event"]));
     else if (type === "subscribed" && this.following.answered(message)) this.load(run, true);
@@ -268,9 +307,11 @@ export class Session {
   private receivedRun(value: unknown): void {
     const { dispatch, state, nowMs } = this.parts;
     const run = runOf(value);
-    const known = state().runs[run.id];
+    const before = state();
+    const known = before.runs[run.id];
     dispatch({ type: "run", run, atMs: nowMs() });
     if (state().selected === null) this.selectFirst();
+    this.survey(before, run);
     // Another attempt goes back some steps: what was drawn of the older branch must not stay under the new one.
     if (known !== undefined && known.attempt !== run.attempt && run.id === state().selected) this.reload(run.id, false);
   }

@@ -9,12 +9,13 @@ const KEY = "lossguard.token";
 export interface Fragment {
   readonly token: string | null;
   readonly run: string | null;
+  readonly alert: string | null;
 }
 
-/** Reads `#t=TOKEN&run=RUN`; pure. */
+/** Reads `#t=TOKEN&run=RUN&alert=ALERT`; pure. */
 export function readFragment(hash: string): Fragment {
   const parts = new URLSearchParams(hash.replace(/^#/, ""));
-  return { token: parts.get("t"), run: parts.get("run") };
+  return { token: parts.get("t"), run: parts.get("run"), alert: parts.get("alert") };
 }
 
 export class TokenBox {

@@ -8,6 +8,7 @@
  * - Who is shown changes rarely and keeps its place (its colour): a chart that reshuffles cannot be read.
  */
 import type { Columns } from "./decode";
+import { byName } from "./order";
 
 /** As many lines as can be told apart in one chart. */
 export const CROWD_SHOWN = 12;
@@ -124,7 +125,7 @@ export class Crowd {
     const sizeOf = (member: string): number => this.latest.get(member)?.size ?? 0;
     const shown = new Set(this.places);
     const waiting = [...this.latest.keys()].filter((member) => !shown.has(member));
-    waiting.sort((a, b) => sizeOf(b) - sizeOf(a) || a.localeCompare(b));
+    waiting.sort((a, b) => sizeOf(b) - sizeOf(a) || byName(a, b));
     const came = waiting.splice(0, Math.max(0, CROWD_SHOWN - this.places.length));
     const places = [...this.places, ...came];
     const left: string[] = [];

@@ -17,6 +17,17 @@ export interface Window {
 export type Range =
   { readonly kind: "all" } | { readonly kind: "last"; readonly steps: number } | ({ readonly kind: "fixed" } & Window);
 
+/** Whole steps, both of them in it. */
+export interface StepRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The steps that lie within a window. */
+export function stepsWithin({ from, to }: Window): StepRange {
+  return { from: Math.ceil(from), to: Math.floor(to) };
+}
+
 /** What of the run's steps is on the screen; null while there is nothing. */
 export function windowOf(range: Range, extent: readonly [number, number] | null): Window | null {
   if (range.kind === "fixed") return { from: range.from, to: range.to };

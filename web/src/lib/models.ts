@@ -17,6 +17,7 @@ import {
   textOrNull,
   texts,
 } from "./decode";
+import { type Forecast, forecastOf } from "./forecast";
 import { type Guard, type Origin, guardOf, originOf } from "./guard";
 
 export const RUN_STATES = ["waiting", "running", "paused", "finished", "stopped", "crashed", "lost"] as const;
@@ -138,7 +139,20 @@ export interface Alert {
   readonly rolledBackTo: number | null;
   readonly blame: Blame | null;
   readonly remedy: Remedy | null;
+  /** the incident that it belongs to */
+  readonly incident: string | null;
+  /** what a person said of it */
+  readonly verdict: Verdict | null;
+  /** nobody is notified of it until then, in epoch seconds */
+  readonly silencedUntilS: number | null;
+  /** whether the message says what people said of it at all */
+  readonly hasSayings: boolean;
+  readonly forecast: Forecast | null;
+  /** the name of the stage that it is about */
+  readonly stage: string | null;
 }
+
+export type Verdict = "true" | "false";
 
 export interface Command {
   readonly id: string;
@@ -236,7 +250,7 @@ export function seriesInfoOf(value: unknown): SeriesInfo {
   };
 }
 
-function blameOf(value: unknown): Blame | null {
+export function blameOf(value: unknown): Blame | null {
   const f = fieldsOrNull(value);
   if (f === null) return null;
   const parts = list(f["parts"]).map((part) => {
@@ -257,7 +271,7 @@ function blameOf(value: unknown): Blame | null {
   };
 }
 
-function remedyOf(value: unknown): Remedy | null {
+export function remedyOf(value: unknown): Remedy | null {
   const f = fieldsOrNull(value);
   return f === null ? null : { kind: text(f["kind"]), args: fields(f["args"]), text: text(f["text"]) };
 }
@@ -298,6 +312,12 @@ export function alertOf(value: unknown): Alert {
     rolledBackTo: integerOrNull(evidence["rolled_back_to"]),
     blame: blameOf(f["blame"]),
     remedy: remedyOf(f["remedy"]),
+    incident: textOrNull(f["incident"]),
+    verdict: f["verdict"] === "true" || f["verdict"] === "false" ? f["verdict"] : null,
+    silencedUntilS: numberOrNull(f["silenced_until_s"]),
+    hasSayings: Object.hasOwn(f, "verdict"),
+    forecast: forecastOf(evidence["forecast"]),
+    stage: textOrNull(evidence["stage"]),
   };
 }
 

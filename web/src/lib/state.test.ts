@@ -10,8 +10,6 @@ import {
   answerTo,
   canControl,
   commandsOf,
-  criticalCount,
-  noticesBetween,
   reduce,
   worstHealth,
 } from "./state";
@@ -70,6 +68,23 @@ describe("details", () => {
   });
 });
 
+describe("what people said of an alert", () => {
+  const firing = (more: Record<string, unknown>): Action => ({
+    type: "alert",
+    alert: alertOf({ id: "a", run: "r", state: "firing", ...more }),
+  });
+
+  it("is not taken back by a message that is silent about it", () => {
+    const said = after(...SHOWN, firing({ verdict: "false", silenced_until_s: 9 }), firing({ step: 7 }));
+    expect(said.detail.alerts["a"]).toMatchObject({ step: 7, verdict: "false", silencedUntilS: 9 });
+  });
+
+  it("is taken back by one that says so", () => {
+    const said = after(...SHOWN, firing({ verdict: "false" }), firing({ verdict: null }));
+    expect(said.detail.alerts["a"]?.verdict).toBeNull();
+  });
+});
+
 describe("a command", () => {
   const at = (...states: string[]): Action => ({
     type: "command",
@@ -120,38 +135,13 @@ it("alerts that need a person come first, and among them the first bad signal", 
   expect(alertsOf(state.detail).map((a) => a.id)).toEqual(["first", "late", "mild", "resolved"]);
 });
 
-describe("notices", () => {
-  it("come when a run has more critical alerts than before, with the alert's message", () => {
-    const before = after(...SHOWN);
-    const told = reduce(before, {
-      type: "alert",
-      alert: alertOf({
-        id: "a",
-        run: "r",
-        rule: "loss_jump",
-        component: "ce",
-        severity: "critical",
-        state: "firing",
-        message: "it jumped",
-      }),
-    });
-    const next = reduce(told, run("r", { project: "p", name: "n", alerts: { critical: 1 } }));
-    expect(noticesBetween(told, next)).toEqual([{ run: "r", title: "p/n: loss jump, ce", body: "it jumped" }]);
-    expect(noticesBetween(next, reduce(next, run("r", { alerts: { critical: 1 } })))).toEqual([]);
-  });
-
-  it("do not come for what was there when the page was opened", () => {
-    expect(noticesBetween(INITIAL, after(run("r", { alerts: { critical: 3 } })))).toEqual([]);
-  });
-});
-
 it("the tab says the worst", () => {
   const state = after(
     run("a", { health: "ok" }),
     run("b", { health: "critical", alerts: { critical: 2 } }),
     run("c", { health: "warning" }),
   );
-  expect([worstHealth(state), criticalCount(state)]).toEqual(["critical", 2]);
+  expect(worstHealth(state)).toBe("critical");
   expect(worstHealth(INITIAL)).toBe("unknown");
 });
 

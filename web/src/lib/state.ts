@@ -6,7 +6,8 @@
  */
 import { text } from "./decode";
 import { currentBranch, mergedEvents, withEvent } from "./events";
-import { duration, words } from "./format";
+import { duration } from "./format";
+import type { Incident } from "./incidents";
 import type { Alert, AlertState, Command, Health, Run, RunEvent, SeriesInfo, StageMark } from "./models";
 
 /** `connecting` until the first success, then `up` or `down`. */
@@ -40,6 +41,10 @@ export interface State {
   readonly selected: string | null;
   readonly detail: Detail;
   readonly ages: Readonly<Record<string, Age>>;
+  /** of the run on the screen, and of others whose critical alerts had them asked for */
+  readonly incidents: Readonly<Record<string, Incident>>;
+  /** runs whose critical incidents are all in `incidents` */
+  readonly surveyed: Readonly<Record<string, true>>;
   /** the last thing that went wrong, in one sentence */
   readonly problem: string | null;
 }
@@ -54,6 +59,8 @@ export type Action =
   | { readonly type: "select"; readonly run: string | null }
   | { readonly type: "detail"; readonly run: string; readonly detail: Partial<DetailLists> }
   | { readonly type: "history"; readonly run: string }
+  | { readonly type: "incidents"; readonly run: string; readonly incidents: readonly Incident[] }
+  | { readonly type: "incident"; readonly incident: Incident }
   | { readonly type: "alert"; readonly alert: Alert }
   | { readonly type: "command"; readonly command: Command }
   | { readonly type: "event"; readonly run: string; readonly event: RunEvent }
@@ -87,6 +94,8 @@ export const INITIAL: State = {
   selected: null,
   detail: NO_DETAIL,
   ages: {},
+  incidents: {},
+  surveyed: {},
   problem: null,
 };
 
@@ -111,6 +120,14 @@ export function reduce(state: State, action: Action): State {
       return Object.hasOwn(state.runs, action.run) ? withoutRun(state, action.run) : state;
     case "select":
       return state.selected === action.run ? state : { ...state, selected: action.run, detail: NO_DETAIL };
+    case "incidents":
+      return {
+        ...state,
+        incidents: { ...state.incidents, ...byId(action.incidents) },
+        surveyed: { ...state.surveyed, [action.run]: true },
+      };
+    case "incident":
+      return { ...state, incidents: { ...state.incidents, [action.incident.id]: action.incident } };
     case "problem":
       return state.problem === action.problem ? state : { ...state, problem: action.problem };
     default:
@@ -132,7 +149,7 @@ function reduceDetail(state: State, action: DetailAction): State {
         : state;
     case "alert":
       if (action.alert.run !== state.selected) return state;
-      return { ...state, detail: { ...detail, alerts: { ...detail.alerts, [action.alert.id]: action.alert } } };
+      return { ...state, detail: { ...detail, alerts: withAlert(detail.alerts, action.alert) } };
     case "command":
       if (action.command.run !== state.selected || isBehind(action.command, detail.commands[action.command.id]))
         return state;
@@ -143,6 +160,16 @@ function reduceDetail(state: State, action: DetailAction): State {
       return events === detail.events ? state : { ...state, detail: { ...detail, events } };
     }
   }
+}
+
+/** A message that is silent about verdict and silence takes nothing of them back. */
+function withAlert(known: Detail["alerts"], alert: Alert): Detail["alerts"] {
+  const before = known[alert.id];
+  const said =
+    before === undefined || alert.hasSayings
+      ? alert
+      : { ...alert, verdict: before.verdict, silencedUntilS: before.silencedUntilS };
+  return { ...known, [alert.id]: said };
 }
 
 /** The answer to a POST may arrive after the socket's news of the same command: a shorter history is the older one. */
@@ -156,14 +183,25 @@ function withRun(state: State, run: Run, atMs: number): State {
     ? [...state.order, run.id].sort((a, b) => startOf(state, run, b) - startOf(state, run, a))
     : state.order;
   const ages = run.dataAgeS === null ? state.ages : { ...state.ages, [run.id]: { seconds: run.dataAgeS, atMs } };
-  return { ...state, runs: { ...state.runs, [run.id]: run }, order, ages };
+  // Where nothing is critical there is no critical incident either.
+  const surveyed = isNew && run.critical === 0 ? { ...state.surveyed, [run.id]: true as const } : state.surveyed;
+  return { ...state, runs: { ...state.runs, [run.id]: run }, order, ages, surveyed };
 }
 
 function withoutRun(state: State, run: string): State {
   const gone = state.runs[run];
   const problem = gone === undefined ? state.problem : `The run ${gone.project}/${gone.name} was deleted.`;
   const order = state.order.filter((id) => id !== run);
-  return { ...state, runs: without(state.runs, run), ages: without(state.ages, run), order, problem };
+  const incidents = Object.fromEntries(Object.entries(state.incidents).filter(([, incident]) => incident.run !== run));
+  return {
+    ...state,
+    runs: without(state.runs, run),
+    ages: without(state.ages, run),
+    surveyed: without(state.surveyed, run),
+    incidents,
+    order,
+    problem,
+  };
 }
 
 function without<T>(items: Readonly<Record<string, T>>, id: string): Record<string, T> {
@@ -228,6 +266,11 @@ export function answerTo(detail: Detail, alert: string): Command | null {
   return commandsOf(detail).find((command) => command.alert === alert && !isOfRule(command)) ?? null;
 }
 
+/** The commands of people that answer any of these alerts, the newest first. */
+export function answersTo(detail: Detail, alerts: ReadonlySet<string>): Command[] {
+  return commandsOf(detail).filter((command) => command.alert !== null && alerts.has(command.alert) && !isOfRule(command));
+}
+
 /** What the rule of an alert did by itself, the newest. */
 export function reflexOf(detail: Detail, alert: string): Command | null {
   return commandsOf(detail).find((command) => command.alert === alert && isOfRule(command)) ?? null;
@@ -284,43 +327,10 @@ function isGuardPause(run: Run, event: RunEvent): boolean {
   return event.kind === "trip" && run.guard?.onTrip === "pause" && isBefore;
 }
 
-export function criticalCount(state: State): number {
-  return Object.values(state.runs).reduce((sum, run) => sum + run.critical, 0);
-}
-
 export function worstHealth(state: State): Health {
   const order: readonly Health[] = ["critical", "warning", "ok", "unknown"];
   const found = new Set(Object.values(state.runs).map((run) => run.health));
   return order.find((health) => found.has(health)) ?? "unknown";
-}
-
-export interface Notice {
-  readonly run: string;
-  readonly title: string;
-  readonly body: string;
-}
-
-/** What became critical between two states, for the browser to tell a person who looks elsewhere. */
-export function noticesBetween(before: State, after: State): Notice[] {
-  const notices: Notice[] = [];
-  for (const run of Object.values(after.runs)) {
-    const known = before.runs[run.id];
-    if (known === undefined || run.critical <= known.critical) continue;
-    const firing = Object.values(after.detail.alerts).filter(
-      (a) => a.run === run.id && a.severity === "critical" && a.state === "firing",
-    );
-    const newest = firing.sort((a, b) => b.step - a.step)[0];
-    notices.push({
-      run: run.id,
-      title: `${run.project}/${run.name}: ${newest === undefined ? "critical" : ruleText(newest)}`,
-      body: newest?.message ?? `at step ${run.step ?? 0}`,
-    });
-  }
-  return notices;
-}
-
-function ruleText(alert: Alert): string {
-  return alert.component === null ? words(alert.rule) : `${words(alert.rule)}, ${alert.component}`;
 }
 
 /** Seconds since the newest data, as the page's clock goes on. */

@@ -2,32 +2,47 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { commandText } from "../charts/overlay";
-import { short, step, words } from "../lib/format";
+import { aheadText, stageAhead, withoutAhead } from "../lib/forecast";
+import { step, words } from "../lib/format";
+import { isSameRemedy } from "../lib/incidents";
 import type { Alert, Command, Remedy, Run } from "../lib/models";
-import { answerTo, canControl, isOpen, isPending, reflexOf, whyNoControl } from "../lib/state";
-import { setWeightText } from "../lib/weights";
+import { isSilenced } from "../lib/sayings";
+import { answerTo, canControl, isOpen, isPending, reflexOf } from "../lib/state";
+import { AlertEvidence } from "./AlertEvidence";
 import { BlameBar } from "./BlameBar";
 import { CommandLife, outcomeOf, resultOf } from "./CommandLife";
 import { usePage } from "./context";
+import { ForecastLine } from "./ForecastLine";
 import { HealthLight } from "./HealthLight";
 import { OriginFacts } from "./OriginFacts";
-import { Sparkline } from "./Sparkline";
+import { RemedyDeed } from "./RemedyDeed";
+import { Sayings } from "./Sayings";
 
-export function AlertCard({ alert, run }: { alert: Alert; run: Run }): JSX.Element {
+interface Props {
+  readonly alert: Alert;
+  readonly run: Run;
+  /** the remedy that its incident offers already */
+  readonly offered?: Remedy | null;
+}
+
+export function AlertCard({ alert, run, offered = null }: Props): JSX.Element {
   const page = usePage();
-  const isShown = page.shownCard.value === alert.id;
-  const answer = answerTo(page.state.value.detail, alert.id);
-  const reflex = reflexOf(page.state.value.detail, alert.id);
+  const { detail } = page.state.value;
+  const answer = answerTo(detail, alert.id);
   return (
     <article
       id={`card-${alert.id}`}
-      class={`alert alert-${alert.severity} alert-is-${alert.state}${isShown ? " is-shown" : ""}`}
+      class={`alert alert-${alert.severity} alert-is-${alert.state}${
+        page.shownCard.value === alert.id ? " is-shown" : ""
+      }`}
       data-testid="alert-card"
       data-alert={alert.id}
       data-rule={alert.rule}
       data-state={alert.state}
       data-severity={alert.severity}
       data-step={alert.step}
+      data-verdict={alert.verdict ?? ""}
+      data-silenced={isSilenced(alert, page.wallS.value)}
     >
       <header class="alert-head">
         <HealthLight health={alert.severity} />
@@ -41,7 +56,29 @@ export function AlertCard({ alert, run }: { alert: Alert; run: Run }): JSX.Eleme
         {alert.severity}, since step {step(alert.step)}
         {endText(alert)}
       </p>
-      <p class="alert-message">{alert.message}</p>
+      <Findings alert={alert} run={run} />
+      {answer !== null && <CommandLife command={answer} />}
+      <Deeds alert={alert} run={run} answer={answer} offered={offered} />
+      <AlertEvidence alert={alert} />
+      <Sayings alert={alert} />
+    </article>
+  );
+}
+
+/** What the rule found. */
+function Findings({ alert, run }: { alert: Alert; run: Run }): JSX.Element {
+  const { detail } = usePage().state.value;
+  const reflex = reflexOf(detail, alert.id);
+  const stage = stageAhead(alert, detail.stages);
+  return (
+    <>
+      {stage !== null && (
+        <p class="ahead number" data-testid="ahead">
+          {aheadText(stage, run)}
+        </p>
+      )}
+      <p class="alert-message">{stage === null ? alert.message : withoutAhead(alert.message)}</p>
+      <ForecastLine alert={alert} />
       {alert.origin !== null && <OriginFacts origin={alert.origin} />}
       {alert.blame !== null && (
         <BlameBar
@@ -55,10 +92,7 @@ export function AlertCard({ alert, run }: { alert: Alert; run: Run }): JSX.Eleme
           {reflexText(reflex)}
         </p>
       )}
-      {answer !== null && <CommandLife command={answer} />}
-      <Deeds alert={alert} run={run} answer={answer} />
-      <Evidence alert={alert} />
-    </article>
+    </>
   );
 }
 
@@ -74,61 +108,33 @@ function reflexText(command: Command): string {
   return `${commandText(command)}: ${isPending(command) ? "asked for by the rule" : resultOf(command)}`;
 }
 
-function Evidence({ alert }: { alert: Alert }): JSX.Element {
-  return (
-    <details class="evidence">
-      <summary>Evidence</summary>
-      {alert.values.length > 1 && (
-        <Sparkline values={alert.values} label={`${alert.series} around step ${alert.step}`} />
-      )}
-      {alert.evidenceText !== "" && <p>{alert.evidenceText}</p>}
-      <dl class="facts">
-        {alert.evidence.map(([name, value]) => (
-          <div key={name}>
-            <dt>{words(name)}</dt>
-            <dd class="number">{short(value)}</dd>
-          </div>
-        ))}
-      </dl>
-    </details>
-  );
+interface DeedsProps {
+  readonly alert: Alert;
+  readonly run: Run;
+  readonly answer: Command | null;
+  readonly offered: Remedy | null;
 }
 
-function Deeds({ alert, run, answer }: { alert: Alert; run: Run; answer: Command | null }): JSX.Element | null {
+function Deeds({ alert, run, answer, offered }: DeedsProps): JSX.Element | null {
   const page = usePage();
   const fault = useSignal<string | null>(null);
   const isSending = useSignal(false);
   if (!canControl(page.state.value)) return null;
-  const refusal = whyNoControl(page.state.value, run);
-  const isAnswered = answer !== null && (isPending(answer) || answer.state === "applied");
-  const act = async (work: Promise<string | null>): Promise<void> => {
+  const isDue = alert.remedy !== null && alert.state !== "resolved" && !isSameRemedy(alert.remedy, offered);
+  const acknowledge = async (): Promise<void> => {
     isSending.value = true;
-    fault.value = await work;
+    fault.value = await page.actions.acknowledge(alert.id);
     isSending.value = false;
   };
-  const isDue = alert.remedy !== null && alert.state !== "resolved";
-  const canResume = isDue && alert.remedy.kind === "pause" && run.state === "paused";
-  const canRemedy = isDue && !canResume && !isAnswered;
   return (
     <footer class="alert-deeds">
-      {alert.remedy !== null && canRemedy && (
-        <RemedyButton
+      {alert.remedy !== null && isDue && (
+        <RemedyDeed
           remedy={alert.remedy}
           run={run}
-          isDisabled={isSending.value || refusal !== null}
-          onPress={() => void act(page.actions.command(alert.remedy?.kind ?? "", alert.remedy?.args ?? {}, alert.id))}
+          alert={alert.id}
+          isAnswered={answer !== null && (isPending(answer) || answer.state === "applied")}
         />
-      )}
-      {canResume && (
-        <button
-          type="button"
-          class="button button-main"
-          data-testid="alert-resume"
-          disabled={isSending.value || refusal !== null || !run.controls.includes("resume")}
-          onClick={() => void act(page.actions.command("resume", {}))}
-        >
-          Resume the run
-        </button>
       )}
       {isOpen(alert) && (
         <button
@@ -136,43 +142,12 @@ function Deeds({ alert, run, answer }: { alert: Alert; run: Run; answer: Command
           class="button"
           data-testid="alert-ack"
           disabled={isSending.value || page.state.value.link !== "up"}
-          onClick={() => void act(page.actions.acknowledge(alert.id))}
+          onClick={() => void acknowledge()}
         >
           Acknowledge
         </button>
       )}
-      {canRemedy && refusal !== null && <p class="quiet">{refusal}</p>}
       {fault.value !== null && <p class="fault">{fault.value}</p>}
     </footer>
-  );
-}
-
-function RemedyButton({
-  remedy,
-  run,
-  isDisabled,
-  onPress,
-}: {
-  remedy: Remedy;
-  run: Run;
-  isDisabled: boolean;
-  onPress: () => void;
-}): JSX.Element {
-  const said =
-    remedy.kind === "set_weight"
-      ? setWeightText(run.components, remedy.args)
-      : { action: remedy.text === "" ? words(remedy.kind) : remedy.text, effect: "" };
-  return (
-    <button
-      type="button"
-      class="button button-main remedy"
-      data-testid="alert-remedy"
-      disabled={isDisabled}
-      title={remedy.text}
-      onClick={onPress}
-    >
-      <span>{said.action}</span>
-      {said.effect !== "" && <span class="remedy-effect number">{said.effect}</span>}
-    </button>
   );
 }

@@ -3,16 +3,24 @@ import type { JSX } from "preact";
 import type { Run } from "../lib/models";
 import { type Bell, type ThemeChoice, usePage } from "./context";
 import { HealthLight } from "./HealthLight";
+import { EngineEntry } from "./rules/EngineEntry";
+import type { Engine } from "./rules/useEngine";
 
 const BELL: Readonly<Record<Bell, string>> = {
   on: "Notifications on: press to turn off",
-  off: "Notify me of critical alerts",
+  off: "Notify me of critical incidents",
   denied: "The browser blocks notifications of this page",
   unsupported: "This browser cannot notify here",
 };
 const NEXT: Readonly<Record<ThemeChoice, ThemeChoice>> = { auto: "dark", dark: "light", light: "auto" };
 
-export function TopBar({ onRuns, onKeys }: { onRuns: () => void; onKeys: () => void }): JSX.Element {
+interface TopBarProps {
+  readonly onRuns: () => void;
+  readonly onKeys: () => void;
+  readonly engine: Engine;
+}
+
+export function TopBar({ onRuns, onKeys, engine }: TopBarProps): JSX.Element {
   const page = usePage();
   const { link, runs, selected } = page.state.value;
   const run = selected === null ? undefined : runs[selected];
@@ -32,6 +40,7 @@ export function TopBar({ onRuns, onKeys }: { onRuns: () => void; onKeys: () => v
       <span class={`link link-${link}`} data-testid="link" role="status">
         {link === "up" ? "connected" : link === "down" ? "server gone, trying again" : "connecting"}
       </span>
+      <EngineEntry engine={engine} />
       <button
         type="button"
         class="button icon"

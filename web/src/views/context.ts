@@ -11,8 +11,12 @@ import type { Overlay } from "../charts/overlay";
 import type { RedrawLoop } from "../charts/scheduler";
 import type { ChartSpec } from "../charts/spec";
 import type { Theme } from "../charts/theme";
+import type { ChannelsDesk } from "../lib/channels";
 import type { Fields } from "../lib/decode";
-import type { Range } from "../lib/fold";
+import type { Range, StepRange } from "../lib/fold";
+import type { Verdict } from "../lib/models";
+import type { Explained } from "../lib/span";
+import type { RulesDesk } from "../lib/rules";
 import type { PointStore } from "../lib/store";
 import type { State } from "../lib/state";
 
@@ -24,6 +28,12 @@ export interface Actions {
   /** null when the server took the command, else its refusal in one sentence */
   readonly command: (kind: string, args: Fields, alert?: string) => Promise<string | null>;
   readonly acknowledge: (alert: string) => Promise<string | null>;
+  /** whether the alert was right; null takes a verdict back */
+  readonly judge: (alert: string, verdict: Verdict | null) => Promise<string | null>;
+  /** nobody is notified of the alert for so long; 0: from now on again */
+  readonly silence: (alert: string, minutes: number) => Promise<string | null>;
+  /** asks who moved the total over these steps; null: no more */
+  readonly explain: (steps: StepRange | null) => void;
   readonly setRange: (range: Range) => void;
   readonly toggleBell: () => void;
   readonly chooseTheme: (choice: ThemeChoice) => void;
@@ -35,11 +45,18 @@ export interface Actions {
   readonly showCard: (id: string) => void;
 }
 
+/** What is asked for and answered only while somebody looks at it. */
+export interface Desks {
+  readonly rules: RulesDesk;
+  readonly channels: ChannelsDesk;
+}
+
 export interface Page {
   readonly state: ReadonlySignal<State>;
   readonly store: PointStore;
   readonly loop: RedrawLoop;
   readonly actions: Actions;
+  readonly desks: Desks;
   readonly charts: ReadonlySignal<readonly ChartSpec[]>;
   readonly overlay: ReadonlySignal<Overlay>;
   readonly range: ReadonlySignal<Range>;
@@ -54,10 +71,14 @@ export interface Page {
   readonly pointsAtMs: ReadonlySignal<number | null>;
   /** the page's clock, ticking a few times a second */
   readonly nowMs: ReadonlySignal<number>;
+  /** epoch seconds, coarse */
+  readonly wallS: ReadonlySignal<number>;
   /** the card that a mark led to */
   readonly shownCard: ReadonlySignal<string | null>;
   /** what keeps the server from storing data at present, in its own words */
   readonly trouble: ReadonlySignal<string | null>;
+  /** who moved the total over the steps that a person asked about */
+  readonly explained: ReadonlySignal<Explained | null>;
   /** the server's address as a trainer would be told it */
   readonly serverAddress: string;
 }

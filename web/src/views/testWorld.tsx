@@ -11,7 +11,9 @@ import { RedrawLoop } from "../charts/scheduler";
 import { readTheme } from "../charts/theme";
 import { runOf } from "../lib/models";
 import { type Action, INITIAL, type State, reduce } from "../lib/state";
+import type { Explained } from "../lib/span";
 import { PointStore } from "../lib/store";
+import { testDesks } from "./testDesks";
 import { type Actions, type Page, PageContext } from "./context";
 
 export const NASTY = "<img src=x onerror=alert(1)>";
@@ -38,13 +40,20 @@ export const RUN = runOf({
 export let root: HTMLElement;
 export let state: Signal<State>;
 export const command = vi.fn<Actions["command"]>(() => Promise.resolve(null));
+export const acknowledge = vi.fn<Actions["acknowledge"]>(() => Promise.resolve(null));
+export const judge = vi.fn<Actions["judge"]>(() => Promise.resolve(null));
+export const silence = vi.fn<Actions["silence"]>(() => Promise.resolve(null));
+export const explained = signal<Explained | null>(null);
 
 function page(): Page {
   const nothing = (): undefined => undefined;
   const actions: Actions = {
     select: nothing,
     command,
-    acknowledge: () => Promise.resolve(null),
+    acknowledge,
+    judge,
+    silence,
+    explain: nothing,
     setRange: nothing,
     toggleBell: nothing,
     chooseTheme: nothing,
@@ -59,6 +68,7 @@ function page(): Page {
     store: new PointStore(),
     loop: new RedrawLoop(),
     actions,
+    desks: testDesks(),
     charts: signal([]),
     overlay: signal({ bands: [], marks: [] }),
     range: signal({ kind: "all" }),
@@ -69,6 +79,8 @@ function page(): Page {
     pointsSeen: signal(0),
     pointsAtMs: signal(null),
     nowMs: signal(0),
+    wallS: signal(1_000),
+    explained,
     shownCard: signal(null),
     trouble: signal(null),
     serverAddress: "http://host",
@@ -118,7 +130,8 @@ export function useWorld(): void {
       { type: "select", run: "r" },
     ];
     state = signal<State>(begun.reduce(reduce, INITIAL));
-    command.mockClear();
+    explained.value = null;
+    for (const action of [command, acknowledge, judge, silence]) action.mockClear();
   });
   afterEach(() => {
     render(null, root);

@@ -2,7 +2,6 @@
 
 Rules of this file: an index counts a part's points from 0. Many parts are walked at once, a level at a time, so that a
 query of sixty series costs about as many statements as one of a single series; but of ten thousand series no more than
-
 BLOCKS_AT_ONCE blocks are in memory, and what is handed out is a copy, as a view of ten points would keep a block.
 """
 

@@ -5,7 +5,7 @@ Rules of this file:
   The damaged file stays beside it, with its log, as it was found.
 - Every step may be the last of a process that is killed: the marker says whether the new file is complete, and the swap
   goes on where it stopped.
-- What was lost is said in the log, by table and by run; nothing is lost silently.
+- What was lost is said, by table and by run: at a start in the log, by the doctor to whoever asked it.
 - The new file is at the newest revision: so far every migration only adds. A newer one is left alone: what this
   version cannot read need not be damaged.
 """
@@ -78,7 +78,9 @@ def mend(
         damage.clear()
         return None
     log.error("the database is damaged and is being repaired: %s", "; ".join(found[:5]))
-    return repair(driver, database, damage, wall_s())
+    done = repair(driver, database, damage, wall_s())
+    _say(done)
+    return done
 
 
 def repair(driver: ModuleType, database: Path, damage: Damage, wall_s: float) -> Repaired:
@@ -99,9 +101,7 @@ def repair(driver: ModuleType, database: Path, damage: Damage, wall_s: float) ->
     finally:
         if _COPIED not in damage.marked():
             _remove(new)
-    done = Repaired(kept, sum(table.rows for table in copied), [_loss(table) for table in copied if table.lost], mended)
-    _say(done)
-    return done
+    return Repaired(kept, sum(table.rows for table in copied), [_loss(table) for table in copied if table.lost], mended)
 
 
 def _copy(driver: ModuleType, database: Path, new: Path, wall_s: float) -> tuple[list[Copied], list[str]]:

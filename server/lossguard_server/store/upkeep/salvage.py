@@ -8,14 +8,13 @@ Rules of this file:
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
 from .. import raw
 
-BATCH_ROWS = 500
 # Row ids that fail one by one: of a damaged page these are dozens. More only happens where nobody can say where a table
 # ends, and would not end there.
 MAX_FAILURES = 100_000
@@ -64,10 +63,9 @@ class Salvage:
             low, high = pending.pop()
             reached = low
             try:
-                for batch in _batches(self.source.execute(select, (low, high))):
-                    for rowid, *row in batch:
-                        reached = rowid + 1
-                        self._keep(insert, tuple(row), is_sound, done)
+                for rowid, *row in self.source.execute(select, (low, high)):
+                    reached = rowid + 1
+                    self._keep(insert, tuple(row), is_sound, done)
                 reached = high + 1
             except self._driver.Error as error:
                 if not raw.is_damage(error):
@@ -141,9 +139,3 @@ def _text(data: bytes) -> str | _NotText:
         return data.decode()
     except UnicodeDecodeError:
         return _NotText(data)
-
-
-def _batches(cursor: Any) -> Iterator[list[Row]]:
-    # one by one, so that what comes before a damaged page is not lost with it
-    while (row := cursor.fetchone()) is not None:
-        yield [row]

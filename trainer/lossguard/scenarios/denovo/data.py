@@ -5,13 +5,13 @@ Rules of this file:
 - Spectra are made on the CPU in float64 and handed over in float32, so that every device trains on the same numbers.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..seeding import FIRST_VALIDATION_STEP, generator_of
 from . import chemistry
 
 MIN_RESIDUES, MAX_RESIDUES = 7, 11
@@ -20,7 +20,6 @@ START = STOP + 1  # input only
 CLASSES = STOP + 1
 IGNORED = -100  # what torch's cross_entropy skips
 MIN_MZ = 50.0
-_FIRST_VALIDATION_STEP = 1 << 40  # a range of steps that no training reaches
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def make_batch(seed: int, step: int, batch_size: int, noise: Noise | None = None
     if seed < 0 or step < 0 or batch_size < 1:
         raise ValueError(f"seed and step are 0 or more and a batch has a spectrum, got {seed}, {step}, {batch_size}")
     noise = noise or Noise()
-    generator = torch.Generator().manual_seed(_seed_of(seed, step))
+    generator = generator_of(seed, step)
     lengths = torch.randint(MIN_RESIDUES, MAX_RESIDUES + 1, (batch_size,), generator=generator)
     residues = torch.randint(0, STOP, (batch_size, MAX_RESIDUES), generator=generator)
     position = torch.arange(MAX_RESIDUES)
@@ -75,11 +74,6 @@ def make_batch(seed: int, step: int, batch_size: int, noise: Noise | None = None
     inputs, targets = _sequences(residues, lengths)
     mass = masses.sum(1) + chemistry.WATER
     return Batch(mz.float(), intensity.float(), peak_mask, mass.float(), inputs, targets, lengths)
-
-
-def _seed_of(seed: int, step: int) -> int:
-    # hashed, because torch's CPU generator keeps only the low 32 bits of its seed: step 2^40 would repeat step 0
-    return int.from_bytes(hashlib.blake2b(f"{seed}/{step}".encode(), digest_size=4).digest())
 
 
 def _sequences(residues: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,4 +144,4 @@ class Batches:
 
 def validation_batch(seed: int, batch_size: int, device: torch.device, noise: Noise | None = None) -> Batch:
     """Spectra that the training with the same seed never sees."""
-    return make_batch(seed, _FIRST_VALIDATION_STEP, batch_size, noise).to(device)
+    return make_batch(seed, FIRST_VALIDATION_STEP, batch_size, noise).to(device)

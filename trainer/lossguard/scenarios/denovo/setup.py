@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from ...errors import ConfigError
 from ..catalogue import Options
+from ..seeding import device_of
 from . import DENOVO, losses
 from .data import Batch, Batches, residue_mass_table, validation_batch
 from .model import SpectrumReader
@@ -55,7 +55,7 @@ class Setup:
 def build(options: Options) -> Setup:
     """Seed torch and make everything; raises UnknownChoice and ConfigError."""
     DENOVO.check(options)
-    device = _device(options.device)
+    device = device_of(options.device)
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     model = SpectrumReader().to(device)
@@ -69,9 +69,3 @@ def build(options: Options) -> Setup:
         residue_mass=residue_mass_table().float().to(device),
         precursor=losses.PRECURSOR_LOSSES[options.variant],
     )
-
-
-def _device(name: str | None) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is 'cuda', but torch finds no CUDA device here; leave it out to take what there is.")
-    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -12,6 +12,7 @@ from ...events import StoredEvent
 
 REASON = "the server's database was damaged here"
 MOST_NAMED = 20  # series that a gap lists
+MOST_SAID = 3  # of them, in a sentence
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,16 @@ class Recorder:
         data |= {"series": list(names[:MOST_NAMED])} if names else {}
         at = max(0, hole.to_step)
         events.add(self.session, self.run_id, StoredEvent(at, "gap", self.wall_s, data))
-        return f"run {self.run_id}: gap {data}"
+        return f"run {self.run_id}: {_words(hole, names)}"
 
     def record_steps(self, first_step: int, last_step: int, names: Sequence[str] = (), why: str = REASON) -> str:
         """As `record`, of folded points, which no message holds any more."""
         return self.record(Hole(0, 0, first_step, last_step, why), names)
+
+
+def _words(hole: Hole, names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_SAID} more" if len(names) > MOST_SAID else ""
+    parts = [f"gap of {', '.join(map(repr, names[:MOST_SAID]))}{more}" if names else "gap"]
+    parts += [f"messages {hole.first_seq} to {hole.last_seq}"] if hole.last_seq else []
+    parts.append(f"steps {hole.from_step} to {hole.to_step}" if hole.from_step >= 0 else "nobody knows which steps")
+    return f"{', '.join(parts)}: {hole.reason}"

@@ -17,7 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from ....errors import ForeignDatabase, NewerDatabase, UnsupportedDatabase
 from ...tables import APPLICATION_ID, SCHEMA_VERSION
 
-REVISIONS = ("0001", "0002")  # `user_version` of revision n is n, so that versions without alembic refuse it too
+# `user_version` of revision n is n, so that versions without alembic refuse it too
+REVISIONS = ("0001", "0002", "0003")
 HEAD = REVISIONS[-1]
 FRESH = ""
 

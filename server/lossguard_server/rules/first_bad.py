@@ -1,0 +1,212 @@
+"""Which series went wrong first: since which step each series of a run is off.
+
+Formula: a sample is off when it is not finite, lies outside its declared range, or
+    deviation > max(3, 3 + tail_excess * ln(tail_rate / 1e-3))   losses, contributions, gradients, times: above only
+    |deviation| > the same                                      matrices, counts, activations, gradient shares
+    drift CUSUM > 12 and deviation > 1                          all of these
+and a sample of what is set, not measured, when it moved: a weight by 0.1 %, a loss scale that fell by 25 %, a learning
+rate that more than doubled from one sample to the next, behind its first 10 (schedules move it all the time). An
+excursion begins at its first sample that is off, or where its CUSUM left 0 if that is above 6 by then (one bad sample
+adds 3), and ends after 4 that are not (200 for what is set: a weight that moved 150 samples ago may well be the cause).
+Source: the last zero of a CUSUM is the usual estimate of a change point; limit and CUSUM as of R4 and R5.
+False alarms: none of its own, for it is only asked when an alert fires. One stray sample that is over does not count:
+among 60 series one of a thousand is always just over.
+Cost: a few comparisons a window, and O(1) memory a series; excursions are followed only where there are any.
+
+Rules of this file:
+- What is known at a row is what came up to that row, wherever windows were cut.
+- Arrays in the memory are replaced, never written to: `Signals` answers for rows inside its window from those before.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from lossguard.protocol import names as series_names
+
+from .base import Memory
+from .excursions import Excursions, Sightings
+from .schedule import Schedule
+from .window import Counts, Floats, Mask, Window
+
+RATE = 1e-3
+LEAST = 3.0
+DRIFT, STILL, RISEN = 12.0, 1.0, 6.0
+GAP, GAP_SET = 4, 200  # samples; a longer gap takes strays before an excursion for its beginning
+MOST = 32  # entries of an answer; a fault of everything is no less clear with them
+SURE = 2  # sightings after which an excursion counts although it may be over
+
+_ABOVE = frozenset({"loss", "contribution", "grad_norm", "param_grad_norm", "time"})
+_EITHER_WAY = frozenset({"matrix", "count", "activation", "grad_share", "grad_cos"})
+_MOVES = {"weight": 1e-3, "lr": 0.5, "loss_scale": 0.25}  # relative to the larger of both samples
+LR_YOUNG = 10  # samples: a warm-up from nearly nothing leaps at first; update_ratio leaves out as many
+_RANGES = ("", "range", "bound", "count")
+# the flow of computation: what is fed and set, what is made of it, what comes back, what it costs
+_ORDER = {"count": 0, "lr": 1, "weight": 1, "matrix": 2, "activation": 2, "loss": 3, "contribution": 4, "total": 5,
+          "param_grad_norm": 6, "grad_norm": 6, "grad_share": 7, "grad_cos": 7, "loss_scale": 8, "time": 9}  # fmt: skip
+_LAST = 10
+
+
+def sort_of(name: str) -> str:
+    """The kind of a series, or of what an evaluation repeats; `total` and `loss_scale` are their own."""
+    name = name.removeprefix("eval/")
+    if name in (series_names.TOTAL, series_names.GRAD_NORM_TOTAL):
+        return "total" if name == series_names.TOTAL else "grad_norm"
+    return "loss_scale" if name == series_names.LOSS_SCALE else series_names.kind_of(name)
+
+
+def place_of(name: str) -> float:
+    """Where a series stands in the order of computation; evaluations and totals behind their like."""
+    behind = name.startswith("eval/") or name == series_names.GRAD_NORM_TOTAL
+    return _ORDER.get(sort_of(name), _LAST) + (0.5 if behind else 0.0)
+
+
+class FirstBad:
+    """Looks at the windows of one run, in their order."""
+
+    def __init__(self) -> None:
+        self._plan: _Plan | None = None
+
+    def observe(self, window: Window, memory: Memory) -> "Signals":
+        """Take the window, once, into `memory` (a dict of its own, as a rule's). The answer holds until the next."""
+        count = len(window.names)
+        if self._plan is None or not self._plan.is_of(window.schedule, count):
+            self._plan = _Plan(window.schedule, window.names)
+        before = Excursions.load(memory, count)
+        with np.errstate(all="ignore"):  # NaN and infinity are findings here
+            signals = Signals(_sight(window, self._plan, before), before, window.names)
+            memory.update(signals.after.dump())
+        return signals
+
+    def now(self, memory: Memory, series: Sequence[str], symptom_step: int) -> list[dict[str, Any]]:
+        """As `Signals.at`, after the last window; for what is told between windows (a trip)."""
+        return _told(Excursions.load(memory, len(series)), series, symptom_step)
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What is off in a window's rows."""
+
+    sightings: Sightings
+    before: Excursions
+    names: Sequence[str]
+
+    def at(self, row: int, symptom_step: int) -> list[dict[str, Any]]:
+        """[{series, step, lead_steps, deviation}] as known at `row`, the earliest first, at most 32: since `step` the
+        series is off, `lead_steps` before the symptom (negative: after it). `deviation`: the largest since then, in
+        spreads; None where it has none (it moved, is not finite, or its level is not known)."""
+        is_last = row == len(self.sightings.steps) - 1
+        return _told(self.after if is_last else self.sightings.follow(self.before, row + 1), self.names, symptom_step)
+
+    @cached_property
+    def after(self) -> Excursions:
+        return self.sightings.follow(self.before, len(self.sightings.steps))
+
+
+def entry(series: str, step: int, symptom_step: int, deviation: float | None = None) -> dict[str, Any]:
+    """An entry of the answer."""
+    return {"series": series, "step": step, "lead_steps": symptom_step - step, "deviation": deviation}
+
+
+def unblended(series: str) -> int:
+    """A depth (Schedule.depth_of) where no blend is declared."""
+    return 0
+
+
+def in_order(entries: Sequence[dict[str, Any]], depth_of: Callable[[str], int] = unblended) -> list[dict[str, Any]]:
+    """The earliest first; of one step, in the order of computation, and what is blended before the blend."""
+
+    def place(each: dict[str, Any]) -> tuple[int, float, int, str]:
+        series = each["series"]
+        return each["step"], place_of(series), depth_of(series), series
+
+    return sorted(entries, key=place)[:MOST]
+
+
+def _told(known: Excursions, series: Sequence[str], symptom_step: int) -> list[dict[str, Any]]:
+    numbers = np.flatnonzero((known.hits >= SURE) | ((known.hits > 0) & (known.calm == 0)))
+    earliest = numbers[np.argsort(known.since[numbers], kind="stable")]
+    if len(earliest) > MOST:  # all that share the step of the last one: which of them comes first is for in_order
+        earliest = earliest[known.since[earliest] <= known.since[earliest[MOST - 1]]]
+    found = []
+    for number in earliest.tolist():
+        worst = float(known.worst[number])
+        deviation = None if np.isnan(worst) else worst
+        found.append(entry(series[number], int(known.since[number]), symptom_step, deviation))
+    return in_order(found)
+
+
+class _Plan:
+    """What is looked for in each series; made anew when a series or a declaration comes."""
+
+    def __init__(self, schedule: Schedule, names: Sequence[str]) -> None:
+        self._schedule, self._count = schedule, len(names)
+        kinds = [sort_of(name) for name in names]
+        watched = [name != series_names.SKIPPED for name in names]
+        self.either_way: Mask = np.array(
+            [k in _EITHER_WAY and w for k, w in zip(kinds, watched, strict=True)], np.bool_
+        )
+        self.above: Mask = np.array([k in _ABOVE or k == "total" for k in kinds], np.bool_) | self.either_way
+        self.set = np.array([i for i, kind in enumerate(kinds) if kind in _MOVES], np.intp)
+        self.moves: Floats = np.array([_MOVES[kinds[i]] for i in self.set.tolist()])
+        self.falls: Mask = np.array([kinds[i] == "loss_scale" for i in self.set.tolist()], np.bool_)
+        self.rises: Mask = np.array([kinds[i] == "lr" for i in self.set.tolist()], np.bool_)
+        self.gap: Counts = np.array([GAP_SET if kind in _MOVES else GAP for kind in kinds], np.int64)
+        ranges = [(i, schedule.contracts[name]) for i, name in enumerate(names) if name in schedule.contracts]
+        ranges = [(i, contract) for i, contract in ranges if contract.kind in _RANGES]
+        self.ranged = np.array([i for i, _ in ranges], np.intp)
+        self.low: Floats = np.array([-np.inf if c.low is None else c.low for _, c in ranges])
+        self.high: Floats = np.array([np.inf if c.high is None else c.high for _, c in ranges])
+
+    def is_of(self, schedule: Schedule, count: int) -> bool:
+        return self._schedule is schedule and self._count == count
+
+
+def _sight(window: Window, plan: _Plan, before: Excursions) -> Sightings:
+    deviation = window.levels.deviation
+    off = ((deviation > LEAST) & plan.above) | ((deviation < -LEAST) & plan.either_way)
+    if off.any():
+        rows, numbers = np.nonzero(off)
+        over = np.maximum(window.levels.tail_rate[rows, numbers] / RATE, 1.0)
+        limit = LEAST + window.levels.tail_excess[rows, numbers] * np.log(over)
+        off[rows, numbers] = np.abs(deviation[rows, numbers]) > limit
+    sure = window.fresh & ~window.live
+    if sure.any():
+        sure &= ~window.probe[:, None]
+    if len(plan.ranged):
+        values = window.values[:, plan.ranged]
+        sure[:, plan.ranged] |= (values < plan.low) | (values > plan.high)
+    last = before.last
+    if len(plan.set):
+        moved, last = _moves(window, plan, before.last)
+        sure[:, plan.set] |= moved
+    drifting = (window.levels.drift > DRIFT) & plan.above
+    if drifting.any():
+        drifting &= deviation > STILL
+    deviation = np.where(off | drifting, deviation, np.nan)
+    sure |= drifting
+    off |= sure
+    counts = (window.live & ~window.excused) | off
+    risen, rising = (window.levels.drift > RISEN) & plan.above, window.levels.drift > 0
+    return Sightings(window.steps, off, sure, risen, counts, deviation, rising, last, plan.gap)
+
+
+def _moves(window: Window, plan: _Plan, last: Floats) -> tuple[Mask, Floats]:
+    """[T, len(plan.set)]: what is set differs from its sample before; and the last sample of every series [S]."""
+    values, live = window.values[:, plan.set], window.live[:, plan.set]
+    samples = np.vstack([last[plan.set], np.where(live, values, np.nan)])
+    if not live.all():
+        rows = np.where(np.isnan(samples), 0, np.arange(len(samples))[:, None])
+        samples = np.take_along_axis(samples, np.maximum.accumulate(rows, axis=0), axis=0)
+    was, now = samples[:-1], samples[1:]
+    moved = (np.abs(now - was) > plan.moves * np.maximum(np.abs(now), np.abs(was))) & live
+    moved &= ~plan.falls | (now < was)
+    if plan.rises.any() and moved[:, plan.rises].any():
+        age = window.past.count[plan.set] + np.cumsum(live, axis=0)
+        moved &= ~plan.rises | ((now > was) & (age > LR_YOUNG))
+    last = last.copy()
+    last[plan.set] = samples[-1]
+    return moved, last

@@ -1,0 +1,179 @@
+"""Brings the rules to what they knew of a run when that was last stored.
+
+Rules of this file:
+- What is stored (table rules_state) belongs to the streams' `judged_seq`: the rows after it are judged again, and give
+  the same alerts. Where nothing is stored, or it cannot be read, the rules learn from the run's last 1,000 steps.
+- Alerts that are stored already, and that the rows to come will make again, are expected: they are no news.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sqlmodel import Session
+
+from lossguard.protocol.messages import Declaration
+
+from ..errors import AlertOver, StateUnreadable
+from ..rules.alert import Alert, AlertChange
+from ..rules.base import Rule
+from ..rules.incident import IncidentChange
+from ..rules.lifecycle import IllegalTransition
+from ..store import alerts, branches, incidents, journal, rules_state, runs
+from ..store.columns import VIEW_RANK
+from ..store.decoding import definitions_of
+from ..store.journal import StreamHead
+from ..store.rows import Layouts, Rows, joined
+
+WARM_STEPS = 1_000  # the rules' longest window
+
+RulesFor = Callable[[str, str], Sequence[Rule]]  # of a project and a run
+log = logging.getLogger(__name__)
+
+
+class Rules(Protocol):
+    """What is needed of services/engine."""
+
+    def declare(self, run_id: str, declaration: Declaration) -> None: ...
+    def configure(self, run_id: str, rules: Sequence[Rule]) -> list[AlertChange]: ...
+    def observe(self, run_id: str, parts: Sequence[Rows]) -> list[AlertChange]: ...
+    def flush(self, run_id: str) -> list[AlertChange]: ...
+    def tripped(self, run_id: str, step: int, data: Mapping[str, Any]) -> list[AlertChange]: ...
+    def acknowledge(self, run_id: str, alert_id: str) -> AlertChange: ...
+    def warm(self, run_id: str, parts: Sequence[Rows]) -> None: ...
+    def restore(self, run_id: str, alerts: Sequence[Alert], incidents: Sequence[Mapping[str, Any]] = ()) -> None: ...
+    def news(self, run_id: str) -> list[IncidentChange]: ...
+    def rewind(self, run_id: str, from_step: int, to_step: int) -> list[AlertChange]: ...
+    def recent_alerts(self, run_id: str, rule: str) -> list[Alert]: ...
+    def amend(self, run_id: str, alert: Alert) -> AlertChange: ...
+    def failed(self) -> list[dict[str, Any]]: ...
+    def dump(self, run_id: str) -> bytes: ...
+    def is_cold(self, run_id: str) -> bool: ...
+    def load(self, run_id: str, body: bytes) -> None: ...
+    def forget(self, run_id: str) -> None: ...
+
+
+@dataclass
+class Followed:
+    """How far a stream has been judged, and what its ids mean up to there."""
+
+    run_id: str
+    judged_seq: int
+    names: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.layouts = Layouts(self.names)
+
+
+class Streams:
+    """How far every stream has been judged, by its number."""
+
+    def __init__(self) -> None:
+        self._followed: dict[int, Followed] = {}
+
+    def add(self, followed: Mapping[int, Followed]) -> None:
+        self._followed.update(followed)
+
+    def of(self, head: StreamHead, run_id: str) -> Followed:
+        """The stream; one that is new is judged from where it stands."""
+        return self._followed.setdefault(head.id, Followed(run_id, head.judged_seq))
+
+    def judged_seq(self, head: StreamHead) -> int:
+        followed = self._followed.get(head.id)
+        return head.judged_seq if followed is None else followed.judged_seq
+
+    def watermarks(self, run_id: str) -> dict[int, int]:
+        """By stream of the run: how far it is judged."""
+        return {number: each.judged_seq for number, each in self._followed.items() if each.run_id == run_id}
+
+    def forget(self, run_id: str) -> None:
+        for number in self.watermarks(run_id):
+            del self._followed[number]
+
+
+@dataclass
+class Replay:
+    """Alerts and incidents as they are stored, by id, ahead of what the rules know; until the streams have come to
+    `until`."""
+
+    alerts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    incidents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    until: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """The run's streams as they were judged, by number; what the rows to come will find again; and the alerts of rules
+    that were switched off meanwhile."""
+
+    followed: dict[int, Followed]
+    replay: Replay
+    retired: list[AlertChange]
+
+
+def recall(session: Session, run_id: str, rules: Rules, rules_for: RulesFor) -> Recalled:
+    """Brings the rules there. Raises JournalDamaged, StorageError."""
+    heads = [head for head in journal.streams(session, run_id) if head.key.rank == VIEW_RANK]
+    followed = _followed(session, run_id, rules, heads)
+    replay = Replay()
+    if not _loaded(session, run_id, rules):
+        rules.warm(run_id, _tails_judged(session, heads))
+        opened = [Alert.from_dict(alert) for alert in alerts.open_of(session, run_id)]
+        rules.restore(run_id, opened, incidents.open_of(session, run_id))
+    else:
+        if rules.is_cold(run_id):  # stored between a rollback and the next row
+            rules.warm(run_id, _tails_judged(session, heads))
+        _acknowledge(session, run_id, rules)
+        until = {head.id: head.last_seq for head in heads if head.judged_seq < head.last_seq}
+        if until:
+            replay = Replay(alerts.by_id(session, run_id), incidents.by_id(session, run_id), until)
+    # last: only what is known can be retired
+    return Recalled(followed, replay, rules.configure(run_id, in_force(session, run_id, rules_for)))
+
+
+def _followed(session: Session, run_id: str, rules: Rules, heads: Sequence[StreamHead]) -> dict[int, Followed]:
+    followed: dict[int, Followed] = {}
+    for head in heads:
+        declarations, schemas = definitions_of(session, head.id, head.judged_seq)
+        names = {series.id: series.name for schema in schemas for series in schema.series}
+        followed[head.id] = Followed(run_id, head.judged_seq, names)
+        if declarations:
+            rules.declare(run_id, declarations[-1])
+    return followed
+
+
+def _loaded(session: Session, run_id: str, rules: Rules) -> bool:
+    body = rules_state.get(session, run_id)
+    if body is None:
+        return False
+    try:
+        rules.load(run_id, body)
+    except StateUnreadable as error:
+        log.warning("run %s: %s", run_id, error)
+        return False
+    return True
+
+
+def _acknowledge(session: Session, run_id: str, rules: Rules) -> None:
+    """What a person acknowledged after the state was stored is acknowledged."""
+    for alert in alerts.open_of(session, run_id, ("acknowledged",)):
+        with contextlib.suppress(AlertOver, IllegalTransition):
+            rules.acknowledge(run_id, alert["id"])
+
+
+def _tails_judged(session: Session, heads: Sequence[StreamHead]) -> list[Rows]:
+    return tails(session, [(head, head.judged_seq) for head in heads])
+
+
+def in_force(session: Session, run_id: str, rules_for: RulesFor) -> Sequence[Rule]:
+    """What judges the run from now on."""
+    run = runs.get(session, run_id)
+    return rules_for("" if run is None else run.project, run_id)
+
+
+def tails(session: Session, heads: Sequence[tuple[StreamHead, int]]) -> list[Rows]:
+    """What a run still shows of its last steps, oldest attempt first; `heads` as for branches.shown_tails."""
+    found = list(branches.shown_tails(session, heads, WARM_STEPS, WARM_STEPS))
+    return [rows for tail in reversed(found) for rows in joined(tail)]

@@ -1,0 +1,62 @@
+"""trend: what a series that rises steadily is excused, and nothing else is."""
+
+import numpy as np
+import pytest
+
+from lossguard_server.rules import drift, trend
+from unit.rules.rule_world import judged, noisy, windows
+
+N, RATE = 800, 0.004
+
+
+def lag_at(values: np.ndarray, row: int, cut: int = 50) -> float:
+    """The excuse at a row of a run of which the rows came in pages of `cut`."""
+    kept: dict[str, object] = {}
+    lags: dict[int, float] = {}
+    for window in windows({"loss/total": values}, None, cut=cut):
+        number = window.number("loss/total")
+        assert number is not None
+        habit = trend.habit(window, number, kept)
+        lags |= {int(window.steps[at]): habit.lag(at) for at in habit.rows.tolist()}
+    return lags[row]
+
+
+def growing(n: int = N) -> np.ndarray:
+    return noisy(np.exp(RATE * np.arange(n)), n, 0.1, 3)
+
+
+def test_the_lag_of_a_line_is_what_it_rises_in_a_hundred_samples() -> None:
+    assert 0.8 * 100 * RATE < lag_at(growing(), 700) < 1.2 * 100 * RATE
+
+
+def test_a_fall_and_a_habit_of_less_than_a_hundred_samples_excuse_nothing() -> None:
+    assert lag_at(1 / growing(), 700) == 0
+    assert lag_at(growing(), 128) == 0
+    assert lag_at(growing(), 131) > 0
+
+
+def test_it_is_the_same_to_the_last_bit_however_the_rows_were_cut() -> None:
+    assert lag_at(growing(), 555, 1) == lag_at(growing(), 555, 7) == lag_at(growing(), 555, 256)
+
+
+def test_a_step_up_is_no_habit_for_fifty_samples() -> None:
+    values = noisy(1.0, N, 0.1, 5)
+    values[600:] *= 3.0
+    assert lag_at(values, 640) < 0.2
+
+
+@pytest.mark.parametrize("seed", [5, 6, 7, 10])
+def test_drift_is_silent_on_steady_growth_and_hears_what_comes_on_top_of_it(seed: int) -> None:
+    """Noise with a memory, as a critic's: without the excuse each of the four pages."""
+    draws, y = np.random.default_rng(seed).normal(0, 0.2, N), np.zeros(N)
+    for i in range(1, N):
+        y[i] = 0.6 * y[i - 1] + draws[i]
+    values = np.exp(RATE * np.arange(N) + y)
+    assert criticals(values) == []
+    values[600:] *= 6.0
+    assert 600 <= criticals(values)[0] <= 620
+
+
+def criticals(values: np.ndarray) -> list[int]:
+    changes = judged({"loss/total": values}, None, drift.rule())
+    return [change.alert.last_step for change in changes if change.alert.severity == "critical"]

@@ -1,0 +1,88 @@
+"""What the training with lossguard and its plain twin share: model, optimizer, scaler, batches, losses, from one seed.
+
+Rules of this file: nothing of lossguard's measuring here, so that the twin proves what lossguard does to a training.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from ..catalogue import Options
+from ..seeding import device_of
+from . import RIS
+from .array import Batch, Batches, validation_batch
+from .covariance import blend, sample_covariance, with_trace
+from .model import SourceFinder
+
+WARM_UP_STEPS = 50
+CLIP_NORM = 1.0
+VALIDATION_SCENES = 8
+COMPONENTS = ("covariance", "angle", "range")  # the order of their summation
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """[B, N, N] each."""
+
+    predicted: Tensor
+    sampled: Tensor
+    blended: Tensor
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One training, ready to begin."""
+
+    model: SourceFinder
+    optimizer: AdamW
+    scheduler: LambdaLR
+    scaler: torch.amp.GradScaler
+    batches: Batches
+    validation: Batch
+    has_bug: bool
+
+    def losses(self, batch: Batch) -> tuple[dict[str, Tensor], Matrices]:
+        """Training's own pipeline: every loss, raw, by component; and the matrices."""
+        return self._losses(batch, self.has_bug)
+
+    def evaluated(self, batch: Batch) -> tuple[dict[str, Tensor], Matrices]:
+        """The evaluation's pipeline, which never had the bug."""
+        return self._losses(batch, has_bug=False)
+
+    def _losses(self, batch: Batch, has_bug: bool) -> tuple[dict[str, Tensor], Matrices]:
+        said = self.model(batch)
+        sampled = sample_covariance(batch.amplitudes)
+        if not has_bug:
+            sampled = with_trace(sampled)
+        blended = blend(said.covariance, sampled, normalised=has_bug)
+        off = torch.view_as_real(blended - batch.covariance)
+        degrees = (said.angles - batch.angles) * (180 / math.pi)
+        raw = {
+            "covariance": off.square().sum((-3, -2, -1)).mean(),  # squared Frobenius norm
+            "angle": degrees.square().mean(),
+            "range": (said.ranges - batch.ranges).square().mean(),
+        }
+        return raw, Matrices(said.covariance, sampled, blended)
+
+
+def build(options: Options) -> Setup:
+    """Seed torch and make everything; raises UnknownChoice and ConfigError."""
+    RIS.check(options)
+    device = device_of(options.device)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    model = SourceFinder().to(device)
+    optimizer = AdamW(model.parameters(), lr=options.lr)
+    return Setup(
+        model=model,
+        optimizer=optimizer,
+        scheduler=LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / WARM_UP_STEPS)),
+        scaler=torch.amp.GradScaler(device.type),
+        batches=Batches(options.seed, options.steps, options.batch_size, device),
+        validation=validation_batch(options.seed, VALIDATION_SCENES, device),
+        has_bug=options.variant == "unnormalised",
+    )

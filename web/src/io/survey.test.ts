@@ -1,0 +1,48 @@
+// @vitest-environment happy-dom
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { FakeSocket, World } from "./testServer";
+
+let world: World;
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
+  vi.stubGlobal("WebSocket", FakeSocket);
+  world = new World();
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+const askedIncidents = (): string[] =>
+  world.asked.map((url) => url.pathname).filter((path) => path.endsWith("/incidents"));
+const run = (id: string, critical: number): Record<string, unknown> => ({
+  type: "run",
+  run: { id, state: "running", connected: true, alerts: { critical } },
+});
+const incident = { id: "i", run: "r", state: "open", severity: "critical" };
+
+it("incidents of the run on the screen are loaded with it, and then come live", async () => {
+  await world.begin();
+  expect(askedIncidents()).toEqual(["/api/runs/r/incidents"]);
+  await world.tell({ type: "incident", incident });
+  expect(world.state.incidents["i"]).toMatchObject({ run: "r", isOpen: true, severity: "critical" });
+  world.asked = [];
+  await world.tell(run("r", 1));
+  expect(askedIncidents(), "they are told already").toEqual([]);
+});
+
+it("incidents of another run are asked for when more of it is critical", async () => {
+  await world.begin();
+  await world.tell(run("other", 0));
+  world.asked = [];
+  await world.tell(run("other", 1));
+  await world.tell(run("other", 1));
+  expect(askedIncidents()).toEqual(["/api/runs/other/incidents"]);
+});
+
+it("a cursor of an incident's message is gone on from", async () => {
+  await world.begin();
+  await world.tell({ type: "incident", incident });
+  await world.comeBack();
+  expect(world.lastSubscription()["cursor"], "two answers to subscriptions came before it").toBe("boot.3");
+});

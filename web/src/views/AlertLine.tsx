@@ -1,0 +1,47 @@
+/** An alert as a line that opens to its card. */
+import type { JSX } from "preact";
+import { step, words } from "../lib/format";
+import type { Alert, Remedy, Run } from "../lib/models";
+import { sayingsText } from "../lib/sayings";
+import { AlertCard } from "./AlertCard";
+import { usePage } from "./context";
+import { HealthLight } from "./HealthLight";
+
+interface Props {
+  readonly alert: Alert;
+  readonly run: Run;
+  /** the remedy that its incident offers already */
+  readonly offered?: Remedy | null;
+}
+
+export function AlertLine({ alert, run, offered = null }: Props): JSX.Element {
+  const page = usePage();
+  const said = sayingsText(alert, page.wallS.value);
+  return (
+    <details
+      class={`line line-is-${alert.state}`}
+      open={page.shownCard.value === alert.id}
+      data-testid="alert-line"
+      data-alert={alert.id}
+      data-rule={alert.rule}
+      data-state={alert.state}
+      data-step={alert.step}
+    >
+      <summary>
+        <HealthLight health={alert.severity} />
+        <span class="line-what">
+          {words(alert.rule)} {alert.component ?? ""}
+          {said !== "" && <span class="line-said"> {said}</span>}
+        </span>
+        <span class="number quiet">{whenText(alert)}</span>
+      </summary>
+      <AlertCard alert={alert} run={run} offered={offered} />
+    </details>
+  );
+}
+
+function whenText(alert: Alert): string {
+  if (alert.state !== "resolved") return `since ${step(alert.step)}, ${alert.state}`;
+  const end = alert.rolledBackTo === null ? "resolved" : "undone";
+  return `${step(alert.step)} – ${step(alert.resolvedStep ?? alert.lastStep)} ${end}`;
+}

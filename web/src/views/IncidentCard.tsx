@@ -1,0 +1,186 @@
+/** One incident: what happened and since when, its cause, who is to blame, what to do, what went first, its alerts. */
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { aheadText, foretelling, stageAhead, withoutAhead } from "../lib/forecast";
+import { step } from "../lib/format";
+import { type Incident, alertOfRemedy, isSameArgs, subjectOf } from "../lib/incidents";
+import type { Alert, Command, Remedy, Run, StageMark } from "../lib/models";
+import { answersTo, canControl, isOpen, isPending } from "../lib/state";
+import { AlertEvidence } from "./AlertEvidence";
+import { AlertLine } from "./AlertLine";
+import { BlameBar } from "./BlameBar";
+import { CommandLife } from "./CommandLife";
+import { usePage } from "./context";
+import { FirstSigns } from "./FirstSigns";
+import { ForecastLine } from "./ForecastLine";
+import { HealthLight } from "./HealthLight";
+import { OriginFacts } from "./OriginFacts";
+import { RemedyDeed } from "./RemedyDeed";
+
+interface Props {
+  readonly incident: Incident;
+  /** its own, those that need a person first */
+  readonly alerts: readonly Alert[];
+  readonly run: Run;
+}
+
+export function IncidentCard({ incident, alerts, run }: Props): JSX.Element {
+  const head = alerts.find((alert) => alert.id === incident.headline.alert);
+  return (
+    <article
+      class={`alert incident alert-${incident.severity}${incident.isOpen ? "" : " alert-is-resolved"}`}
+      data-testid="incident"
+      data-incident={incident.id}
+      data-severity={incident.severity}
+      data-state={incident.isOpen ? "open" : "closed"}
+    >
+      <header class="alert-head">
+        <HealthLight health={incident.severity} />
+        <h3>{subjectOf(incident)}</h3>
+        <span class={`badge badge-${incident.isOpen ? "firing" : "resolved"}`}>
+          {incident.isOpen ? "open" : "closed"}
+        </span>
+      </header>
+      <p class="alert-since number">
+        {incident.severity}, {spanText(incident)}
+      </p>
+      <Story incident={incident} alerts={alerts} run={run} head={head} />
+      <Deeds incident={incident} alerts={alerts} run={run} />
+      {incident.cause !== "" && (
+        <p class="cause" data-testid="cause">
+          {incident.cause}
+        </p>
+      )}
+      <FirstSigns incident={incident} />
+      {head !== undefined && <AlertEvidence alert={head} />}
+      <Alerts alerts={alerts} run={run} offered={incident.isOpen ? incident.remedy : null} />
+    </article>
+  );
+}
+
+function spanText({ isOpen: isStillOpen, firstStep, lastStep }: Incident): string {
+  return isStillOpen ? `since step ${step(firstStep)}` : `from step ${step(firstStep)} to ${step(lastStep)}`;
+}
+
+/** What happened, and why. */
+function Story({ incident, alerts, run, head }: Props & { head: Alert | undefined }): JSX.Element {
+  const origin = alerts.find((alert) => alert.origin !== null)?.origin ?? null;
+  const foretells = incident.isOpen ? foretelling(alerts) : null;
+  const { stages } = usePage().state.value.detail;
+  const { message } = incident.headline;
+  const isAhead = head !== undefined && stageAhead(head, stages) !== null;
+  return (
+    <>
+      <Ahead stages={coming([head, ...alerts.filter(isOpen)], stages)} run={run} />
+      <p class="alert-message incident-headline" data-testid="incident-headline">
+        {isAhead ? withoutAhead(message) : message}
+      </p>
+      {foretells !== null && <ForecastLine alert={foretells} />}
+      {origin !== null && <OriginFacts origin={origin} />}
+      {incident.blame !== null && (
+        <BlameBar
+          blame={incident.blame}
+          components={run.components.map((component) => component.name)}
+          said={message}
+        />
+      )}
+    </>
+  );
+}
+
+/** The stages that these alerts saw coming. */
+function coming(alerts: readonly (Alert | undefined)[], stages: readonly StageMark[]): StageMark[] {
+  const seen = alerts.map((alert) => (alert === undefined ? null : stageAhead(alert, stages)));
+  return [...new Set(seen.filter((stage) => stage !== null))];
+}
+
+/** How long there still is. */
+function Ahead({ stages, run }: { stages: readonly StageMark[]; run: Run }): JSX.Element {
+  return (
+    <>
+      {stages.map((stage) => (
+        <p key={stage.start} class="ahead number" data-testid="ahead">
+          {aheadText(stage, run)}
+        </p>
+      ))}
+    </>
+  );
+}
+
+/** What can be done: the remedy, what became of it, and that a person has seen it. */
+function Deeds({ incident, alerts, run }: Props): JSX.Element {
+  const page = usePage();
+  const answers = answersTo(page.state.value.detail, new Set(alerts.map((alert) => alert.id)));
+  const { remedy } = incident;
+  return (
+    <>
+      {answers[0] !== undefined && <CommandLife command={answers[0]} />}
+      <div class="alert-deeds">
+        {remedy !== null && incident.isOpen && (
+          <RemedyDeed
+            remedy={remedy}
+            run={run}
+            alert={alertOfRemedy(incident, alerts)}
+            isAnswered={answers.some((command) => isDoing(command, remedy))}
+          />
+        )}
+        <Acknowledge alerts={alerts.filter(isOpen)} />
+      </div>
+    </>
+  );
+}
+
+function isDoing(command: Command, remedy: Remedy): boolean {
+  const isUnderWay = isPending(command) || command.state === "applied";
+  return isUnderWay && command.kind === remedy.kind && isSameArgs(command.args, remedy.args);
+}
+
+function Acknowledge({ alerts }: { alerts: readonly Alert[] }): JSX.Element | null {
+  const page = usePage();
+  const fault = useSignal<string | null>(null);
+  const isSending = useSignal(false);
+  if (alerts.length === 0 || !canControl(page.state.value)) return null;
+  const acknowledge = async (): Promise<void> => {
+    isSending.value = true;
+    const faults = await Promise.all(alerts.map((alert) => page.actions.acknowledge(alert.id)));
+    fault.value = faults.find((one) => one !== null) ?? null;
+    isSending.value = false;
+  };
+  return (
+    <>
+      <button
+        type="button"
+        class="button"
+        data-testid="incident-ack"
+        disabled={isSending.value || page.state.value.link !== "up"}
+        onClick={() => void acknowledge()}
+      >
+        {alerts.length === 1 ? "Acknowledge its alert" : `Acknowledge its ${alerts.length} alerts`}
+      </button>
+      {fault.value !== null && <p class="fault">{fault.value}</p>}
+    </>
+  );
+}
+
+/** So many lines are read at a glance. */
+const LINES = 8;
+
+function Alerts({ alerts, run, offered }: Pick<Props, "alerts" | "run"> & { offered: Remedy | null }): JSX.Element {
+  const page = usePage();
+  const later = alerts.slice(LINES);
+  const line = (alert: Alert): JSX.Element => <AlertLine key={alert.id} alert={alert} run={run} offered={offered} />;
+  return (
+    <section class="incident-alerts" aria-label="Its alerts">
+      <h4>
+        {alerts.length === 1 ? "1 alert" : `${alerts.length} alerts`}
+      </h4>
+      {alerts.slice(0, LINES).map(line)}
+      {later.length > 0 && (
+        <details open={later.some((alert) => alert.id === page.shownCard.value)}>
+          <summary class="quiet">{later.length} more</summary>
+          {later.map(line)}
+        </details>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,68 @@
+/** What is wrong with the run: incidents, and alerts that belong to none; what is over as lines that open. */
+import type { JSX } from "preact";
+import { step } from "../lib/format";
+import { type Incident, grouped, incidentsOf, subjectOf } from "../lib/incidents";
+import type { Alert, Run } from "../lib/models";
+import { alertsOf, answersTo } from "../lib/state";
+import { AlertCard } from "./AlertCard";
+import { AlertLine } from "./AlertLine";
+import { usePage } from "./context";
+import { HealthLight } from "./HealthLight";
+import { IncidentCard } from "./IncidentCard";
+
+export function IncidentList({ run }: { run: Run }): JSX.Element {
+  const { incidents: known, detail } = usePage().state.value;
+  const { incidents, others } = grouped(incidentsOf(known, run.id), alertsOf(detail));
+  const open = incidents.filter(({ incident }) => incident.isOpen).length;
+  const isQuiet = incidents.length === 0 && others.length === 0;
+  return (
+    <section class="panel alerts" id="alerts" aria-label="Incidents">
+      <h2>
+        Incidents <span class="quiet">{open > 0 ? `${open} open` : ""}</span>
+      </h2>
+      {isQuiet && <p class="quiet">{detail.isLoaded ? "None. Every rule is quiet on this run." : "Loading…"}</p>}
+      {incidents.map(({ incident, alerts }, i) =>
+        incident.isOpen ? (
+          <IncidentCard key={incident.id} incident={incident} alerts={alerts} run={run} />
+        ) : (
+          <Closed key={incident.id} incident={incident} alerts={alerts} run={run} isFirst={i === 0} />
+        ),
+      )}
+      {others.length > 0 && incidents.length > 0 && <h3 class="others-head">Alerts of no incident</h3>}
+      {others.map((alert) =>
+        alert.state === "resolved" ? (
+          <AlertLine key={alert.id} alert={alert} run={run} />
+        ) : (
+          <AlertCard key={alert.id} alert={alert} run={run} />
+        ),
+      )}
+    </section>
+  );
+}
+
+interface ClosedProps {
+  readonly incident: Incident;
+  readonly alerts: readonly Alert[];
+  readonly run: Run;
+  readonly isFirst: boolean;
+}
+
+function Closed({ incident, alerts, run, isFirst }: ClosedProps): JSX.Element {
+  const page = usePage();
+  const ids = new Set(alerts.map((alert) => alert.id));
+  const isShown = page.shownCard.value !== null && ids.has(page.shownCard.value);
+  // Who pressed the remedy sees what became of it; the incident may be over in the same moment.
+  const isMended = isFirst && answersTo(page.state.value.detail, ids).length > 0;
+  return (
+    <details class="line line-is-resolved" open={isShown || isMended} data-testid="incident-closed">
+      <summary>
+        <HealthLight health={incident.severity} />
+        <span class="line-what">{subjectOf(incident)}</span>
+        <span class="number quiet">
+          {step(incident.firstStep)} – {step(incident.lastStep)} closed
+        </span>
+      </summary>
+      <IncidentCard incident={incident} alerts={alerts} run={run} />
+    </details>
+  );
+}
