@@ -1,6 +1,7 @@
 """How early, how quiet: lossguard and other detectors on real runs, by the protocol of detection/scoring.py.
 
-    python benchmarks/detectors.py [--corpus FILE] [--half tune|test] [--every N] [--only NAME ...] [--json FILE]
+    python benchmarks/detectors.py [--corpus FILE] [--half tune|test] [--every N] [--only NAME ...]
+                                   [--json FILE] [--rates FILE]
 
 `--corpus` is a gzipped file of one JSON object a line (group, repo, path, oracle_label, nan_index, events, grad_events,
 steps, loss, grad_norm, components); without it the shared one, which is found as the tests find it (tests/curves.py).
@@ -167,6 +168,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--only", nargs="+", default=[])
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--rates", type=Path, help="each rule's false alarms, as docs/make_rules.py reads them")
     parser.add_argument("--no-causes", action="store_true")
     asked = parser.parse_args()
     folder = curves.folder()
@@ -180,6 +182,8 @@ def main() -> None:
         found["causes"] = causes(corpus)
     if asked.json:
         asked.json.write_text(json.dumps(found, indent=1))
+    if asked.rates:
+        asked.rates.write_text(json.dumps({"rules": found["rules"]}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

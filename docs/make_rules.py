@@ -3,10 +3,11 @@
     python docs/make_rules.py [--check]
 
 Rules of this file: everything between the two marks is made; with --check nothing is written, and a difference is an
-error. Measured rates come from benchmarks/detectors.json, which `benchmarks/detectors.py --json` wrote.
+error. Measured rates come from benchmarks/rule_rates.json, which `benchmarks/detectors.py --rates` wrote.
 """
 
 import json
+import re
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -16,8 +17,12 @@ from lossguard_server.rules import default_rules
 from lossguard_server.rules.base import Rule
 
 HERE = Path(__file__).resolve().parent
-PAGE, MEASURED = HERE / "rules.md", HERE.parent / "benchmarks" / "detectors.json"
+PAGE, MEASURED = HERE / "rules.md", HERE.parent / "benchmarks" / "rule_rates.json"
 BEGIN, END = "<!-- made by docs/make_rules.py: begin -->", "<!-- made by docs/make_rules.py: end -->"
+
+
+# of a series, in words that are for the page, too: with a slash or an underscore, or one of the two without
+NAME = re.compile(r"`[^`]*`|[\w.]+(?:/[\w<>|]+)+|\w+_\w+|\b(?:lr|skipped)\b")
 
 
 def made() -> str:
@@ -42,8 +47,20 @@ def _overview(rules: list[Rule], rates: dict[str, Any]) -> str:
     for rule in rules:
         info, rate = rule.info, rates.get(rule.name)
         said = f"{rate['critical']:.2f}, {rate['all']:.2f}" if rate else "not measurable on curves alone"
-        lines.append(f"| {info.number} | `{rule.name}` | {info.series} | {info.warm_up or 'none'} | {said} |")
+        lines.append(
+            f"| {info.number} | `{rule.name}` | {_cell(_named(info.series))} | {info.warm_up or 'none'} | {said} |"
+        )
     return "\n".join(lines)
+
+
+def _named(words: str) -> str:
+    """With every name of a series as code; what is code already stays."""
+    return NAME.sub(lambda found: found[0] if found[0].startswith("`") else f"`{found[0]}`", words)
+
+
+def _cell(text: str) -> str:
+    """What a table takes: a bar would end the cell, in code as well."""
+    return text.replace("|", "\\|")
 
 
 def _section(rule: Rule) -> str:
@@ -54,7 +71,9 @@ def _section(rule: Rule) -> str:
     for each in fields(rule.parameters):
         told, default = each.metadata, getattr(rule.parameters, each.name)
         unit = f" {told['unit']}" if told["unit"] else ""
-        lines.append(f"| `{each.name}` | {default:g}{unit} | {told['low']:g}, {told['high']:g} | {told['text']} |")
+        lines.append(
+            f"| `{each.name}` | {default:g}{unit} | {told['low']:g}, {told['high']:g} | {_cell(told['text'])} |"
+        )
     return "\n".join(lines)
 
 

@@ -83,6 +83,11 @@ def test_every_rule_is_documented() -> None:
     assert [rule.name for rule in default_rules() if f"`{rule.name}`" not in RULES] == []
 
 
+def test_the_page_calls_every_rule_by_its_title() -> None:
+    said = (ROOT / "web" / "src" / "lib" / "ruleTitles.ts").read_text()
+    assert dict(re.findall(r'\["(\w+)", "(.+)"\]', said)) == {rule.name: rule.info.title for rule in default_rules()}
+
+
 def test_what_the_rules_say_of_themselves_is_up_to_date() -> None:
     made = runpy.run_path(str(ROOT / "docs" / "make_rules.py"))
     assert made["page"](RULES) == RULES, "run python docs/make_rules.py"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lossguard.protocol.messages import ControlsSpec, Declaration, StageSpec
+from lossguard.protocol.names import kind_of
 from lossguard.scenarios import find
 from scenario_world import by_series, judged, of_rule, told, trained
 from unit.rules.rule_world import Trace, new_engine, noisy, rows_of, summed
@@ -22,7 +23,7 @@ def test_1_the_precursor_is_foretold_within_the_first_150_of_10_000_steps() -> N
     alert = found[0].alert
     assert found[0].at <= 150
     assert (alert.component, alert.severity) == ("precursor", "critical")
-    assert "at step 10,000" in alert.message
+    assert "at step 10000" in alert.message
 
 
 def test_1_and_2_compressed_it_is_foretold_and_then_named_at_its_first_steps() -> None:
@@ -82,7 +83,9 @@ def test_1_the_incident_is_the_precursor_and_escalates_when_it_comes() -> None:
     for change in news:
         assert (change.incident.headline["rule"], change.incident.cause["component"]) == ("look_ahead", "precursor")
         assert all(sign["series"] != "lr" for sign in change.incident.first_bad), "a warm-up is no sign"
-    assert news[-1].incident.first_bad[0]["series"] == "weight/precursor"
+    # how long a step took says how busy the machine was
+    signs = [sign["series"] for sign in news[-1].incident.first_bad if kind_of(sign["series"]) != "time"]
+    assert signs[0] == "weight/precursor"
 
 
 @pytest.mark.filterwarnings(SCHEDULER_WARNING)
@@ -151,8 +154,8 @@ def test_2_the_growth_is_foretold_with_its_crossing_its_overflow_and_the_compone
     assert abs(middle - overflow) < 0.25 * (overflow - alert.last_step)
     low, crosses, high = forecast["threshold_step"]
     assert low <= ONSET + np.log(5 / LEVEL) / RATE <= high
-    assert f"crosses 5 at about step {crosses:,}" in alert.message
-    assert f"overflows at about step {middle:,}" in alert.message
+    assert f"crosses 5 at about step {crosses}" in alert.message
+    assert f"overflows at about step {middle}" in alert.message
     for change in engine.news("run"):  # R10, where gradients of components are probed, is nearer to the root than R8
         assert change.incident.headline["rule"] in ("component_gradients", "grad_growth")
         assert (change.incident.cause["kind"], change.incident.cause["component"]) == ("component", "head")

@@ -40,6 +40,7 @@ def eventful(seed: int) -> Trace:
     for name in ("grad_share/ce", "grad_share/aux"):
         trace[name] = rng.random(N)
     trace["grad_cos/ce|aux"] = rng.uniform(-1.0, 1.0, N)
+    trace = {name: values.copy() for name, values in trace.items()}
     for begin in rng.integers(40, N - 20, 8).tolist():
         trace[str(rng.choice(list(trace)))][begin : begin + int(rng.integers(1, 15))] *= float(rng.choice([0.1, 30.0]))
     return trace
@@ -87,4 +88,4 @@ def test_every_parameter_may_be_at_either_of_its_bounds_in_the_middle_of_a_run()
                     continue
                 with np.errstate(all="ignore"):
                     for hits in rule.judge(window, parameters, memory):
-                        assert hits.explain(int(hits.rows[0])).message
+                        assert all(hits.explain(row).message for row in hits.rows[:1].tolist())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from .buffer import Note, Row
 from .link import Link, Status
-from .logged import Logged
+from .logged import Logged, Watched
 from .loop import Loop
 from .process_end import state_after
 from .protocol.messages import DETAIL_STEPS_MAX
@@ -70,8 +70,8 @@ class Run:
         self._telemetry, self._shield, self._clock = telemetry, shield, clock
         self._link: Link | None = None
         # what a user logs or watches may be wrong each time; it must not switch off the losses
-        self._log_shield, self._watch_shield = Shield(shield.report), Shield(shield.report)
-        self._logged, self._has_complained = Logged(), False
+        self._log_shield, self._watch_shield, self._ask_shield = (Shield(shield.report) for _ in range(3))
+        self._logged, self._watched, self._has_complained = Logged(), Watched(), False
         self._logged_step = loop.first_step
 
     def assemble(self, parts: Parts | None, link: Link) -> None:
@@ -148,7 +148,7 @@ class Run:
         is_in_step = self._loop.is_paced or _begin_step(self._loop, self._shield)
         total = self._device_weights.total(given)
         if (replay := self._loop.replay) is not None:
-            with self._watch_shield("the replay"):
+            with self._ask_shield("the replay"):
                 replay.saw_losses(given)
         elif is_in_step and (instrument := self._loop.instrument) is not None:
             with self._shield("total"):
@@ -161,7 +161,7 @@ class Run:
         Every tenth step the components' gradients at it are compared: grad_share/<component>, grad_cos/<a>|<b>.
         """
         if (measuring := self._measuring) is not None:
-            with self._watch_shield("shared"):
+            with self._ask_shield("shared"):
                 measuring.gradients.share(activation)
         return activation
 
@@ -180,13 +180,15 @@ class Run:
         """Watch a matrix [N,N] or [B,N,N], real or complex: records fro, spec (upper bound), trace and defect."""
         if (measuring := self._watching) is not None and not self._watch_shield.broken:
             with self._watch_shield("matrix"):
-                measuring.add_matrix(name, tensor)
+                if self._watched.is_matrix(name, tensor):
+                    measuring.add_matrix(name, tensor)
 
     def count(self, name: str, mask: "Tensor") -> None:
         """Record how many elements of a mask are set, as count/<name>; a float mask is summed."""
         if (measuring := self._watching) is not None and not self._watch_shield.broken:
             with self._watch_shield("count"):
-                measuring.add_count(name, mask)
+                if self._watched.is_mask(name, mask):
+                    measuring.add_count(name, mask)
 
     def clip_grad_norm_(self, max_norm: float, parameters: "Iterable[Tensor] | None" = None) -> "Tensor":
         """Clip the model's gradients as `torch.nn.utils.clip_grad_norm_` does, bit for bit.
@@ -217,17 +219,18 @@ class Run:
     def log(self, values: "Mapping[str, float | Tensor]", step: int | None = None) -> None:
         """Record named numbers at the current step (or at `step`). Tensors of one element are read without waiting.
 
-        What is no number (a text, an image) is left out, with one warning a name. In a loop without `steps` and
-        `boundary`, each call is a step of its own, as with the usual trackers.
+        What is no number (a text, an image), or is for no step, is left out, with one warning a name. In a loop without
+        `steps` and `boundary`, each call is a step of its own, as with the usual trackers.
         """
         with self._log_shield("log"):
-            if self.replaying:
+            given = None if step is None else self._logged.step(step, values)
+            if self.replaying or (step is not None and given is None):
                 return
             numbers, tensors = self._logged.sorted(values)
             if self._evaluation.is_on:
-                return self._evaluation.log(numbers, tensors, None if step is None else int(step))
+                return self._evaluation.log(numbers, tensors, given)
             alone = self.step < self._loop.first_step
-            at = int(step) if step is not None else self._logged_step if alone else self.step
+            at = given if given is not None else self._logged_step if alone else self.step
             if alone and step is None:
                 self._logged_step += 1
             if tensors and (measuring := self._measuring) is not None:
@@ -243,7 +246,7 @@ class Run:
         Norms by parameter, activations of the model's blocks, component gradients at each step.
         """
         if not self.replaying and (measuring := self._loop.instrument) is not None:
-            with self._watch_shield("instrument"):
+            with self._ask_shield("instrument"):
                 if (wanted := min(int(steps), DETAIL_STEPS_MAX)) >= 1:
                     measuring.detail.raise_for(max(self.step, self._loop.first_step), wanted, reason)
                 elif not self._has_complained:

@@ -18,8 +18,13 @@ class UnknownRule(BadRules):
     code = "unknown_rule"
 
     def __init__(self, rule: str, nearest: str | None) -> None:
-        super().__init__(f"It is {rule[:80]!r}.", f"Did you mean {nearest!r}?" if nearest else None)
+        super().__init__(hint=f"Did you mean {nearest!r}?" if nearest else None)
         self.rule, self.nearest = rule, nearest
+
+    @property
+    def message(self) -> str:
+        """The sentence, with the name in it."""
+        return f"There is no rule {self.rule[:80]!r}."
 
 
 class UnknownParameter(BadRules):

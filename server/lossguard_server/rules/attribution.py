@@ -49,6 +49,7 @@ _KIND_BY_SORT: dict[str, Kind] = {
     "grad_norm": "precision", "param_grad_norm": "precision",
 }  # fmt: skip
 _SET = ("count", "lr", "weight", "matrix", "loss_scale")
+LEAD_LEAST = 5  # steps: sooner after a move of weights, what was off is the move itself
 HALF = 50  # percent of the blame at which a component counts as the one that moved the total
 
 
@@ -235,8 +236,13 @@ def _words(kind: Kind, name: str) -> str:
 
 
 def _ahead(first_bad: Sequence[Mapping[str, Any]], top: Facts) -> str:
-    """The lead of the first-bad signal over the first symptom."""
+    """The lead of the first-bad signal over the alert that names the cause."""
     if not first_bad or first_bad[0]["lead_steps"] <= 0:
         return ""
     first = first_bad[0]
-    return f"; the first sign was {first['series']} at step {first['step']}, {first['lead_steps']} steps before"
+    lead = top.step - first["step"]
+    moved = top.rule == "stage_mismatch" or _set(first_bad, first["step"], ("weight",)) is not None
+    if lead <= 0 or (moved and lead < LEAD_LEAST):
+        return ""
+    steps = "step" if lead == 1 else "steps"
+    return f"; the first sign was {first['series']} at step {first['step']}, {lead} {steps} before the alert"

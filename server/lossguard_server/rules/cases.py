@@ -178,7 +178,7 @@ class Case:
         same = [each for each in kept if each[2] == alert.rule]
         if len(same) == GATHERED - 1:  # with it they would be three of one rule
             kept.remove(same[0])
-        words = f"{alert.rule} of {alert.series} at step {alert.step:,}"
+        words = f"{alert.rule} of {alert.series} at step {alert.step}"
         self.warned = [*kept, [sample, alert.id, alert.rule, words]]
         if len(self.warned) >= GATHERED and self.level < FORETOLD:
             self.level, self._cause = FORETOLD, None

@@ -207,8 +207,6 @@ def _explain(window: Window, contract: ContractSpec, tally: Tally, parameters: P
     least, expected = least_of(contract, parameters), _expected(contract)
     upper = upper_limit(total) / span
     name = contract.series.removeprefix("count/")
-    mean_text = f"{mean:.3g} a row over {span:g}"
-    message = f"{contract.series} is {value:g} at step {moment.step}, {mean_text}; {_due(contract, least)}."
     empty = _empty_text(contract, tally, at, name)
     slip = scale.slip(mean, expected / parameters.off, expected * parameters.off) if expected else None
     text = (
@@ -220,7 +218,7 @@ def _explain(window: Window, contract: ContractSpec, tally: Tally, parameters: P
     numbers = {"value": value, "mean": mean, "upper": upper, "least": least, "expected": expected, "rows": int(span)}
     why = f"too few elements of {name} enter the loss; no weight mends that."
     return Finding(
-        f"{message} {empty}" if empty else message,
+        _message(contract, tally, at, moment.step, least, empty),
         text,
         None,
         numbers | {"empty_share": float(tally.zeros[at] / tally.zero_spans[at])},
@@ -229,9 +227,26 @@ def _explain(window: Window, contract: ContractSpec, tally: Tally, parameters: P
     )
 
 
+def _message(contract: ContractSpec, tally: Tally, at: int, step: int, least: float, empty: str) -> str:
+    value, mean, span, due = tally.values[at], tally.means[at], tally.spans[at], _due(contract, least)
+    if value > 0:
+        mean_text = f", a mean of {mean:.3g} in {span:g} batches" if span > 1 else ""
+        said = f"{contract.series} is {value:g} at step {step}{mean_text}; {due}."
+        return f"{said} {empty}" if empty else said
+    name, zeros, of = contract.series.removeprefix("count/"), tally.zeros[at], tally.zero_spans[at]
+    said = f"No element of {name} entered the loss in {zeros:g} of {of:g} batches; {due}."
+    return f"{said} {empty}" if _is_foretold(contract, of) else said
+
+
+def _is_foretold(contract: ContractSpec, span: float) -> bool:
+    """Few batches are known, and the declared number itself leaves many of them empty."""
+    expected = _expected(contract)
+    return span < SHORT and expected is not None and 0 < expected < SHORT / 2
+
+
 def _due(contract: ContractSpec, least: float) -> str:
     if expected := _expected(contract):
-        return f"expected are {expected:g}"
+        return f"{expected:g} a batch are expected"
     if contract.high is not None:
         return f"declared is {range_text(-inf if contract.low is None else contract.low, contract.high)}"
     return f"at least {least:g} are due"
@@ -244,7 +259,7 @@ def _empty_text(contract: ContractSpec, tally: Tally, at: int, name: str) -> str
         return ""
     if span >= SHORT:
         part = f"{100 * zeros / span:.3g} % of batches have"
-    elif expected and expected < SHORT / 2:
+    elif expected is not None and _is_foretold(contract, span):
         part = f"{100 * exp(-expected):.3g} % of batches have"
     else:
         part = f"{zeros:g} of the first {span:g} batches had"

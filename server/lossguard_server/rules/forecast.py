@@ -95,4 +95,4 @@ def _span(fit: Fit, limit: float) -> list[int] | None:
 
 def _said(span: list[int]) -> str:
     low, middle, high = span
-    return f"{middle:,} ({low:,} to {high:,})"
+    return f"{middle} ({low} to {high})"

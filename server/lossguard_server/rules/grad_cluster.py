@@ -78,7 +78,7 @@ def _explain(moment: Moment, parameters: Parameters) -> Finding:
     level = moment.window.natural_level(moment.row, number)
     recent = moment.history(GRAD_NORM_TOTAL)[-int(parameters.of) :]
     far = [(int(step), value) for step, value in recent if value > parameters.factor * level]
-    listed = ", ".join(f"{value:.3g} at {step:,}" for step, value in far[-6:])
+    listed = ", ".join(f"{value:.3g} at {step}" for step, value in far[-6:])
     text = f"{listed}; an explosion is above {parameters.factor:g} times the level of {level:.3g}."
     said = f"{len(far)} gradient explosions within {len(recent)} samples, the last at step {moment.step}."
     component = gradient.driver(moment, parameters.dominant_share)

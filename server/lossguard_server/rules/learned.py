@@ -20,7 +20,7 @@ from .window import Counts, Floats, Mask, Window
 
 HOLD = Hold(3, 3)
 NORMS = ("fro", "spec", "trace")
-NUMBERS, COUNT, LOW, HIGH, SCANNED = "numbers", "count", "low", "high", "scanned"
+NUMBERS, COUNT, LOW, HIGH, WIDENED, SCANNED = "numbers", "count", "low", "high", "widened", "scanned"
 LEARN, LEARNING, FIRST = "learn", "learning", "first"
 
 
@@ -29,6 +29,7 @@ def judge(window: Window, declared: Sequence[str], learn: float, widen: float, m
     if memory.get(LEARN, learn) != learn:
         memory.clear()  # a person has changed it: the ranges are to be learned anew
     memory[LEARN] = learn
+    memory.setdefault(WIDENED, np.full(len(memory.get(NUMBERS, ())), widen))  # an older version kept no such column
     _scan(window, memory, int(learn))
     numbers: Counts = memory[NUMBERS]
     live = window.live[:, numbers]
@@ -39,7 +40,7 @@ def judge(window: Window, declared: Sequence[str], learn: float, widen: float, m
     if len(memory[LEARNING]):
         _learn(memory, live, values, at, int(learn), widen)
     memory[COUNT] = at[-1] + 1
-    low, high = memory[LOW], memory[HIGH]
+    low, high, wide = memory[LOW], memory[HIGH], memory[WIDENED]
     with np.errstate(invalid="ignore"):
         outside = live & (at >= learn) & ((values < low) | (values > high))
     if not outside.any():
@@ -51,7 +52,7 @@ def judge(window: Window, declared: Sequence[str], learn: float, widen: float, m
             np.flatnonzero(outside[:, m]),
             Severity.WARNING,
             HOLD,
-            partial(_explain, window, int(numbers[m]), float(low[m]), float(high[m]), int(learn)),
+            partial(_explain, window, int(numbers[m]), float(low[m]), float(high[m]), float(wide[m]), int(learn)),
         )
         for m in np.flatnonzero(outside.any(axis=0)).tolist()
         if int(numbers[m]) not in known
@@ -72,7 +73,7 @@ def _scan(window: Window, memory: Memory, learn: int) -> None:
     memory[NUMBERS] = np.concatenate([memory[NUMBERS], np.array(new, np.intp)])
     memory[LEARNING] = np.concatenate([memory[LEARNING], count + np.arange(len(new))])
     memory[FIRST] = np.vstack([memory[FIRST], np.zeros((len(new), learn))])
-    for column in (COUNT, LOW, HIGH):
+    for column in (COUNT, LOW, HIGH, WIDENED):
         memory[column] = grown(memory[column], count + len(new))
 
 
@@ -91,19 +92,30 @@ def _learn(memory: Memory, live: Mask, values: Floats, at: Counts, learn: int, w
         low, high = np.quantile(memory[FIRST][slot], [0.01, 0.99])
         memory[LOW][m] = low / widen if low > 0 else low * widen
         memory[HIGH][m] = high * widen if high > 0 else high / widen
+        memory[WIDENED][m] = widen
     memory[LEARNING], memory[FIRST] = learning[~is_done], memory[FIRST][~is_done]
 
 
-def _explain(window: Window, number: int, low: float, high: float, learn: int, row: int) -> Finding:
+def _explain(window: Window, number: int, low: float, high: float, widened: float, learn: int, row: int) -> Finding:
     moment, series = Moment(window, row), window.names[number]
     value = float(window.values[row, number])
     slip = scale.slip(value, low, high, scale.counts_of(moment))
-    said = range_text(low, high)
+    limit = _limit_text(value, low, high, widened)
     return Finding(
-        f"{series} is {value:.3g} at step {moment.step}, outside the range {said} that its first {learn} values had.",
-        f"{value!r} against {said}: a quarter of their lowest to four times their highest hundredth."
+        f"{series} is {value:.3g} at step {moment.step}, {limit} of its first {learn} values.",
+        f"{value!r} against {range_text(low, high)}: the 1st to the 99th percentile of its first {learn} values, "
+        f"widened {widened:g} times."
         + (f" {slip.text}" if slip else "")
         + " If it is meant to be so, declare a range.",
         None,
         {"value": value, "low": low, "high": high, "decades": slip.decades if slip else None},
     )
+
+
+def _limit_text(value: float, low: float, high: float, widened: float) -> str:
+    """ "below 13.8, a quarter of the 1st percentile"; a negative limit was taken the other way round."""
+    is_low = value < low
+    limit = low if is_low else high
+    part = "a quarter of" if widened == 4 else f"1/{widened:g} of"
+    much = part if is_low == (limit > 0) else f"{widened:g} times"
+    return f"{'below' if is_low else 'above'} {limit:.3g}, {much} the {'1st' if is_low else '99th'} percentile"

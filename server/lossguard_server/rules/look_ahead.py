@@ -215,7 +215,7 @@ def _explain(window: Window, ahead: Outlook, parameters: Parameters, row: int) -
     until = ahead.stage.start - moment.step
     low, high = _band(window, ahead, i)
     message = (
-        f"Stage {ahead.stage.name!r} begins in {until:,} steps, at step {ahead.stage.start:,}. The total is then "
+        f"Stage {ahead.stage.name!r} begins at step {ahead.stage.start}. The total is then "
         f"predicted to go from {total:.3g} to {predicted:.3g} ({jump:.2g} times), {100 * share:.2g} % of it {name}: "
         f"raw value {raw:.4g} at weight {weight:.3g}."
     )

@@ -173,7 +173,7 @@ def _explain(window: Window, scales: _Scales, parameters: Parameters, row: int) 
         what = f"was halved {scales.short[i]} times within {SHORT_STEPS} steps"
     else:
         what = f"has fallen from {highest:.6g}"
-    message = f"The loss scale {what}; it is {scale:.6g} at step {moment.step:,}: gradients overflow in half precision."
+    message = f"The loss scale {what}; it is {scale:.6g} at step {moment.step}: gradients overflow in half precision."
     text = (
         f"{scales.short[i]} halvings in {SHORT_STEPS} steps (limit {parameters.shown:.0f}), {scales.long[i]} in "
         f"{LONG_STEPS} (limit {parameters.halvings:.0f}), scale {scale:.6g} (limit {parameters.least_scale:.6g}). "
@@ -190,7 +190,7 @@ def _explain_skips(
 ) -> Finding:
     count, moment = int(recent[np.searchsorted(rows, row)]), Moment(window, row)
     message = (
-        f"{count} of the last {SKIPS_OF} updates were skipped at step {moment.step:,}: gradients overflow, and again."
+        f"{count} of the last {SKIPS_OF} updates were skipped at step {moment.step}: gradients overflow, and again."
     )
     text = f"{count} / {SKIPS_OF} = {count / SKIPS_OF:.3f} > {parameters.skipped_part}. {_ADVICE}"
     remedy = advice.rollback(moment.schedule, "gradients overflow again and again.")

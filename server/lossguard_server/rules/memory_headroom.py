@@ -190,7 +190,7 @@ def _explain(
     numbers = {"used_gib": used_gib, "whole_gib": all_gib, "part": used_gib / all_gib}
     if leak is None:
         message = (
-            f"{100 * used_gib / all_gib:.0f} % of {of} is used at step {moment.step:,}: {used_gib:.3g} of "
+            f"{100 * used_gib / all_gib:.0f} % of {of} is used at step {moment.step}: {used_gib:.3g} of "
             f"{all_gib:.3g} GiB."
         )
         text = (
@@ -200,11 +200,11 @@ def _explain(
         return Finding(message, text, None, numbers)
     left = round(max(leak.steps_left, 0.0))
     message = (
-        f"{of[0].upper()}{of[1:]} leaks: from {leak.first_gib:.3g} to {leak.last_gib:.3g} GiB in {leak.steps:,} steps. "
-        f"It is full in about {left:,} steps."
+        f"{of[0].upper()}{of[1:]} leaks: from {leak.first_gib:.3g} to {leak.last_gib:.3g} GiB in {leak.steps} steps. "
+        f"It is full in about {left} steps."
     )
     text = (
-        f"Four medians of {QUARTER} samples rise evenly; the line reaches {FULL} * {all_gib:.4g} GiB after {left:,}. "
+        f"Four medians of {QUARTER} samples rise evenly; the line reaches {FULL} * {all_gib:.4g} GiB after {left}. "
         f"Look for what keeps tensors over steps: a loss that is summed with its graph, a list, a cache."
     )
     return Finding(message, text, None, {**numbers, "steps_left": left})

@@ -180,7 +180,7 @@ def _explain(moment: Moment, parameters: Parameters) -> Finding:
     level = moment.window.natural_level(moment.row, number)
     wanted = _target(moment.window)
     samples = int(parameters.samples * parameters.windows)
-    message = f"The total loss has stayed at {level:.4g} for {samples:,} samples, up to step {moment.step}"
+    message = f"The total loss has stayed at {level:.4g} for {samples} samples, up to step {moment.step}"
     message += "." if wanted is None else f"; it was to get below {wanted:.4g}."
     text = (
         f"No window of {int(parameters.samples)} samples is {100 * parameters.better:g} % better than the one before. "

@@ -157,7 +157,7 @@ def _explain(window: Window, rows: Rows, last: Rows, before: _Move | None, param
     stage = moment.stage
     what = "The new weights" if stage is None or stage.start != move.step else f"Stage {stage.name!r}"
     message = (
-        f"{what} of step {move.step:,} did not do what was predicted: predicted {move.predicted:.3g}, got {total:.3g}."
+        f"{what} of step {move.step} did not do what was predicted: predicted {move.predicted:.3g}, got {total:.3g}."
     )
     if culprit is not None:
         message += f" The raw loss of {culprit.component} is {culprit.loss1:.4g}; it was {culprit.loss0:.4g}."

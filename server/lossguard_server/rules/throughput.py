@@ -175,7 +175,7 @@ def _explain(window: Window, said: _Said, parameters: Parameters, row: int) -> F
     step, factor = Moment(window, row).step, said.median_s / said.base_s
     longer_s, waiting_s = said.median_s - said.base_s, said.wait_s - said.base_wait_s
     message = (
-        f"A step takes {said.median_s:.3g} s at step {step:,}, {factor:.2g} times the {said.base_s:.3g} s of before."
+        f"A step takes {said.median_s:.3g} s at step {step}, {factor:.2g} times the {said.base_s:.3g} s of before."
     )
     by_loader = longer_s > 0 and waiting_s >= longer_s / 2
     if by_loader:

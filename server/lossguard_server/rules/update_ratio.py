@@ -107,7 +107,7 @@ def _explain_ratio(group: str, parameters: Parameters, window: Window, row: int)
     large = ratio > parameters.high
     message = (
         f"Updates of {group} are {'too large' if large else 'too small'} for their weights: {ratio:.2g} of them at "
-        f"step {moment.step:,}."
+        f"step {moment.step}."
     )
     text = (
         f"||dw|| / ||w|| = {ratio:.3g}, {HOLD.need} samples outside [{parameters.low:.3g}, {parameters.high:.3g}]. "
@@ -120,7 +120,7 @@ def _explain_leap(window: Window, rows: Rows, highest: Floats, parameters: Param
     moment = Moment(window, row)
     rate, before = moment.value(LR) or 0.0, float(highest[np.searchsorted(rows, row)])
     message = (
-        f"The learning rate leapt to {rate:.3g} at step {moment.step:,}, {rate / before:.3g} times the highest before "
+        f"The learning rate leapt to {rate:.3g} at step {moment.step}, {rate / before:.3g} times the highest before "
         f"({before:.3g})."
     )
     text = (

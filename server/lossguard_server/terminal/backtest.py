@@ -10,10 +10,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from .client import Client, Refused, address
-from .console import AsJson, Data, ask, guarded
+from .console import AsJson, Data, ask, guarded, line, put
 from .rules import Sets, from_toml, interval, with_sets
 
 SHOWN = 20  # alerts of a run
@@ -21,7 +20,9 @@ DEFAULTS = "-"
 
 
 def backtest(
-    rules: Annotated[str, typer.Argument(metavar="RULES", help="A TOML file with [rules.<rule>]; - for the defaults.")],
+    rules: Annotated[
+        str, typer.Argument(metavar="RULES", help=r"A TOML file with \[rules.<rule>]; - for the defaults.")
+    ],
     runs: Annotated[list[str] | None, typer.Argument(metavar="RUN...", help="Ids or names of stored runs.")] = None,
     project: Annotated[str | None, typer.Option(help="Every run of this project.")] = None,
     sets: Sets = None,
@@ -48,20 +49,20 @@ def backtest(
 
 def show(result: dict[str, Any], console: Console) -> None:
     """The result, for people."""
-    console.print(_by_rule(result))
+    _by_rule(result, console)
     if len(result["runs"]) > 1:
-        console.print(_by_run(result))
+        _by_run(result, console)
     else:
         for run in result["runs"]:
             _alerts(run, console)
     for run in result["runs"]:
         for sentence in _limits(run):
-            console.print(f"{run['run']}: {sentence}", markup=False)
+            line(console, f"{run['run']}: {sentence}")
         for failed in run["failed"]:
             text = f"{failed['rule']} failed in {run['run']} at step {failed['since_step']}: {failed['said']}"
-            console.print(text, markup=False)
+            line(console, text)
     if not result["complete"]:
-        console.print(f"The time ({result['limit_s']:g} s) was over before the last run's end: this is what there was.")
+        line(console, f"The time ({result['limit_s']:g} s) was over before the last run's end: this is what there was.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -110,25 +111,30 @@ def _line(what: str) -> None:
         print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)
 
 
-def _by_rule(result: dict[str, Any]) -> Table:
-    table = Table("rule", *_HEADS, "true alarms kept", "false alarms kept", "right, of those kept")
+def _by_rule(result: dict[str, Any], console: Console) -> None:
+    found: list[list[str]] = []
+    judged: list[list[str]] = []
     for name, counts in [*result["rules"].items(), ("all", result["total"])]:
-        if name == "all" or any(_cells(counts)) or counts["true"]["marked"] or counts["false"]["marked"]:
-            kept = [_kept(counts["true"]), _kept(counts["false"]), interval(counts["precision"])]
-            table.add_row(name, *map(str, _cells(counts)), *kept)
-    return table
+        is_judged = counts["true"]["marked"] or counts["false"]["marked"]
+        if name == "all" or any(_cells(counts)) or is_judged:
+            found.append([name, *map(str, _cells(counts))])
+        if is_judged:
+            judged.append([name, _kept(counts["true"]), _kept(counts["false"]), interval(counts["precision"])])
+    put(console, ("rule", *_HEADS), found)
+    if judged:
+        console.print()
+        put(console, ("rule", "true alarms\nkept", "false alarms\nkept", "right, of those kept"), judged)
 
 
-def _by_run(result: dict[str, Any]) -> Table:
-    table = Table("run", "name", "steps", *_HEADS)
+def _by_run(result: dict[str, Any], console: Console) -> None:
+    rows: list[list[str]] = []
     for run in result["runs"]:
         steps = f"{run['first_step']} to {run['last_step']}" + ("" if run["complete"] else " (not all)")
-        name = f"{run['project']}/{run['name']}".replace("[", r"\[")
-        table.add_row(run["run"].replace("[", r"\["), name, steps, *map(str, _cells(run["total"])))
-    return table
+        rows.append([run["run"], f"{run['project']}/{run['name']}", steps, *map(str, _cells(run["total"]))])
+    put(console, ("run", "name", "steps", *_HEADS), rows)
 
 
-_HEADS = ("critical", "warning", "in training", "both", "only now", "only then")
+_HEADS = ("critical", "warning", "in\ntraining", "both", "only\nnow", "only\nthen")
 
 
 def _cells(counts: dict[str, Any]) -> list[int]:
@@ -155,8 +161,8 @@ def _alerts(run: dict[str, Any], console: Console) -> None:
     gone = [alert for alert in run["stored"] if not alert["now"]]
     for title, found in (("only now", new), ("only when it was trained", gone)):
         if found:
-            console.print(f"{title}:")
+            line(console, f"{title}:")
         for alert in found[:SHOWN]:
-            console.print(f"  step {alert['step']}, {alert['rule']}, {alert['message']}", markup=False)
+            line(console, f"  step {alert['step']}, {alert['rule']}, {alert['message']}")
         if len(found) > SHOWN:
-            console.print(f"  and {len(found) - SHOWN} more")
+            line(console, f"  and {len(found) - SHOWN} more")

@@ -30,6 +30,14 @@ app.add_typer(notifications.app, name="notify")
 
 DEMO_STEPS, DEMO_STAGE_STEPS = 10_000, 1_000  # at 30 to 50 steps/s the incident comes after about half a minute
 
+# the names only: the scenarios are the trainer's package, which the server's does not import
+SCENARIOS = {
+    "denovo": ("log1p_x100", "log1p", "l1"),
+    "ris": ("unnormalised", "fixed"),
+    "tabular": ("unmasked", "empty_mask", "bert", "progressive"),
+}
+VARIANTS = "; ".join(f"{name}: {', '.join(variants)}" for name, variants in SCENARIOS.items())
+
 
 @app.command()
 def serve(
@@ -78,8 +86,8 @@ def serve(
 
 @app.command()
 def demo(
-    scenario: Annotated[str, typer.Argument(help="The reference trainer.")] = "denovo",
-    variant: Annotated[str | None, typer.Option(help="The scenario's variant.")] = None,
+    scenario: Annotated[str, typer.Argument(help=f"The reference trainer: {', '.join(SCENARIOS)}.")] = "denovo",
+    variant: Annotated[str | None, typer.Option(help=f"The first without it. {VARIANTS}.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None,
     stage_steps: Annotated[int | None, typer.Option(min=1, help="Steps a stage (10,000 in the reports).")] = None,
     seed: Annotated[int, typer.Option(help="The seed of data and weights.")] = 0,

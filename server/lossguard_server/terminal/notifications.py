@@ -10,9 +10,10 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from .client import Client, Refused, address
-from .console import AsJson, Data, ask, show
+from .console import AsJson, Data, ask, cell, put_lines, show
 
 STDIN = "-"
 TEST_TIMEOUT_S = 45.0  # a mail server takes its time; the server itself gives up after 30 s
@@ -22,8 +23,7 @@ TIME = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
 
 app = typer.Typer(no_args_is_help=True, help="Notifications: where they go, and what became of them.")
 ChannelName = Annotated[str, typer.Argument(metavar="CHANNEL", help="A channel's id or name.")]
-_COLUMNS = ("id", "name", "kind", "service", "enabled", "severity", "projects", "quiet")
-_OUTBOX_COLUMNS = ("state", "channel_name", "severity", "message", "tries", "said")
+_COLUMNS = ("id", "name", "kind", "service", "enabled", "severity", "resolved", "projects", "quiet")
 
 
 @app.command("list")
@@ -40,7 +40,8 @@ def outbox(
     data: Data = None,
 ) -> None:
     """List the last notifications: owed, delivered, given up and why."""
-    show(ask(data, lambda client: client.get("/api/notifications", limit=limit)["items"]), _OUTBOX_COLUMNS, as_json)
+    items = ask(data, lambda client: client.get("/api/notifications", limit=limit)["items"])
+    print(json.dumps(items)) if as_json else put_lines(Console(), [_entry(item) for item in items])
 
 
 @app.command()
@@ -132,6 +133,14 @@ def _times(quiet: str) -> dict[str, str]:
     if not dash or not TIME.fullmatch(start) or not TIME.fullmatch(end):
         raise typer.BadParameter(f"{quiet!r} are no quiet hours: give them as 22:00-07:00.", param_hint="--quiet")
     return {"from": start, "to": end}
+
+
+def _entry(item: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """A notification's line, with its message and what became of it."""
+    facts = [cell(item.get(key)) for key in ("state", "channel_name", "severity", "run", "kind")]
+    tries = item.get("tries", 0)
+    said = f"after {tries} {'try' if tries == 1 else 'tries'}: {item['said']}" if item.get("said") else ""
+    return [*facts, f"step {cell(item.get('step'))}"], [cell(item.get("message")), said]
 
 
 def _hours(quiet: dict[str, Any] | None) -> str:

@@ -6,17 +6,19 @@ wrong is wrong usage (exit code 2), before the server is asked.
 
 import json
 import sys
+import time
 import tomllib
+from collections.abc import Mapping
+from datetime import datetime
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from .client import Client, Refused, address
-from .console import AsJson, Data, RunName, ask, show
+from .console import AsJson, Data, RunName, ask, cell, line, put, put_lines
 
 ENABLED = "enabled"
 VERDICTS = {"true": "true", "false": "false", "none": None}
@@ -95,8 +97,14 @@ def alerts(
             said.append(client.post(where, {"minutes": silence[1]}))
         return said[-1:]
 
-    columns = ("id", "severity", "state", "rule", "series", "step", "verdict", "message")
-    show(ask(data, work), columns, as_json)
+    found = ask(data, work)
+    if as_json:
+        print(json.dumps(found))
+        return
+    if verdict is not None or silence is None:
+        put_lines(Console(), [_entry(alert, time.time()) for alert in found])
+    if silence is not None:
+        line(Console(), _silenced(found[-1], time.time()))
 
 
 def with_sets(configuration: dict[str, Any], sets: list[str]) -> dict[str, Any]:
@@ -157,18 +165,44 @@ def _place(client: Client, run: str | None, project: str | None) -> tuple[str, d
 
 
 def _show(answer: dict[str, Any]) -> None:
-    table = Table("rule", "parameter", "value", "set by", "from", "to", "unit", "right, by people's verdicts")
+    right = "right, by people's verdicts"
+    rows: list[list[str]] = []
     for rule in answer["rules"] if "rules" in answer else answer["items"]:
         name = rule["name"] if rule["enabled"] else f"{rule['name']} (off)"
-        first = [f"{rule['number']} {name}", "", "", rule["enabled_by"] if not rule["enabled"] else ""]
-        table.add_row(*first, "", "", "", interval(rule["precision"]))
+        first = [f"{rule['number']} {name}", "", rule["enabled_by"] if not rule["enabled"] else ""]
+        rows.append([*first, "", "", "", interval(rule["precision"])])
         for entry in rule["parameters"]:
             numbers = [f"{entry[key]:g}" for key in ("low", "high")]
             set_by = "" if entry["set_by"] == "default" else entry["set_by"]
-            table.add_row("", entry["name"], f"{entry['value']:g}", set_by, *numbers, entry["unit"], "")
-    Console().print(table)
+            rows.append([f"  {entry['name']}", f"{entry['value']:g}", set_by, *numbers, entry["unit"], ""])
+    put(Console(), ("rule, parameter", "value", "set by", "from", "to", "unit", right), rows, (right,))
     for sentence in answer.get("ignored", []):
         print(f"This does not count: {sentence}", file=sys.stderr)
+
+
+def _entry(alert: Mapping[str, Any], now_s: float) -> tuple[list[str], list[str]]:
+    """An alert's line, and its message."""
+    facts = [cell(alert.get(key)) for key in ("id", "severity", "state", "rule", "series", "step")]
+    until_s = alert.get("silenced_until_s")
+    marks = [
+        f"judged {alert['verdict']}" if alert.get("verdict") else "",
+        f"silenced until {_moment(until_s, now_s)}" if until_s is not None and until_s > now_s else "",
+    ]
+    return [*facts, ", ".join(filter(None, marks))], [cell(alert.get("message"))]
+
+
+def _silenced(alert: Mapping[str, Any], now_s: float) -> str:
+    until_s = alert.get("silenced_until_s")
+    if until_s is None or until_s <= now_s:
+        return f"{alert['id']} is told of again."
+    return f"Nobody is told of {alert['id']} until {_moment(until_s, now_s)}."
+
+
+def _moment(wall_s: float, now_s: float) -> str:
+    """In this machine's time; with its day, unless that is today."""
+    moment, now = (datetime.fromtimestamp(each_s).astimezone() for each_s in (wall_s, now_s))
+    is_today = moment.date() == now.date()
+    return moment.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
 
 
 def _alert(found: list[dict[str, Any]], wanted: str) -> str:

@@ -143,7 +143,12 @@ def test_of_a_symptom_alone_what_was_off_first_decides() -> None:
 
 def test_the_text_tells_the_lead_of_the_first_sign() -> None:
     top = facts("contribution_dominates", 102, series="contribution/aux")
-    assert cause_of(top, None, [entry("weight/aux", 100, 101), entry("loss/total", 101, 101)]).text == (
-        "The component aux: contribution_dominates found it off from step 102 on; "
-        "the first sign was weight/aux at step 100, 1 steps before."
-    )
+    found = "The component aux: contribution_dominates found it off from step 102 on"
+
+    def text(*signs: tuple[str, int]) -> str:
+        return cause_of(top, None, [entry(series, step, 102) for series, step in signs]).text
+
+    assert text(("lr", 101)) == f"{found}; the first sign was lr at step 101, 1 step before the alert."
+    assert text(("weight/aux", 97)) == f"{found}; the first sign was weight/aux at step 97, 5 steps before the alert."
+    assert text(("weight/aux", 98), ("loss/total", 101)) == f"{found}.", "it is the move of the weight"
+    assert text(("loss/total", 102)) == f"{found}."

@@ -142,7 +142,9 @@ def test_an_undeclared_matrix_norm_has_the_range_of_its_first_200_values() -> No
     assert judged(learning(1e9, 1e9), None, RULE) == [], "two of them"
     (change,) = judged(learning(1e9, 1e9, 1e9), None, RULE)
     assert (change.alert.series, change.alert.severity, change.alert.step) == ("matrix/R/fro", "warning", 397)
-    assert "its first 200 values" in change.alert.message
+    assert change.alert.message.endswith("above 192, 4 times the 99th percentile of its first 200 values.")
+    low = judged(learning(1.0, 1.0, 1.0), None, RULE)[0].alert.message
+    assert low.endswith("below 7.93, a quarter of the 1st percentile of its first 200 values.")
     assert judged(learning(1e9, 1e9, 1e9), declared(ContractSpec("matrix/R/fro", 0, 1e10)), RULE) == []
 
 

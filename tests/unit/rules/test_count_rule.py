@@ -60,10 +60,13 @@ def test_a_mask_that_masks_nothing_is_critical_at_the_first_step(expected: float
 
 def test_the_share_of_batches_without_any_is_told() -> None:
     assert "92.1 % of batches have no masked element" in run([0.0], counted(0.08192))[0].alert.message
-    assert "1 of the first 1 batches had no masked" in run([0.0], counted(1229.0))[0].alert.message
+    none = run([0.0], counted(1229.0))[0].alert.message
+    assert none == "No element of masked entered the loss in 1 of 1 batches; 1229 a batch are expected."
     sometimes = np.where(np.arange(260) % 4 == 3, 0.0, 400.0)
     sometimes[:200] = 400.0
-    assert "1.5 % of batches have no masked element" in run(sometimes, counted(300.0))[0].alert.message
+    alert = run(sometimes, counted(300.0))[0].alert
+    assert alert.message.startswith("No element of masked entered the loss in 3 of 200 batches; 300 a batch")
+    assert "1.5 % of batches have no masked element" in alert.evidence["text"]
 
 
 def test_a_mask_of_fifteen_percent_is_silent() -> None:

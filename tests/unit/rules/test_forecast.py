@@ -43,7 +43,7 @@ def test_numbers_are_steps_of_the_run() -> None:
     assert numbers["doubles_every_steps"] == pytest.approx(log(2) / 0.01)
     assert numbers["threshold_step"] == [1083, 1092, 1102]
     assert numbers["overflow_step"][1] == 1000 + round(log(32752) / 0.01)
-    assert words(line(level=2.0), 5.0, 65504.0).startswith("At this rate it crosses 5 at about step 1,092 (1,083 to")
+    assert words(line(level=2.0), 5.0, 65504.0).startswith("At this rate it crosses 5 at about step 1092 (1083 to")
 
 
 def test_nothing_to_tell_is_no_words() -> None:

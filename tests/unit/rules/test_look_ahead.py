@@ -37,7 +37,7 @@ def test_the_stage_of_the_report_is_paged_by_step_150_with_its_numbers(seed: int
     assert alert.remedy is not None
     assert alert.remedy["args"] == {"component": "precursor", "value": pytest.approx(1.6e-5, rel=0.15)}
     assert "holds from now on" in alert.remedy["text"]
-    assert "'stage 2' begins in 9,9" in alert.message
+    assert alert.message.startswith("Stage 'stage 2' begins at step 10000. The total is then")
 
 
 def test_it_stays_open_until_the_stage_begins_and_speaks_once() -> None:

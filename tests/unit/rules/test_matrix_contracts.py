@@ -97,7 +97,18 @@ def test_a_blend_is_not_larger_than_its_parts() -> None:
     assert judged(blended(65.5), declared(BLEND), RULE) == [], "within 1 %"
     (change,) = judged(blended(3.46e12), declared(BLEND), RULE)
     assert found([change]) == [("matrix/R_blend/fro", "critical", 0)]
+    assert "5.3e10 times the largest of its parts" in change.alert.message
     assert "not the data" in change.alert.message
+
+
+def test_a_blend_just_above_its_parts_is_a_warning() -> None:
+    (change,) = judged(blended(65.1 * 1.02), declared(BLEND), RULE)
+    assert found([change]) == [("matrix/R_blend/fro", "warning", 2)], "after 3 rows"
+    assert ", 2 % above the largest of its parts" in change.alert.message
+    assert "not the data" not in change.alert.message
+    (change,) = judged(blended(65.1 * 1.3), declared(BLEND), RULE)
+    assert change.alert.severity == "critical"
+    assert ", 30 % above the largest of its parts" in change.alert.message
 
 
 @pytest.mark.parametrize("broken", [{"samp": np.nan}, {"blend": np.inf, "pred": np.inf}])

@@ -31,7 +31,7 @@ def test_an_unknown_rule_is_told_with_the_nearest() -> None:
     with pytest.raises(UnknownRule) as refused:
         tuned(RULES, {"abvoe": {"enabled": False}})
     assert (refused.value.rule, refused.value.nearest) == ("abvoe", "above")
-    assert str(refused.value) == "There is no such rule. It is 'abvoe'. Did you mean 'above'?"
+    assert str(refused.value) == "There is no rule 'abvoe'. Did you mean 'above'?"
 
 
 def test_an_unknown_parameter_is_told_with_those_that_there_are() -> None:

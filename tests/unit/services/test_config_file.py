@@ -44,7 +44,7 @@ def test_no_file_says_nothing_unless_it_was_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[rules.abvoe]\nlimit = 1", ["[rules.abvoe]", "no such rule", "Did you mean 'above'"]),
+        ("[rules.abvoe]\nlimit = 1", ["[rules.abvoe]", "There is no rule 'abvoe'", "Did you mean 'above'"]),
         ("[rules.above]\nlimt = 1", ["[rules.above]", "'limt'", "Did you mean 'limit'"]),
         ("[rules.above]\nlimit = 0.1", ["above.limit is 0.1", "from 0.5 to 1e+06"]),
         ("[rules.above]\nlimit = '7'", ["above.limit is '7'", "from 0.5 to 1e+06"]),

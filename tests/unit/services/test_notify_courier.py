@@ -123,6 +123,24 @@ async def test_a_refusal_is_final(store: Store) -> None:
     assert (notices(store)[0].state, notices(store)[0].said, len(mute.sent)) == ("given_up", "HTTP 410 Gone", 1)
 
 
+async def test_what_may_not_be_sent_there_waits_for_a_start_that_allows_it(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    mute = Mute()
+    mute.told = Told(LATER, "10.0.0.7 is not public.", is_kept_in=True)
+    owed(store, change())
+    it = courier(store, mute)
+    for _ in range(3):
+        await looked(it)
+        store.clock.now_s += 60.0
+    assert (notices(store)[0].state, len(mute.sent)) == ("owed", 3)
+    (warned,) = [record.getMessage() for record in caplog.records if "--notify-allow" in record.getMessage()]
+    assert "10.0.0.7" in warned
+    mute.told = Told(DELIVERED, "HTTP 200 OK", 200)
+    await looked(courier(store, mute))  # the server after this one
+    assert notices(store)[0].state == "delivered"
+
+
 async def test_a_server_that_dies_while_it_sends_sends_the_same_again(tmp_path: Path) -> None:
     class Dying(Mute):
         async def send(self, channel: Channel, message: Any) -> Told:

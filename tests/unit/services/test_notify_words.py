@@ -53,7 +53,7 @@ def test_a_message_says_everything_that_is_known() -> None:
         "series loss/total, rule loss_jump, step 100",
         "Cause: The loss of bonds began it.",
         "Blame: 80 % is bonds.",
-        "First bad: grad/bonds at step 88, 12 steps before",
+        "First bad: grad/bonds at step 88, 12 steps before the first symptom",
         "Curve: ▁█× (steps 98 to 100)",
         "Remedy: Set bonds to 0.01.",
         "https://lg.example/#run=r1&alert=a1",

@@ -79,6 +79,12 @@ def test_lists_are_tables_or_json(ask: Ask) -> None:
     assert json.loads(ask("outbox", "--json").stdout) == [{"state": "given_up", "said": "HTTP 410"}]
 
 
+def test_the_outbox_says_a_line_and_under_it_what_became_of_it(ask: Ask) -> None:
+    assert "resolved" in ask("list").stdout
+    assert ask("outbox").stdout.splitlines()[0].startswith("given_up")
+    assert "\n    after 0 tries: HTTP 410\n" in ask("outbox").stdout
+
+
 def test_a_test_ends_as_it_went(ask: Ask) -> None:
     done = ask("test", "on call")
     assert (done.exit_code, done.stdout) == (0, "delivered in 0.5 s: hello\n")

@@ -107,6 +107,30 @@ def test_an_alert_is_named_by_its_beginning(
     assert posted == ([] if asked is None else [asked])
 
 
+@pytest.mark.parametrize(
+    ("words", "until_s", "said"),
+    [
+        (["--silence", "abc1", "9"], 4e9, "Nobody is told of abc1 until 2096-10-0"),
+        (["--silence", "abc1", "0"], None, "abc1 is told of again.\n"),
+        ([], 4e9, "silenced until 2096-10-0"),
+        ([], 1e9, "abc1  critical  open  r  loss/a[b]  7  judged false\n    It [jumped].\n"),
+    ],
+)
+def test_what_was_said_of_an_alert_is_shown(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], until_s: float | None, said: str
+) -> None:
+    alert = {**ALERTS[0], "severity": "critical", "state": "open", "series": "loss/a[b]", "step": 7,
+             "message": "It [jumped].", "verdict": "false", "silenced_until_s": until_s}  # fmt: skip
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        items = [{"id": "r1", "project": "p", "name": "n"}] if request.url.path == "/api/runs" else [alert]
+        return httpx.Response(200, json=alert if request.method == "POST" else {"items": items, "next": None})
+
+    transport = httpx.MockTransport(answer)
+    monkeypatch.setattr(console, "own_client", lambda folder, environ: Client("http://server", "t", transport))
+    assert said in CliRunner().invoke(app, ["alerts", "r1", *words]).stdout
+
+
 def rules_server(monkeypatch: pytest.MonkeyPatch, **more: Any) -> list[tuple[str, str]]:
     """A server whose project has one rule; returns what it is asked."""
     asked: list[tuple[str, str]] = []

@@ -60,6 +60,18 @@ def test_a_contract_says_what_must_hold(contract: ContractSpec, spec: ContractSp
         (lambda: lg.blend("B", of=["R"]), r"declared of \['R'\]; name two other watched matrices at least"),
         (lambda: lg.blend("B", of=["B", "R"]), "name two other watched matrices at least"),
         (lambda: lg.blend("B", of="RS"), r"declared of \['RS'\]; name two"),
+        (lambda: lg.matrix("R", fro=30), r"'R' is declared as fro=30; give \(low, high\)"),  # type: ignore[arg-type]
+        (lambda: lg.matrix("R", fro=(1, 2, 3)), r"fro=\(1, 2, 3\); give \(low, high\)"),  # type: ignore[arg-type]
+        (lambda: lg.at_least("a", 10**400), "has the bound 10{99}...; bounds are finite numbers"),
+        (lambda: lg.at_least("a", 10**5000), "has the bound a int; bounds are finite numbers"),
+        (lambda: lg.at_least("a", None), "'a' has no bound; give at least one"),  # type: ignore[arg-type]
+        (lambda: lg.psd("R", trace=10**400), "with the trace 10{99}...; give a finite number above 0"),
+        (lambda: lg.counted("m", 10**400), "expected=10{99}...; give a number from 0"),
+        (lambda: lg.share("a", None, 1), r"within \[None, 1\]; shares are parts of 1"),  # type: ignore[arg-type]
+        (lambda: lg.blend("B", 5), r"declared of \[5\]; name two"),  # type: ignore[arg-type]
+        (lambda: lg.blend("B", [None, [1]]), r"declared of \[None, \[1\]\]; name two"),  # type: ignore[list-item]
+        (lambda: lg.blend("B", ["R", "S", [1]]), r"names \[1\]: it is not a text"),  # type: ignore[list-item]
+        (lambda: lg.blend([1], ["R", "S"]), r"names \[1\]: it is not a text"),  # type: ignore[arg-type]
         (lambda: lg.blend("B", of=["R", "\n"]), r"names '\\n': it contains a control"),
     ],
 )

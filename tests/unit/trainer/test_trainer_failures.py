@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,33 @@ def test_a_bad_matrix_and_a_bad_number_do_not_switch_off_the_losses(
     found = points(spooled(spool_folder))
     assert found["loss/total"] == [(step, float(step)) for step in range(10)]
     assert len(found["good"]) == 10
-    assert len(caplog.records) == 3  # the first and the third matrix; the name "x" once
+    assert len(caplog.records) == 2  # the matrix "M" and the number "x", each once
+
+
+@pytest.mark.parametrize("in_evaluation", [False, True])
+def test_what_is_no_matrix_or_mask_is_said_once_a_name_and_costs_no_other(
+    in_evaluation: bool, spool_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = lg.init(mode="offline")
+    bad = [None, 5, [[1.0]], torch.zeros(2, 3), torch.zeros(0, 0), torch.eye(3).to_sparse()]
+    for _ in run.steps(range(5)):
+        with run.evaluating() if in_evaluation else nullcontext():
+            for number, matrix in enumerate(bad):
+                run.matrix(f"M{number}", matrix)  # type: ignore[arg-type]
+            run.matrix(7, torch.eye(3))  # type: ignore[arg-type]
+            run.matrix("", torch.eye(3))
+            run.count("c", None)  # type: ignore[arg-type]
+            run.shared(None)  # type: ignore[arg-type]
+            run.matrix("R", torch.eye(3))
+            run.count("mask", torch.ones(4, dtype=torch.bool))
+    run.finish()
+    found, mode = points(spooled(spool_folder)), "eval/" if in_evaluation else ""
+    assert [value for _, value in found[f"{mode}matrix/R/trace"]] == [3.0] * 5
+    assert [value for _, value in found[f"{mode}count/mask"]] == [4.0] * 5
+    said = [record.message for record in caplog.records if "leaves out" in record.message]
+    assert len(said) == len(bad) + 3
+    assert "lossguard: run.count leaves out 'c': a NoneType is no tensor." in said
+    assert "lossguard: run.matrix leaves out 'M3': a matrix is dense, [N,N] or [B,N,N]; this one is [2, 3]." in said
 
 
 def test_a_failure_at_the_end_does_not_keep_the_rest_from_being_delivered(

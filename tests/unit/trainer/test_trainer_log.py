@@ -48,6 +48,26 @@ def test_a_step_that_is_none_costs_its_row_and_nothing_else(spool_folder: Path, 
     assert points(spooled(spool_folder))["a"] == [(0, 1.0), (5, 3.0)]
 
 
+def test_steps_that_are_none_are_said_once_a_name_and_switch_nothing_off(
+    spool_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = lg.init(mode="offline")
+    for step in run.steps(range(10)):
+        run.log({"a": 1.0, "b": torch.tensor(2.0)}, step="later" if step < 9 else 9)  # type: ignore[arg-type]
+        run.log({"good": torch.tensor(3.0)})
+        with run.evaluating():
+            run.log({"c": 4.0}, step=[step] if step < 9 else 9)  # type: ignore[arg-type]
+    run.finish()
+    found = points(spooled(spool_folder))
+    assert len(found["good"]) == 10
+    assert (found["a"], found["b"], found["eval/c"]) == ([(9, 1.0)], [(9, 2.0)], [(9, 4.0)])
+    assert [record.message for record in caplog.records] == [
+        "lossguard: run.log leaves out 'a': its step, a str, is no whole number.",
+        "lossguard: run.log leaves out 'b': its step, a str, is no whole number.",
+        "lossguard: run.log leaves out 'c': its step, a list, is no whole number.",
+    ]
+
+
 def test_within_the_loop_numbers_and_tensors_go_to_the_steps_row(spool_folder: Path) -> None:
     run = lg.init(mode="offline")
     for step in run.steps(range(3)):

@@ -58,6 +58,8 @@ describe("a coming stage", () => {
   it("is not told twice in different numbers of steps", () => {
     const said = "Stage '2: a. b' begins in 9,850 steps, at step 10,000. The total is then predicted to go up.";
     expect(withoutAhead(said)).toBe("The total is then predicted to go up.");
+    const now = "Stage '2: a. b' begins at step 10000. The total is then predicted to go up.";
+    expect(withoutAhead(now)).toBe("The total is then predicted to go up.");
     expect(withoutAhead("Stage fright.")).toBe("Stage fright.");
   });
 

@@ -97,8 +97,8 @@ function timeTo(steps: number, { state, stepsPerS }: Run): string {
   return seconds === null || seconds < WORTH_S ? "" : ` (about ${duration(seconds)})`;
 }
 
-/** How the rule begins its message; what it counts from has passed. */
-const AHEAD_THEN = /^Stage .+? begins in [\d,]+ steps?, at step [\d,]+\. (?=\S)/;
+/** How the rule begins its message; an older server's counts the steps from where it spoke, which has passed. */
+const AHEAD_THEN = /^Stage .+? begins (?:in [\d,]+ steps?, )?at step [\d,]+\. (?=\S)/;
 
 /** The rest of a message about a coming stage, which is told in steps from now beside it. */
 export function withoutAhead(message: string): string {

@@ -1,11 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { breakable, guardOf, guardText, guardWord, isReproducedText, originOf, shortPlace } from "./guard";
+import { breakable, guardOf, guardStateWord, guardText, isReproducedText, originOf, shortPlace } from "./guard";
 import { alertOf, runOf } from "./models";
 
 describe("the guard of a run", () => {
-  it("is a word a distinct mode, and lines for whoever asks", () => {
+  it("is on, off or only reports, and lines for whoever asks", () => {
     const guard = guardOf({ modes: ["device", "trip", "device"], on_trip: "pause", notes: ["no fused kernel"] });
-    expect(guard && guardWord(guard)).toBe("device, trip");
+    expect(guard && guardStateWord(guard)).toBe("on");
+    const wordOf = (...modes: string[]): string => guardStateWord({ modes, onTrip: "", notes: [] });
+    expect([wordOf("off"), wordOf("observe", "off"), wordOf("observe", "trip")]).toEqual(["off", "only reports", "on"]);
     const lines = (guard && guardText(guard))?.split("\n");
     expect(lines).toHaveLength(4);
     expect(lines?.at(-2)).toBe("after a trip the run pauses");

@@ -21,9 +21,10 @@ export function guardOf(value: unknown): Guard | null {
   return modes.length === 0 ? null : { modes, onTrip: text(f["on_trip"]), notes: texts(f["notes"]) };
 }
 
-/** The guard in one word, or one a distinct mode: `device`, `device, trip`. */
-export function guardWord(guard: Guard): string {
-  return [...new Set(guard.modes)].join(", ");
+/** Whether it guards, in a word: a mode's name would read as what happened. */
+export function guardStateWord({ modes }: Guard): string {
+  if (modes.every((mode) => mode === "off")) return "off";
+  return modes.every((mode) => mode === "observe" || mode === "off") ? "only reports" : "on";
 }
 
 const MODE_SENTENCES: Readonly<Record<string, string>> = {

@@ -7,6 +7,7 @@ import {
   incidentsOf,
   leadText,
   symptomStep,
+  titleOf,
   urgentCount,
 } from "./incidents";
 import { type Alert, alertOf, runOf } from "./models";
@@ -17,14 +18,32 @@ const alert = (id: string, more: Record<string, unknown> = {}): Alert => alertOf
 const known = (...its: Incident[]): Record<string, Incident> => Object.fromEntries(its.map((one) => [one.id, one]));
 
 describe("the order of incidents", () => {
-  it("is open ones first, then the newest, and of this run only", () => {
+  it("is open ones first, the critical and oldest cause on top, then the newest, and of this run only", () => {
     const its = known(
-      incident("old", { opened_s: 1 }),
-      incident("over", { opened_s: 9, state: "closed" }),
-      incident("new", { opened_s: 5 }),
+      incident("over", { opened_s: 8, first_step: 1, state: "closed" }),
+      incident("over later", { opened_s: 9, first_step: 2, state: "closed" }),
+      incident("early warning", { opened_s: 1, first_step: 3, severity: "warning" }),
+      incident("effect", { opened_s: 5, first_step: 20 }),
+      incident("cause", { opened_s: 6, first_step: 10 }),
       incident("other", { run: "s", opened_s: 7 }),
     );
-    expect(incidentsOf(its, "r").map(({ id }) => id)).toEqual(["new", "old", "over"]);
+    expect(incidentsOf(its, "r").map(({ id }) => id)).toEqual([
+      "cause",
+      "effect",
+      "early warning",
+      "over later",
+      "over",
+    ]);
+  });
+});
+
+describe("a headline", () => {
+  const about = (rule: string, component: string | null): Incident => incident("i", { headline: { rule, component } });
+
+  it("is the rule's title, or its name where it has none here, and the component", () => {
+    expect(titleOf(about("contribution_dominates", "precursor"))).toBe("Contribution out of proportion: precursor");
+    expect(titleOf(about("loss_jump", null))).toBe("The total loss jumped");
+    expect(titleOf(about("my_rule", null))).toBe("my rule");
   });
 });
 

@@ -7,6 +7,7 @@
 import { type Fields, fields, integerOrNull, list, numberOrNull, oneOf, text, textOrNull, texts } from "./decode";
 import { words } from "./format";
 import { type Alert, type Blame, type Remedy, type Run, blameOf, remedyOf } from "./models";
+import { ruleTitle } from "./ruleTitles";
 
 export interface Headline {
   readonly alert: string;
@@ -86,11 +87,20 @@ export function incidentOf(value: unknown): Incident {
   };
 }
 
-/** The incidents of a run: open ones first, of equals the newest first. */
+/** The incidents of a run: open ones first, by severity and then the oldest cause; of the others the newest first. */
 export function incidentsOf(known: Readonly<Record<string, Incident>>, run: string): Incident[] {
   return Object.values(known)
     .filter((incident) => incident.run === run)
-    .sort((a, b) => Number(b.isOpen) - Number(a.isOpen) || b.openedS - a.openedS || a.id.localeCompare(b.id));
+    .sort(
+      (a, b) =>
+        Number(b.isOpen) - Number(a.isOpen) ||
+        (a.isOpen ? severityOrder(a) - severityOrder(b) || a.firstStep - b.firstStep : b.openedS - a.openedS) ||
+        a.id.localeCompare(b.id),
+    );
+}
+
+function severityOrder({ severity }: Incident): number {
+  return severity === "critical" ? 0 : 1;
 }
 
 export interface Grouped {
@@ -130,6 +140,12 @@ export function isUrgent(incident: Incident): boolean {
 /** What it is about, in few words: "look ahead, precursor". */
 export function subjectOf({ headline }: Incident): string {
   return headline.component === null ? words(headline.rule) : `${words(headline.rule)}, ${headline.component}`;
+}
+
+/** What it is about, as a headline: "Contribution out of proportion: precursor". */
+export function titleOf({ headline }: Incident): string {
+  const title = ruleTitle(headline.rule);
+  return headline.component === null ? title : `${title}: ${headline.component}`;
 }
 
 /** The step of the first symptom, against which leads are told; null where nothing is known of the order. */

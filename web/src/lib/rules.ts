@@ -209,6 +209,11 @@ export function valueText(value: number | null, unit: string): string {
   return unit === "" ? short(value, 6) : `${short(value, 6)} ${unit}`;
 }
 
+/** Markdown's code marks are for docs/rules.md. */
+export function unmarked(said: string): string {
+  return said.replaceAll("`", "");
+}
+
 export function warmUpText(samples: number): string {
   return samples === 0 ? "judges from the first sample" : `learns from ${samples} samples before it judges`;
 }

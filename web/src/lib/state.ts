@@ -247,6 +247,9 @@ export function isOpen(alert: Alert): boolean {
   return alert.state === "firing" || alert.state === "pending";
 }
 
+/** How an alert is told that was open when its run ended: nobody can do anything about it any more. */
+export const OPEN_AT_END = "open when the run ended";
+
 /** Newest first. */
 export function commandsOf(detail: Detail): Command[] {
   return Object.values(detail.commands).sort((a, b) => b.number - a.number);

@@ -3,11 +3,12 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { commandText } from "../charts/overlay";
 import { aheadText, stageAhead, withoutAhead } from "../lib/forecast";
-import { step, words } from "../lib/format";
+import { step } from "../lib/format";
 import { isSameRemedy } from "../lib/incidents";
 import type { Alert, Command, Remedy, Run } from "../lib/models";
+import { ruleTitle } from "../lib/ruleTitles";
 import { isSilenced } from "../lib/sayings";
-import { answerTo, canControl, isOpen, isPending, reflexOf } from "../lib/state";
+import { OPEN_AT_END, answerTo, canControl, isOpen, isOver, isPending, reflexOf } from "../lib/state";
 import { AlertEvidence } from "./AlertEvidence";
 import { BlameBar } from "./BlameBar";
 import { CommandLife, outcomeOf, resultOf } from "./CommandLife";
@@ -47,10 +48,10 @@ export function AlertCard({ alert, run, offered = null }: Props): JSX.Element {
       <header class="alert-head">
         <HealthLight health={alert.severity} />
         <h3>
-          {words(alert.rule)}
+          {ruleTitle(alert.rule)}
           {alert.component !== null && <span class="alert-component"> {alert.component}</span>}
         </h3>
-        <span class={`badge badge-${alert.state}`}>{alert.state}</span>
+        <span class={`badge badge-${alert.state}`}>{isOver(run) && isOpen(alert) ? OPEN_AT_END : alert.state}</span>
       </header>
       <p class="alert-since number">
         {alert.severity}, since step {step(alert.step)}
@@ -119,7 +120,7 @@ function Deeds({ alert, run, answer, offered }: DeedsProps): JSX.Element | null 
   const page = usePage();
   const fault = useSignal<string | null>(null);
   const isSending = useSignal(false);
-  if (!canControl(page.state.value)) return null;
+  if (!canControl(page.state.value) || isOver(run)) return null;
   const isDue = alert.remedy !== null && alert.state !== "resolved" && !isSameRemedy(alert.remedy, offered);
   const acknowledge = async (): Promise<void> => {
     isSending.value = true;

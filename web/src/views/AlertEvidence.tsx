@@ -11,7 +11,7 @@ export function AlertEvidence({ alert }: { alert: Alert }): JSX.Element {
       {alert.values.length > 1 && (
         <Sparkline values={alert.values} label={`${alert.series} around step ${step(alert.step)}`} />
       )}
-      {alert.evidenceText !== "" && <p>{alert.evidenceText}</p>}
+      {!alert.message.includes(alert.evidenceText) && <p>{alert.evidenceText}</p>}
       <dl class="facts">
         {alert.evidence.map(([name, value]) => (
           <div key={name}>

@@ -1,8 +1,10 @@
 /** An alert as a line that opens to its card. */
 import type { JSX } from "preact";
-import { step, words } from "../lib/format";
+import { step } from "../lib/format";
 import type { Alert, Remedy, Run } from "../lib/models";
+import { ruleTitle } from "../lib/ruleTitles";
 import { sayingsText } from "../lib/sayings";
+import { OPEN_AT_END, isOpen, isOver } from "../lib/state";
 import { AlertCard } from "./AlertCard";
 import { usePage } from "./context";
 import { HealthLight } from "./HealthLight";
@@ -30,17 +32,23 @@ export function AlertLine({ alert, run, offered = null }: Props): JSX.Element {
       <summary>
         <HealthLight health={alert.severity} />
         <span class="line-what">
-          {words(alert.rule)} {alert.component ?? ""}
+          {ruleTitle(alert.rule)} <span class="quiet">{placeOf(alert)}</span>
           {said !== "" && <span class="line-said"> {said}</span>}
         </span>
-        <span class="number quiet">{whenText(alert)}</span>
+        <span class="number quiet">{whenText(alert, run)}</span>
       </summary>
       <AlertCard alert={alert} run={run} offered={offered} />
     </details>
   );
 }
 
-function whenText(alert: Alert): string {
+/** The series that it is of, which mostly names the component too. */
+function placeOf({ series, component }: Alert): string {
+  return component === null || series.includes(component) ? series : `${component}, ${series}`;
+}
+
+function whenText(alert: Alert, run: Run): string {
+  if (isOver(run) && isOpen(alert)) return `since ${step(alert.step)}, ${OPEN_AT_END}`;
   if (alert.state !== "resolved") return `since ${step(alert.step)}, ${alert.state}`;
   const end = alert.rolledBackTo === null ? "resolved" : "undone";
   return `${step(alert.step)} – ${step(alert.resolvedStep ?? alert.lastStep)} ${end}`;

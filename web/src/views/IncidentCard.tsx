@@ -3,9 +3,10 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { aheadText, foretelling, stageAhead, withoutAhead } from "../lib/forecast";
 import { step } from "../lib/format";
-import { type Incident, alertOfRemedy, isSameArgs, subjectOf } from "../lib/incidents";
+import { type Incident, alertOfRemedy, isSameArgs, subjectOf, titleOf } from "../lib/incidents";
 import type { Alert, Command, Remedy, Run, StageMark } from "../lib/models";
-import { answersTo, canControl, isOpen, isPending } from "../lib/state";
+import { sinceText } from "../lib/since";
+import { OPEN_AT_END, answersTo, canControl, isOpen, isOver, isPending } from "../lib/state";
 import { AlertEvidence } from "./AlertEvidence";
 import { AlertLine } from "./AlertLine";
 import { BlameBar } from "./BlameBar";
@@ -36,13 +37,13 @@ export function IncidentCard({ incident, alerts, run }: Props): JSX.Element {
     >
       <header class="alert-head">
         <HealthLight health={incident.severity} />
-        <h3>{subjectOf(incident)}</h3>
+        <h3>{titleOf(incident)}</h3>
         <span class={`badge badge-${incident.isOpen ? "firing" : "resolved"}`}>
-          {incident.isOpen ? "open" : "closed"}
+          {!incident.isOpen ? "closed" : isOver(run) ? OPEN_AT_END : "open"}
         </span>
       </header>
       <p class="alert-since number">
-        {incident.severity}, {spanText(incident)}
+        {incident.severity}, {spanText(incident)} · <span>{subjectOf(incident)}</span>
       </p>
       <Story incident={incident} alerts={alerts} run={run} head={head} />
       <Deeds incident={incident} alerts={alerts} run={run} />
@@ -115,6 +116,7 @@ function Deeds({ incident, alerts, run }: Props): JSX.Element {
   return (
     <>
       {answers[0] !== undefined && <CommandLife command={answers[0]} />}
+      {answers[0] !== undefined && <Since command={answers[0]} />}
       <div class="alert-deeds">
         {remedy !== null && incident.isOpen && (
           <RemedyDeed
@@ -124,9 +126,22 @@ function Deeds({ incident, alerts, run }: Props): JSX.Element {
             isAnswered={answers.some((command) => isDoing(command, remedy))}
           />
         )}
-        <Acknowledge alerts={alerts.filter(isOpen)} />
+        {!isOver(run) && <Acknowledge alerts={alerts.filter(isOpen)} />}
       </div>
     </>
+  );
+}
+
+/** What came of it, where the page holds the points that say so. */
+function Since({ command }: { command: Command }): JSX.Element | null {
+  const page = usePage();
+  void page.pointsSeen.value;
+  const said = sinceText(command, page.store.buffers.get("loss/total"));
+  if (said === null) return null;
+  return (
+    <p class="since number" data-testid="since">
+      {said}
+    </p>
   );
 }
 

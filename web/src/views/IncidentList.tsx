@@ -1,9 +1,9 @@
 /** What is wrong with the run: incidents, and alerts that belong to none; what is over as lines that open. */
 import type { JSX } from "preact";
 import { step } from "../lib/format";
-import { type Incident, grouped, incidentsOf, subjectOf } from "../lib/incidents";
+import { type Incident, grouped, incidentsOf, titleOf } from "../lib/incidents";
 import type { Alert, Run } from "../lib/models";
-import { alertsOf, answersTo } from "../lib/state";
+import { OPEN_AT_END, alertsOf, answersTo, isOver } from "../lib/state";
 import { AlertCard } from "./AlertCard";
 import { AlertLine } from "./AlertLine";
 import { usePage } from "./context";
@@ -18,7 +18,7 @@ export function IncidentList({ run }: { run: Run }): JSX.Element {
   return (
     <section class="panel alerts" id="alerts" aria-label="Incidents">
       <h2>
-        Incidents <span class="quiet">{open > 0 ? `${open} open` : ""}</span>
+        Incidents <span class="quiet">{open > 0 ? `${open} ${isOver(run) ? OPEN_AT_END : "open"}` : ""}</span>
       </h2>
       {isQuiet && <p class="quiet">{detail.isLoaded ? "None. Every rule is quiet on this run." : "Loading…"}</p>}
       {incidents.map(({ incident, alerts }, i) =>
@@ -57,7 +57,7 @@ function Closed({ incident, alerts, run, isFirst }: ClosedProps): JSX.Element {
     <details class="line line-is-resolved" open={isShown || isMended} data-testid="incident-closed">
       <summary>
         <HealthLight health={incident.severity} />
-        <span class="line-what">{subjectOf(incident)}</span>
+        <span class="line-what">{titleOf(incident)}</span>
         <span class="number quiet">
           {step(incident.firstStep)} – {step(incident.lastStep)} closed
         </span>

@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { words } from "../lib/format";
 import type { Remedy, Run } from "../lib/models";
-import { canControl, whyNoControl } from "../lib/state";
+import { canControl, isOver, whyNoControl } from "../lib/state";
 import { setWeightText } from "../lib/weights";
 import { usePage } from "./context";
 
@@ -20,7 +20,7 @@ export function RemedyDeed({ remedy, run, alert, isAnswered }: Props): JSX.Eleme
   const page = usePage();
   const fault = useSignal<string | null>(null);
   const isSending = useSignal(false);
-  if (!canControl(page.state.value)) return null;
+  if (!canControl(page.state.value) || isOver(run)) return null;
   const refusal = whyNoControl(page.state.value, run);
   const act = async (work: Promise<string | null>): Promise<void> => {
     isSending.value = true;

@@ -1,7 +1,7 @@
 /** The vital signs of the run on the screen: one line that does not move as its numbers change. */
 import type { ComponentChildren, JSX } from "preact";
 import { ABSENT, live, rate, step } from "../lib/format";
-import { guardText, guardWord } from "../lib/guard";
+import { guardStateWord, guardText } from "../lib/guard";
 import type { Run } from "../lib/models";
 import { ageAt, ageWord, isOver } from "../lib/state";
 import { usePage } from "./context";
@@ -74,15 +74,18 @@ function DataAge({ run }: { run: Run }): JSX.Element {
 }
 
 function GuardState({ run: { guard, trips } }: { run: Run }): JSX.Element {
+  const guardState = guard === null ? ABSENT : guardStateWord(guard);
   return (
     <Vital name="Guard" testid="vital-guard">
-      <span title={guard === null ? "" : guardText(guard)}>{guard === null ? ABSENT : guardWord(guard)}</span>
-      {trips > 0 && (
-        <span class="vital-note" data-testid="vital-trips">
-          {" "}
-          {step(trips)} {trips === 1 ? "trip" : "trips"}
-        </span>
-      )}
+      <span title={guard === null ? "" : guardText(guard)}>
+        {trips === 0 ? (
+          guardState
+        ) : (
+          <span data-testid="vital-trips">
+            {step(trips)} {trips === 1 ? "trip" : "trips"}
+          </span>
+        )}
+      </span>
     </Vital>
   );
 }

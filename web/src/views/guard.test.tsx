@@ -268,7 +268,7 @@ describe("the guard among the vital signs", () => {
 
   it("is one word, with the rest in its title, and counts its trips", async () => {
     await show(<Vitals run={{ ...RUN, guard: guarded.guard, trips: 2 }} />);
-    expect(text("vital-guard")).toBe("trip 2 trips");
+    expect(text("vital-guard")).toBe("2 trips");
     const title = find("vital-guard")?.querySelector("[title]")?.getAttribute("title") ?? "";
     expect(title).toContain("the run pauses");
     expect(title).toContain("AdamW is not fused");
@@ -276,7 +276,7 @@ describe("the guard among the vital signs", () => {
 
   it("does not count what did not happen", async () => {
     await show(<Vitals run={{ ...RUN, guard: guarded.guard }} />);
-    expect([text("vital-guard"), find("vital-trips")]).toEqual(["trip", null]);
+    expect([text("vital-guard"), find("vital-trips")]).toEqual(["on", null]);
   });
 
   it("of an older trainer is not there, and takes no room", async () => {

@@ -97,6 +97,22 @@ describe("an incident's card", () => {
     expect(acknowledge.mock.calls).toEqual([["a"], ["c"]]);
   });
 
+  it("of a run that is over says that it was open then, and offers nothing", async () => {
+    await dispatch(opened({ remedy: { kind: "pause", args: {}, text: "Pause the run." } }), fired("a"), fired("b"));
+    await show(<IncidentList run={{ ...RUN, state: "finished" }} />);
+    expect(find("incident")?.querySelector(".badge")?.textContent).toBe("open when the run ended");
+    expect(find("alert-line")?.querySelector("summary")?.textContent).toContain("since 600, open when the run ended");
+    expect([find("alert-remedy"), find("incident-ack"), find("alert-ack")]).toEqual([null, null, null]);
+  });
+
+  it("names its rule by the title, and an alert's series", async () => {
+    await dispatch(opened(), fired("a", { rule: "contribution_dominates", series: "contribution/precursor" }));
+    await show(<IncidentList run={RUN} />);
+    expect(find("incident")?.querySelector("h3")?.textContent).toBe("Contribution out of proportion: precursor");
+    const line = find("alert-line")?.querySelector("summary")?.textContent;
+    expect(line).toContain("Contribution out of proportion contribution/precursor");
+  });
+
   it("is a line when it is over, and offers nothing", async () => {
     await dispatch(opened({ state: "closed", last_step: 700 }), fired("a", { state: "resolved" }));
     await show(<IncidentList run={RUN} />);

@@ -23,7 +23,8 @@ _NOT_UNDERSTOOD = "The address is not one that apprise understands."
 
 
 def main() -> None:
-    """Answer one question: {url, allowed, title?, text?, type?, timeout_s} with {outcome, said, service}."""
+    """Answer one question: {url, allowed, title?, text?, type?, timeout_s} with {outcome, said, service,
+    is_kept_in?}."""
     question = json.loads(sys.stdin.buffer.read())
     out, sys.stdout = sys.stdout, sys.stderr  # whatever a plugin prints is no answer
     answer = answered(question)
@@ -60,7 +61,9 @@ def answered(question: dict[str, Any]) -> dict[str, Any]:
         log_level=logging.DEBUG,
     )
     lines = [(entry.level, str(entry.message)) for entry in result.logs()]
-    return {"outcome": _outcome(bool(result), lines, guard), "said": _said(lines, guard), "service": name}
+    outcome = _outcome(bool(result), lines, guard)
+    is_kept_in = outcome == LATER and guard.is_kept_in
+    return {"outcome": outcome, "said": _said(lines, guard), "service": name, "is_kept_in": is_kept_in}
 
 
 def _outcome(is_delivered: bool, lines: list[tuple[str, str]], guard: Guard) -> str:

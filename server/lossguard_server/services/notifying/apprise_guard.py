@@ -4,8 +4,9 @@ Rules of this file:
 - An audit hook cannot be taken off again, and sees what every library does: each connection with the address that it
   really goes to (so redirects, name servers that change their mind and protocols other than HTTP come past here), each
   program that is to be run, each file that is to be opened.
-- What is refused for ever is a way out (a connection, a program). A file that a library looked for is refused, too, and
-  says nothing of the message: the library goes on without it, or the next try does.
+- What is refused for ever is a program, or a way to one. An address is refused until the server is started with leave
+  to go there. A file that a library looked for is refused, too, and says nothing of the message: the library goes on
+  without it, or the next try does.
 - For a process that sends one message and ends; never for the server itself.
 """
 
@@ -17,6 +18,7 @@ import zoneinfo
 from collections.abc import Iterable
 from typing import Any
 
+from ...errors.notifying import AddressRefused
 from .reach import Reach, is_public
 
 _PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty",
@@ -31,11 +33,11 @@ _METADATA = (".dist-info", ".egg-info")  # which plugins a library has; a librar
 
 class Guard:
     """Refuses with PermissionError, which libraries take for what it is; `refusals` are the sentences, `is_final` says
-    that another try would end the same way."""
+    that another try would end the same way, `is_kept_in` that it would unless the server may go there."""
 
     def __init__(self, reach: Reach) -> None:
         self.refusals: list[str] = []
-        self.is_final = False
+        self.is_final = self.is_kept_in = False
         self._reach, self._allowed = reach, set[tuple[str, int]]()
         self._roots: tuple[str, ...] | None = None  # of Python's code
         self._known: tuple[str, ...] = ()
@@ -76,7 +78,9 @@ class Guard:
             self._refuse("It would talk to a program on the server.")
         host, port = str(address[0]), int(address[1])
         if not is_public(host) and (host, port) not in self._allowed and not self._reach.allows(host, port):
-            self._refuse(f"It leads to {host[:60]}, which is not a public address.")
+            self.is_kept_in = True
+            sentence = f"It leads to {host[:60]}, which is not a public address. {AddressRefused.hint}"
+            self._refuse(sentence, is_final=False)
 
     def _file(self, path: Any, flags: int, roots: Iterable[str]) -> None:
         if not isinstance(path, str | bytes) or os.fsdecode(path) in _DEVICES:

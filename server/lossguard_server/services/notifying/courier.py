@@ -69,6 +69,7 @@ class Courier:
         self._lanes = Lanes(CHANNELS_AT_ONCE)
         self._under_way: dict[str, asyncio.Task[None]] = {}  # by channel
         self._unsettled: dict[str, _Settlement] = {}  # by key: sent, and not yet written down
+        self._kept_in: set[str] = set()  # channels of which the log has it
         self._prune_at_s = clock.monotonic_s()
 
     def wake(self) -> None:
@@ -128,6 +129,11 @@ class Courier:
             told = Told(REFUSED, SWITCHED_OFF)
         else:
             told = await self._sending.send(channel, of_notice(notice.key, notice.body, self._public_url))
+        if told.is_kept_in and notice.channel not in self._kept_in:
+            self._kept_in.add(notice.channel)
+            log.warning(
+                "notifications of channel %s wait: start with --notify-allow HOST. %s", notice.channel, told.said
+            )
         self._unsettled[notice.key] = self._settlement(notice, told)
         await self._settle_rest()
 
@@ -157,7 +163,8 @@ class Courier:
             self._lanes.failed(notice.channel, self._clock.monotonic_s() + min(rest_s, GIVE_UP_S))
         is_over = now_s + rest_s > notice.owed_s + GIVE_UP_S and failures >= TRIES_LEAST
         if told.outcome == REFUSED or is_over or rest_s > GIVE_UP_S:
-            log.warning("notification %s is given up after %d tries: %s", notice.key, tries, told.said)
+            word = "try" if tries == 1 else "tries"
+            log.warning("notification %s is given up after %d %s: %s", notice.key, tries, word, told.said)
             return _Settlement(outbox.GIVEN_UP, {**changed, "due_s": now_s})
         return _Settlement(outbox.OWED, {**changed, "due_s": now_s + min(rest_s, LONGEST_S)})
 

@@ -69,7 +69,7 @@ class Messenger:
         answer = await self._ask(
             {"url": url, "title": words.title, "text": words.text, "type": _TYPES.get(words.severity, "info")}
         )
-        return Told(str(answer["outcome"]), str(answer["said"]))
+        return Told(str(answer["outcome"]), str(answer["said"]), is_kept_in=bool(answer.get("is_kept_in")))
 
     async def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         asked = json.dumps({**question, "allowed": self._allowed, "timeout_s": self._total_s * 0.8}).encode()

@@ -10,12 +10,14 @@ SAID_CHARS = 2_000
 @dataclass(frozen=True)
 class Told:
     """`outcome`: delivered, later (try again) or refused (do not). `said`: what the other side answered, or what failed
-    on the way. `status`: of HTTP, where there is one. `after_s`: what the other side asks to wait."""
+    on the way. `status`: of HTTP, where there is one. `after_s`: what the other side asks to wait. `is_kept_in`: this
+    server was not told that it may send there (--notify-allow)."""
 
     outcome: str
     said: str
     status: int | None = None
     after_s: float | None = None
+    is_kept_in: bool = False
 
 
 def outcome_of(status: int) -> str:

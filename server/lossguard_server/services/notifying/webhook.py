@@ -72,7 +72,9 @@ class Webhook:
                     SIGNATURE: signed(secret, body, int(self._wall_s())),
                 }
                 return await self._post(parsed, address, headers, body)
-        except (BadChannel, AddressRefused) as refused:
+        except AddressRefused as refused:  # a server that is started with --notify-allow delivers it
+            return Told(LATER, str(refused), is_kept_in=True)
+        except BadChannel as refused:
             return Told(REFUSED, refused.message)
         except TimeoutError:
             return Told(LATER, f"It did not answer within {self._total_s:g} s.")

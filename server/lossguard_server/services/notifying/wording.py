@@ -92,7 +92,10 @@ def _more(news: News) -> list[str]:
 
 
 def _lead(series: str, step: object, lead_steps: object) -> str:
-    return f"{series} at step {step}" + (f", {lead_steps} steps before" if lead_steps else "")
+    if not isinstance(lead_steps, int) or lead_steps == 0:
+        return f"{series} at step {step}"
+    count, way = abs(lead_steps), "before" if lead_steps > 0 else "after"
+    return f"{series} at step {step}, {count} {'step' if count == 1 else 'steps'} {way} the first symptom"
 
 
 def _colour(news: News) -> str:

@@ -1,6 +1,6 @@
 /** One rule: what it judges, by which formula, why it is quiet, what people said of it, and its parameters. */
 import type { JSX } from "preact";
-import { type Rule, precisionText, setByText, warmUpText } from "../../lib/rules";
+import { type Rule, precisionText, setByText, unmarked, warmUpText } from "../../lib/rules";
 import { switched } from "../../lib/rulesDraft";
 import { ParameterRow } from "./ParameterRow";
 import type { RulesPanel } from "./panel";
@@ -19,16 +19,16 @@ export function RuleCard({ panel, rule }: { panel: RulesPanel; rule: Rule }): JS
         <div>
           <dt>judges</dt>
           <dd>
-            {rule.series}; {warmUpText(rule.warmUp)}
+            {unmarked(rule.series)}; {warmUpText(rule.warmUp)}
           </dd>
         </div>
         <div>
           <dt>fires when</dt>
-          <dd>{rule.formula}</dd>
+          <dd>by default: {unmarked(rule.formula)}</dd>
         </div>
         <div>
           <dt>is quiet, because</dt>
-          <dd>{rule.quiet}</dd>
+          <dd>{unmarked(rule.quiet)}</dd>
         </div>
         <div>
           <dt>people said</dt>
