@@ -14,6 +14,7 @@ from pathlib import Path
 
 import lossguard as lg
 from faults.sabotage import SABOTAGES
+from lossguard import link
 from lossguard.protocol.messages import Ack, Command, ToTrainer, Welcome
 from lossguard.protocol.session import TrainerSession
 
@@ -57,15 +58,16 @@ def live(folder: Path, environ: Mapping[str, str], sabotage: str = "") -> None:
     os.environ.update(environ)
     if sabotage:
         SABOTAGES[sabotage]()
-    record, honest = Record(folder), TrainerSession.receive
+    record = Record(folder)
 
-    def receive(self: TrainerSession, message: ToTrainer) -> Command | None:
-        command = honest(self, message)
-        if isinstance(message, Ack | Welcome):
-            record[ACKED] = max(record[ACKED], message.seq if isinstance(message, Ack) else message.last_seq)
-        return command
+    class Recorded(TrainerSession):
+        def receive(self, message: ToTrainer) -> Command | None:
+            command = super().receive(message)
+            if isinstance(message, Ack | Welcome):
+                record[ACKED] = max(record[ACKED], message.seq if isinstance(message, Ack) else message.last_seq)
+            return command
 
-    TrainerSession.receive = receive  # type: ignore[method-assign]
+    link.TrainerSession = Recorded  # type: ignore[misc]  # the link's own: orphans deliver other runs' messages
     run = lg.init("chaos", "life")
     (folder / "run").write_text(run.id)
     step = 0
