@@ -19,6 +19,8 @@ from lossguard_server.services.recall import Rules
 from lossguard_server.store.rows import Rows
 from store_world import Store
 
+COLD = "cold:"
+
 
 def new_judge(
     store: Store, rules: Rules, told: list[dict[str, Any]], incidents: list[dict[str, Any]] | None = None
@@ -48,6 +50,7 @@ class Recorder:
         self.is_forgetful, self.switched_off = is_forgetful, list[str]()
         self.calls: list[tuple[str, Any]] = []
         self.open: dict[str, Alert] = {}
+        self.cold = False  # it went back, and was shown nothing since
 
     def declare(self, run_id: str, declaration: Declaration) -> None:
         self.calls.append(("declare", declaration.components))
@@ -78,6 +81,7 @@ class Recorder:
         return AlertChange(an_alert(alert_id, "acknowledged"), "acknowledged")
 
     def warm(self, run_id: str, parts: Sequence[Rows]) -> None:
+        self.cold = False
         self.calls += [("warm", step) for part in parts for step in part.steps.tolist()]
 
     def restore(self, run_id: str, alerts: Sequence[Alert], incidents: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -90,17 +94,20 @@ class Recorder:
         return []
 
     def dump(self, run_id: str) -> bytes:
-        return ",".join(sorted(self.open)).encode()
+        return (COLD * self.cold + ",".join(sorted(self.open))).encode()
 
     def is_cold(self, run_id: str) -> bool:
-        return False
+        return self.cold
 
     def load(self, run_id: str, body: bytes) -> None:
         if self.is_forgetful:
             raise StateUnreadable()
-        self.calls.append(("load", body.decode()))
+        said = body.decode()
+        self.cold = said.startswith(COLD)
+        self.calls.append(("load", said.removeprefix(COLD)))
 
     def rewind(self, run_id: str, from_step: int, to_step: int) -> list[AlertChange]:
+        self.cold = True
         self.calls.append(("rewind", (from_step, to_step)))
         gone = [self.open.pop(alert.id) for alert in list(self.open.values()) if alert.step >= to_step]
         return [AlertChange(an_alert(alert.id, "resolved", alert.step), "resolved") for alert in gone]

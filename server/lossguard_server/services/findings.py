@@ -4,10 +4,9 @@ Rules of this file:
 - Alerts are stored at once; what the rules know, with how far the streams are judged, every few seconds: rows that were
   judged since then are judged again after a restart, and make the same alerts.
 - What cannot be stored now goes with the next. Nothing is told before it is stored.
-- An alert that a replay makes again, as it is stored already, is no news.
+- With them goes how far that is (`found_seq`): what is found again up to there is passed over.
 """
 
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,14 +14,13 @@ from typing import Any
 
 from sqlmodel import Session
 
-from ..errors import AlertOver, StateUnreadable
+from ..errors import StateUnreadable
 from ..rules.alert import AlertChange
 from ..rules.incident import IncidentChange
-from ..rules.lifecycle import IllegalTransition
 from ..store import alerts, audit, incidents, journal, rules_state, runs
 from ..store.writer import Writer
 from .clock import Clock
-from .recall import Replay, Rules
+from .recall import Rules
 
 SAVE_EVERY_S = 5.0
 RUNS_AT_ONCE = 50
@@ -75,42 +73,27 @@ class Findings:
         self._saved_s: dict[str, float] = {}  # by run
         self._saved: dict[str, dict[int, int]] = {}  # by run: the watermarks of what is stored
         self._due: set[str] = set()
-        self._replays: dict[str, Replay] = {}
-
-    def expect(self, run_id: str, replay: Replay) -> None:
-        """What is stored of the run, and will be found again."""
-        self._replays[run_id] = replay
 
     def make_due(self, run_id: str) -> None:
         """What the rules know of the run is to be stored with the next findings."""
         self._due.add(run_id)
 
-    def caught_up(self, run_id: str) -> None:
-        """Everything of the run is judged: from here on what is found is news."""
-        self._replays.pop(run_id, None)
-
     def forget(self, run_id: str) -> None:
         """The run was deleted."""
-        for kept in (self._unstored, self._saved_s, self._saved, self._replays):
+        for kept in (self._unstored, self._saved_s, self._saved):
             kept.pop(run_id, None)
         self._due.discard(run_id)
 
     def store(
         self, run_id: str, changes: Sequence[AlertChange], watermarks: Mapping[int, int], actor: str | None = None
     ) -> None:
-        """`watermarks`: by stream, how far it is judged; without them what the rules know is not stored. `actor`
-        acknowledged an alert. Raises StorageError."""
+        """`watermarks`: by stream, how far it is judged. `actor` acknowledged an alert. Raises StorageError."""
         unstored = self._unstored.setdefault(run_id, _Unstored())
         unstored.alerts.update({change.alert.id: change for change in changes})
         unstored.news += self._rules.news(run_id)
-        replay = self._replay(run_id, watermarks)
-        self._seen_before(run_id, unstored, replay)
-        found = [change.alert.to_dict() for change in unstored.alerts.values() if not _is_known(change, replay.alerts)]
-        news = [change for change in unstored.news if not _is_told(change, replay.incidents)]
-        wall_s = self._clock.wall_s()
-        is_due = bool(watermarks) and self._is_due(run_id)
+        found = [change.alert.to_dict() for change in unstored.alerts.values()]
+        news, is_due, wall_s = list(unstored.news), self._is_due(run_id), self._clock.wall_s()
         if not (found or news or is_due):
-            unstored.clear()
             return
         body = self._dumped(run_id) if is_due else None
 
@@ -123,7 +106,9 @@ class Findings:
             self._tellers.owe(session, news, wall_s)
             if body is not None:
                 rules_state.put(session, run_id, body)
-                for stream_id, seq in watermarks.items():
+            for stream_id, seq in watermarks.items():
+                journal.set_found(session, stream_id, seq)
+                if body is not None:
                     journal.set_judged(session, stream_id, seq)
             for alert in found if actor is not None else ():
                 detail = {"alert": alert["id"], "rule": alert["rule"], "series": alert["series"]}
@@ -136,6 +121,10 @@ class Findings:
             self._saved_s[run_id], self._saved[run_id] = self._clock.monotonic_s(), dict(watermarks)
             self._due.discard(run_id)
         self._tell(told)
+
+    def pass_over(self, run_id: str) -> None:
+        """What the rules found in rows that they judged before is stored and told already."""
+        self._rules.news(run_id)
 
     def waiting(self) -> list[str]:
         """Runs of which something could not be stored."""
@@ -152,14 +141,6 @@ class Findings:
             log.error("run %s: %s", run_id, error)
             return None
 
-    def _seen_before(self, run_id: str, unstored: _Unstored, replay: Replay) -> None:
-        """What a person had acknowledged is so, though the rules find it anew."""
-        for alert_id, change in unstored.alerts.items():
-            stored = replay.alerts.get(alert_id)
-            if stored and stored["state"] == "acknowledged" and change.alert.state == "firing":
-                with contextlib.suppress(AlertOver, IllegalTransition):
-                    self._rules.acknowledge(run_id, alert_id)
-
     def _tell(self, told: "_Told") -> None:
         for alert in told.alerts:
             self._tellers.alert(alert)
@@ -171,35 +152,3 @@ class Findings:
         # of a thousand runs at once each is stored less often
         every_s = SAVE_EVERY_S * max(1.0, len(self._saved_s) / RUNS_AT_ONCE)
         return saved_s is None or run_id in self._due or self._clock.monotonic_s() - saved_s >= every_s
-
-    def _replay(self, run_id: str, watermarks: Mapping[int, int]) -> Replay:
-        replay = self._replays.get(run_id)
-        if replay is None or all(watermarks.get(stream, 0) > seq for stream, seq in replay.until.items()):
-            return Replay()
-        return replay
-
-
-def _is_known(change: AlertChange, expected: Mapping[str, Mapping[str, Any]]) -> bool:
-    """The alert is, or is on its way to, what is stored of it."""
-    stored, alert = expected.get(change.alert.id), change.alert.to_dict()
-    if stored is None:
-        return False
-    if change.transition in ("explained", "acknowledged"):  # what somebody added, at no step of its own
-        return alert | {"fired_s": stored["fired_s"]} == stored
-    if _when(alert) == _when(stored):
-        return alert["state"] == stored["state"] or stored["state"] in ("acknowledged", "resolved")
-    return _when(alert) < _when(stored)
-
-
-def _is_told(change: IncidentChange, expected: Mapping[str, Mapping[str, Any]]) -> bool:
-    """The incident is, or is on its way to, what is stored of it."""
-    stored, incident = expected.get(change.incident.id), change.incident
-    if stored is None or incident.last_step > stored["last_step"]:
-        return False
-    return incident.last_step < stored["last_step"] or stored["state"] == "closed" or incident.state == "open"
-
-
-def _when(alert: Mapping[str, Any]) -> int:
-    """The last step that made the alert what it is."""
-    resolved = alert["resolved_step"]
-    return int(alert["last_step"] if resolved is None else max(resolved, alert["last_step"]))

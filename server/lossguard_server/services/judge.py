@@ -159,12 +159,12 @@ class Judge:
                 self._submit_once(run_id)  # behind the other runs, until nothing is left
                 return
         self._behind_s.pop(run_id, None)
-        self._findings.caught_up(run_id)
 
     def _judge_page(self, place: _Place, stream: Followed) -> None:
         with self._reading() as session:
             rollback = journal.next_rollback(session, place.head.id, stream.judged_seq)
-            limit = self._turns.size if rollback is None else min(self._turns.size, rollback - stream.judged_seq)
+            ends = [end for end in (rollback, stream.found_seq) if end is not None and end > stream.judged_seq]
+            limit = min([self._turns.size, *(end - stream.judged_seq for end in ends)])
             page = journal.read(session, place.head.id, stream.judged_seq, limit)
         if not page:
             raise JournalDamaged(f"Message {stream.judged_seq + 1} of run {place.run_id} is missing.")
@@ -181,7 +181,10 @@ class Judge:
             else:
                 for entry in part:
                     changes += self._judge_other(place, entry)
-        self._store(place.run_id, changes)
+        if stream.judged_seq <= stream.found_seq:
+            self._findings.pass_over(place.run_id)
+        else:
+            self._store(place.run_id, changes)
 
     def _judge_other(self, place: _Place, entry: Entry) -> list[AlertChange]:
         run_id = place.run_id
@@ -273,7 +276,7 @@ class Judge:
         return replace(stored, alert=change.alert.to_dict()).to_dict()
 
     def _store(self, run_id: str, changes: Sequence[AlertChange], actor: str | None = None) -> None:
-        self._findings.store(run_id, changes, self._watermarks(run_id), actor)
+        self._findings.store(run_id, changes, self._streams.watermarks(run_id), actor)
 
     def _tidy(self, _: str) -> None:
         for run_id in self._findings.waiting():
@@ -282,14 +285,14 @@ class Judge:
         for run_id in [run_id for run_id, seen_s in self._seen_s.items() if now_s - seen_s >= KEPT_S]:
             if run_id in self._waiting or run_id in self._behind_s:
                 continue
-            if run_id in self._known and self._watermarks(run_id):
+            if run_id in self._known:
                 self._findings.make_due(run_id)
                 self._store(run_id, [])
             self._let_go(run_id)
 
     def _save_all(self) -> None:
         for run_id in sorted(self._known):
-            if not self._findings.is_saved(run_id, self._watermarks(run_id)):
+            if not self._findings.is_saved(run_id, self._streams.watermarks(run_id)):
                 self._findings.make_due(run_id)
                 self._store(run_id, [])
 
@@ -300,14 +303,9 @@ class Judge:
         with self._reading() as session:
             recalled = recall(session, run_id, self._rules, self._rules_for)
         self._streams.add(recalled.followed)
-        self._findings.expect(run_id, recalled.replay)
         self._known.add(run_id)
         if recalled.retired:
             self._store(run_id, recalled.retired)
-
-    def _watermarks(self, run_id: str) -> dict[int, int]:
-        """By stream: how far it is judged. None of a run that went back: the rules have nothing to go on from yet."""
-        return {} if run_id in self._cold else self._streams.watermarks(run_id)
 
 
 def _stored_alerts(reading: Reading, run_id: str) -> list[Alert]:

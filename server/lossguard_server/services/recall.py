@@ -3,10 +3,9 @@
 Rules of this file:
 - What is stored (table rules_state) belongs to the streams' `judged_seq`: the rows after it are judged again, and give
   the same alerts. Where nothing is stored, or it cannot be read, the rules learn from the run's last 1,000 steps.
-- Alerts that are stored already, and that the rows to come will make again, are expected: they are no news.
+- Up to a stream's `found_seq` what is found again is stored already, and no news; behind it nothing is.
 """
 
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +15,10 @@ from sqlmodel import Session
 
 from lossguard.protocol.messages import Declaration
 
-from ..errors import AlertOver, StateUnreadable
+from ..errors import StateUnreadable
 from ..rules.alert import Alert, AlertChange
 from ..rules.base import Rule
 from ..rules.incident import IncidentChange
-from ..rules.lifecycle import IllegalTransition
 from ..store import alerts, branches, incidents, journal, rules_state, runs
 from ..store.columns import VIEW_RANK
 from ..store.decoding import definitions_of
@@ -62,6 +60,7 @@ class Followed:
     run_id: str
     judged_seq: int
     names: dict[int, str] = field(default_factory=dict)
+    found_seq: int = 0  # when it was recalled
 
     def __post_init__(self) -> None:
         self.layouts = Layouts(self.names)
@@ -93,23 +92,11 @@ class Streams:
             del self._followed[number]
 
 
-@dataclass
-class Replay:
-    """Alerts and incidents as they are stored, by id, ahead of what the rules know; until the streams have come to
-    `until`."""
-
-    alerts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    incidents: dict[str, dict[str, Any]] = field(default_factory=dict)
-    until: dict[int, int] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Recalled:
-    """The run's streams as they were judged, by number; what the rows to come will find again; and the alerts of rules
-    that were switched off meanwhile."""
+    """The run's streams as they were judged, by number; and the alerts of rules that were switched off meanwhile."""
 
     followed: dict[int, Followed]
-    replay: Replay
     retired: list[AlertChange]
 
 
@@ -117,20 +104,14 @@ def recall(session: Session, run_id: str, rules: Rules, rules_for: RulesFor) -> 
     """Brings the rules there. Raises JournalDamaged, StorageError."""
     heads = [head for head in journal.streams(session, run_id) if head.key.rank == VIEW_RANK]
     followed = _followed(session, run_id, rules, heads)
-    replay = Replay()
     if not _loaded(session, run_id, rules):
         rules.warm(run_id, _tails_judged(session, heads))
         opened = [Alert.from_dict(alert) for alert in alerts.open_of(session, run_id)]
         rules.restore(run_id, opened, incidents.open_of(session, run_id))
-    else:
-        if rules.is_cold(run_id):  # stored between a rollback and the next row
-            rules.warm(run_id, _tails_judged(session, heads))
-        _acknowledge(session, run_id, rules)
-        until = {head.id: head.last_seq for head in heads if head.judged_seq < head.last_seq}
-        if until:
-            replay = Replay(alerts.by_id(session, run_id), incidents.by_id(session, run_id), until)
+    elif rules.is_cold(run_id):  # stored between a rollback and the next row
+        rules.warm(run_id, _tails_judged(session, heads))
     # last: only what is known can be retired
-    return Recalled(followed, replay, rules.configure(run_id, in_force(session, run_id, rules_for)))
+    return Recalled(followed, rules.configure(run_id, in_force(session, run_id, rules_for)))
 
 
 def _followed(session: Session, run_id: str, rules: Rules, heads: Sequence[StreamHead]) -> dict[int, Followed]:
@@ -138,7 +119,8 @@ def _followed(session: Session, run_id: str, rules: Rules, heads: Sequence[Strea
     for head in heads:
         declarations, schemas = definitions_of(session, head.id, head.judged_seq)
         names = {series.id: series.name for schema in schemas for series in schema.series}
-        followed[head.id] = Followed(run_id, head.judged_seq, names)
+        # after a repair a stream may be shorter than what was found in it
+        followed[head.id] = Followed(run_id, head.judged_seq, names, min(head.found_seq, head.last_seq))
         if declarations:
             rules.declare(run_id, declarations[-1])
     return followed
@@ -154,13 +136,6 @@ def _loaded(session: Session, run_id: str, rules: Rules) -> bool:
         log.warning("run %s: %s", run_id, error)
         return False
     return True
-
-
-def _acknowledge(session: Session, run_id: str, rules: Rules) -> None:
-    """What a person acknowledged after the state was stored is acknowledged."""
-    for alert in alerts.open_of(session, run_id, ("acknowledged",)):
-        with contextlib.suppress(AlertOver, IllegalTransition):
-            rules.acknowledge(run_id, alert["id"])
 
 
 def _tails_judged(session: Session, heads: Sequence[StreamHead]) -> list[Rows]:

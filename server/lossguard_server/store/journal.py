@@ -55,7 +55,8 @@ class StreamKey:
 
 @dataclass(frozen=True)
 class StreamHead:
-    """How far a stream is stored (`last_seq`), judged and folded, and from which step on older attempts are hidden."""
+    """How far a stream is stored (`last_seq`), judged, folded and told (`found_seq`), and from which step on older
+    attempts are hidden."""
 
     id: int
     key: StreamKey
@@ -63,6 +64,7 @@ class StreamHead:
     judged_seq: int
     folded_seq: int = 0
     begins_step: int | None = None
+    found_seq: int = 0
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,11 @@ def set_judged(session: Session, stream_id: int, seq: int) -> None:
     """Everything of the stream up to `seq` has been judged. Never goes back, nor behind the last message."""
     is_ahead = (col(StreamRow.judged_seq) < seq, col(StreamRow.last_seq) >= seq)
     session.execute(update(StreamRow).where(col(StreamRow.id) == stream_id, *is_ahead).values(judged_seq=seq))
+
+
+def set_found(session: Session, stream_id: int, seq: int) -> None:
+    """What the rules found in the stream up to `seq` is stored."""
+    session.execute(update(StreamRow).where(col(StreamRow.id) == stream_id).values(found_seq=seq))
 
 
 def streams(session: Session, run_id: str) -> list[StreamHead]:
@@ -279,4 +286,4 @@ def _frames_in(stream_id: int, part: Segment) -> tuple[ColumnElement[bool], ...]
 def _head(row: StreamRow) -> StreamHead:
     assert row.id is not None
     key = StreamKey(row.run_id, row.rank, row.attempt)
-    return StreamHead(row.id, key, row.last_seq, row.judged_seq, row.folded_seq, row.begins_step)
+    return StreamHead(row.id, key, row.last_seq, row.judged_seq, row.folded_seq, row.begins_step, row.found_seq)

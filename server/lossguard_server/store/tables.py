@@ -12,7 +12,7 @@ Rules of this file:
 from sqlalchemy import Column, Index, Integer, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 APPLICATION_ID = 0x4C534752  # "LSGR": tells another program's SQLite file from ours
 
 
@@ -42,9 +42,10 @@ class StreamRow(SQLModel, table=True):
     rank: int
     attempt: int
     last_seq: int = 0
-    judged_seq: int = 0  # everything up to here was judged by the rules, with its alerts in the same transaction
+    judged_seq: int = 0  # what the rules know (rules_state) is of everything up to here
     folded_seq: int = 0  # the frames up to here lie in chunks and no longer in the journal
     begins_step: int | None = None  # of its first frame with a total: older attempts are shown before it only
+    found_seq: int = 0  # what was found up to here is stored, and told; judged again, it is no news
 
 
 class JournalRow(SQLModel, table=True):

@@ -133,9 +133,7 @@ def test_a_restart_before_or_after_a_rollback_shows_the_rules_the_same(store: St
     store.append(stream, *messages[judged:], frame(5, [3], [1.0]))
     with judging(store, later) as (judge, _):
         judge.catch_up()
-    went_on = [call for call in later.calls if call[0] != "load"]
-    # with nothing shown since the rollback there is nothing to store, so all is judged again
-    calls = went_on if judged == 3 else [call for call in first.calls if call[0] != "restore"] + went_on
+    calls = [call for call in [*first.calls, *later.calls] if call[0] not in ("restore", "load")]
     shown = [("warm", 0), ("warm", 1), ("observe", 2), ("observe", 3)]
     assert calls[-9:] == [*(("observe", step) for step in range(4)), ("rewind", (4, 2)), *shown]
 
