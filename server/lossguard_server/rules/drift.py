@@ -1,15 +1,17 @@
 """The total, or a raw component, drifts up by steps that are each too small for a jump.
 
 Formula   S = max(0, S + min(r, 4) - 1), the capped CUSUM of baseline.py, r in spreads; and d, the median of the last
-          five samples since S was 0, above the level. Total: critical at S > 12 and d > ln 1.4, warning at S > 10 and
-          d > ln 1.2. A raw component whose weight is not 0: warning at S > 12 and d > ln 1.4.
+          five samples since S was 0, above the level. Total: critical at S > 14 W and d > ln 1.4, warning at S > 10 and
+          d > ln 1.2; W is how the loss wanders by itself (trend.py). A raw component whose weight is not 0: warning at
+          S > 12 and d > ln 1.4.
 Defaults  as above. Warm-up 30 samples. The cap makes it take five bad samples at least, so one outlier never fires it.
 Source    capped CUSUM in simulation: none in 100,000 samples of Gaussian, Student or autocorrelated noise, where the
           uncapped one of trainscope has 69 to 873. With it 110 of 112 sustained spikes are found, 85 without
           (docs/rules.md).
 False     the median of five asks for a lasting and visible rise, whatever the spread; where weights moved, the level
 alarms    and S begin anew; of a total that rises steadily S and d are taken from where that has taken its level
-          (trend.py); a component alone is never critical.
+          (trend.py); a component alone is never critical, nor a total that has been negative: what passes through 0
+          is no multiple of anything.
 Remedy    the component with the largest own drift, if it is auxiliary: its weight; otherwise back to before it began,
           or a lower learning rate.
 """
@@ -39,7 +41,8 @@ INFO = Info(
     NAME,
     "A loss drifts up",
     "loss/total and each loss/<component>",
-    "S = max(0, S + min(r, 4) - 1); total: critical at S > 14 and the median of the last five samples > 1.4 x level, "
+    "S = max(0, S + min(r, 4) - 1); total: critical at S > 14 (more where the loss wanders by itself) and the median "
+    "of the last five samples > 1.4 x level, "
     "warning at S > 10 and > 1.2 x; a component: warning at S > 12 and > 1.4 x.",
     "Capped CUSUM: no false alarm in 100,000 samples of Gaussian, Student-t or autocorrelated noise, where an uncapped "
     "one has 69 to 873.",
@@ -59,7 +62,7 @@ class Parameters:
     factor_critical: float = parameter(1.4, "how far up the median must be: critical", 1.01, 1e3, "times")
     factor_warning: float = parameter(1.2, "how far up the median must be: warning", 1.01, 1e3, "times")
     factor_component: float = parameter(1.4, "how far up a component's median must be", 1.01, 1e3, "times")
-    dominant_share: float = parameter(0.5, "the share of the total at which an auxiliary component is named", 0.01, 1.0)
+    dominant_share: float = rise.share_parameter()
 
 
 def rule(parameters: Parameters = Parameters()) -> Rule:
@@ -158,6 +161,9 @@ def _hits(
         warning = (sums > parameters.sum_component) & (up > log(parameters.factor_component))
     else:
         critical = (sums > parameters.sum_critical) & (up > log(parameters.factor_critical))
+        critical &= not window.signed[number]
+        if habit is not None and critical.any():
+            critical[critical] = sums[critical] > parameters.sum_critical * habit.wanders(at[critical])
         warning = (sums > parameters.sum_warning) & (up > log(parameters.factor_warning)) & ~critical
     split = [(at[critical], Severity.CRITICAL), (at[warning], Severity.WARNING)]
     return [Hits(series, which, severity, AT_ONCE, explain) for which, severity in split if len(which)]

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .baseline import DRIFT, EXCESS, FAST, LEVEL, ROWS, SPREAD, TAIL, YOUNG_SAMPLES, Baselines
+from .page import Page
 from .warm_up import TINY, logs_of
 from .window import CURVE, Counts, Floats, Levels, Mask, Past
 
@@ -50,26 +51,27 @@ class Followed:
 
 def follow(
     base: Baselines,
-    steps: Counts,
-    values: Floats,
-    fresh: Mask,
+    page: Page,
     excused: Mask,
     stops: Mapping[int, Callable[[], None]] | None = None,
+    again: Mapping[int, npt.NDArray[np.intp]] | None = None,
 ) -> Followed:
-    """Judge and learn rows: `values` [T, S], NaN where not fresh. A stop is called before its row is judged.
+    """Judge and learn rows; what is not fresh is NaN. By row: a stop is called before it is judged, and the series that
+    are to learn their level anew from there on.
 
     Where a series turns negative in another row than the first, `signed` and `unit` of the answer are of its rows from
     there on (Memory.windows cuts pages so that it does not).
     """
     with np.errstate(all="ignore"):
-        return _Page(base, steps, values, fresh, excused).run(stops or {})
+        return _Page(base, page, excused).run(stops or {}, again or {})
 
 
 class _Page:
     """One call of `follow`: the rows, and what is known of each while they are taken."""
 
-    def __init__(self, base: Baselines, steps: Counts, values: Floats, fresh: Mask, excused: Mask) -> None:
-        self.base, self.steps, self.values, self.fresh = base, steps, values, fresh
+    def __init__(self, base: Baselines, page: Page, excused: Mask) -> None:
+        steps, values = page.steps, page.values
+        self.base, self.steps, self.values, self.fresh = base, steps, values, page.fresh
         self.live = np.isfinite(values)
         self.counts = self.live & ~excused  # what may be judged and learned
         self.excused = excused
@@ -85,9 +87,11 @@ class _Page:
         self.came, self.signed, self.unit = base.come.copy(), base.signed.copy(), base.unit.copy()
         self.sums: dict[int, Floats] = {}  # by row: what the CUSUMs were after it, where something reset them then
 
-    def run(self, stops: Mapping[int, Callable[[], None]]) -> Followed:
+    def run(self, stops: Mapping[int, Callable[[], None]], again: Mapping[int, npt.NDArray[np.intp]]) -> Followed:
         base = self.base
         slower = base.cadence.watch(self.steps, self.fresh, base.seen)
+        for t, numbers in again.items():
+            slower[t] = np.union1d(slower[t], numbers) if t in slower else numbers
         turns = self._sign_changes()
         self._mark_slow(0)
         special = {*stops, *slower, *turns}

@@ -23,6 +23,7 @@ from lossguard.protocol.names import GRAD_NORM_TOTAL
 from . import gradient
 from .base import AT_ONCE, Finding, Hits, Info, Memory, Rule, Severity, parameter
 from .moment import Moment
+from .rise import share_parameter
 from .window import Floats, Window
 
 NAME = "grad_burst"
@@ -50,11 +51,9 @@ class Parameters:
     level_factor: float = parameter(5.0, "and the norm is so many times its level", 1.01, 1e9, "times")
     rate: float = parameter(1e-3, "share of healthy samples that may be as far out", 1e-9, 0.1)
     rate_before: float = parameter(1e-2, "the same of the sample before it: one alone is no burst", 1e-9, 1.0)
-    gate: float = parameter(
-        0.5, "the loss improves when its fast level is so far below its level", 0.0, 10.0, "spreads"
-    )
+    gate: float = gradient.gate_parameter()
     ungated: float = parameter(30.0, "above so many times the level a falling loss is no excuse", 1.01, 1e12, "times")
-    dominant_share: float = parameter(0.5, "the share of the total at which an auxiliary component is named", 0.01, 1.0)
+    dominant_share: float = share_parameter()
 
 
 def rule(parameters: Parameters = Parameters()) -> Rule:

@@ -20,6 +20,7 @@ from lossguard.protocol.names import GRAD_NORM_TOTAL
 from . import gradient
 from .base import Finding, Hits, Hold, Info, Memory, Rule, Severity, ascending, parameter
 from .moment import Moment
+from .rise import share_parameter
 from .window import Window
 
 NAME = "grad_cluster"
@@ -43,11 +44,9 @@ class Parameters:
     rate: float = parameter(1e-3, "share of healthy samples that may be as far out", 1e-9, 0.1)
     need: float = parameter(3, "so many outliers make a cluster", 1, 60, "samples", whole=True)
     of: float = parameter(20, "... among the last so many", 1, 60, "samples", whole=True)
-    gate: float = parameter(
-        0.5, "the loss improves when its fast level is so far below its level", 0.0, 10.0, "spreads"
-    )
+    gate: float = gradient.gate_parameter()
     ungated: float = parameter(100.0, "above so many times the level a falling loss is no excuse", 1.01, 1e12, "times")
-    dominant_share: float = parameter(0.5, "the share of the total at which an auxiliary component is named", 0.01, 1.0)
+    dominant_share: float = share_parameter()
 
     def __post_init__(self) -> None:
         ascending(self, "need", "of")

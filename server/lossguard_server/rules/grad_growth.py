@@ -31,6 +31,7 @@ from .base import Finding, Hits, Hold, Info, Memory, Rule, Severity, ascending, 
 from .composition import JUMP
 from .forecast import FP16_MAX, SQUARE_MAX
 from .moment import Moment
+from .rise import share_parameter
 from .segment import Fits, fits_of
 from .window import Counts, Floats, Mask, Window
 
@@ -66,10 +67,8 @@ class Parameters:
     ages_critical: float = parameter(3.0, "and within so many times the samples so far: critical", 0.01, 1e9, "times")
     healthy: float = parameter(1.0, "a norm below it is never critical, unless that is near the overflow", 0.0, 1e30)
     threshold: float = parameter(5.0, "the norm whose crossing is foretold", 1e-9, 1e30)
-    gate: float = parameter(
-        0.5, "the loss improves when its fast level is so far below its level", 0.0, 10.0, "spreads"
-    )
-    dominant_share: float = parameter(0.5, "the share of the total at which an auxiliary component is named", 0.01, 1.0)
+    gate: float = gradient.gate_parameter()
+    dominant_share: float = share_parameter()
 
     def __post_init__(self) -> None:
         ascending(self, "factor_warning", "factor_critical")

@@ -26,6 +26,7 @@ from lossguard.protocol.names import GRAD_NORM_TOTAL
 from . import gradient
 from .base import Finding, Hits, Hold, Info, Memory, Rule, Severity, ascending, parameter
 from .moment import Moment
+from .rise import share_parameter
 from .window import Window
 
 NAME = "grad_norm_high"
@@ -56,10 +57,8 @@ class Parameters:
     critical_need: float = parameter(2, "so many samples make it critical", 1, 60, "samples", whole=True)
     critical_of: float = parameter(3, "... of the last so many", 1, 60, "samples", whole=True)
     critical_ungated: float = parameter(100.0, "above it a falling loss is no excuse: critical", 1.01, 1e12, "times")
-    gate: float = parameter(
-        0.5, "the loss improves when its fast level is so far below its level", 0.0, 10.0, "spreads"
-    )
-    dominant_share: float = parameter(0.5, "the share of the total at which an auxiliary component is named", 0.01, 1.0)
+    gate: float = gradient.gate_parameter()
+    dominant_share: float = share_parameter()
 
     def __post_init__(self) -> None:
         ascending(self, "warning_need", "warning_of")

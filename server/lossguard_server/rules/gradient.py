@@ -12,13 +12,18 @@ import numpy as np
 from lossguard.protocol.names import GRAD_NORM_TOTAL
 
 from . import advice, rise
-from .base import Finding
+from .base import Finding, parameter
 from .moment import Moment
 from .remedy import Remedy
 from .window import Floats, Mask, Window
 
 SHARE_PREFIX = "grad_share/"
 MOSTLY = 0.5  # of the gradient
+
+
+def gate_parameter() -> Any:
+    """A field of the rules' `Parameters`: the gate that `stalled` and `outliers` take."""
+    return parameter(0.5, "the loss improves when its fast level is so far below its level", 0.0, 10.0, "spreads")
 
 
 def stalled(window: Window, gate: float, up: Floats | None = None, ungated_factor: float = 0.0) -> Mask:

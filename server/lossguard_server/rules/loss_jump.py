@@ -58,7 +58,7 @@ class Parameters:
     need: float = parameter(2, "so many samples must count against it", 1, 60, "samples", whole=True)
     of: float = parameter(3, "... of the last so many", 1, 60, "samples", whole=True)
     need_far: float = parameter(3, "so many in a row, beyond `factor_far`", 1, 60, "samples", whole=True)
-    dominant_share: float = parameter(0.5, "the share of the total at which an auxiliary component is named", 0.01, 1.0)
+    dominant_share: float = rise.share_parameter()
 
     def __post_init__(self) -> None:
         ascending(self, "need", "of")

@@ -21,6 +21,7 @@ from .following import Followed, follow
 from .healthy import Healthy
 from .page import Page
 from .remedy import Remedy
+from .restarts import Restarts
 from .schedule import Schedule
 from .warm_up import WARM_UP_SAMPLES
 from .window import GRADIENT_ORDER, Counts, Mask, Window
@@ -39,7 +40,7 @@ class Memory:
     def __init__(self) -> None:
         self.base = Baselines()
         self.schedule = Schedule(Declaration(seq=0))
-        self._healthy, self._composition = Healthy(), Composition()
+        self._healthy, self._composition, self._restarts = Healthy(), Composition(), Restarts()
         self._names: list[str] = []
         self._index: dict[str, int] = {}
         self._last = np.zeros(0)  # the last value of each series
@@ -120,7 +121,7 @@ class Memory:
             rebase = terms.rebase_at(page, self.base, weights, losses, predicted)
             stops = {t: rebase(t) for t in np.flatnonzero(moved).tolist()}
             known_before = self.base.quiet == 0
-            followed = follow(self.base, page.steps, page.values, page.fresh, excused, stops)
+            followed = follow(self.base, page, excused, stops, self._learn_again(page))
             components = terms.of(page, followed, weights, losses)
             references = self._healthy.follow(
                 page.steps, self._whole(page), moved, self._is_off(page, followed), components
@@ -154,6 +155,16 @@ class Memory:
         )
 
     # -- rows ---------------------------------------------------------------------------------------------------------
+
+    def _learn_again(self, page: Page) -> dict[int, Numbers]:
+        """By row: the series whose level is another from there on, because the learning rate restarted."""
+        number = self._index.get(names.LR)
+        if number is None:
+            return {}
+        rows = np.flatnonzero(page.fresh[:, number])
+        samples = self.samples + np.cumsum(self._whole(page))
+        found = self._restarts.watch(page.values[rows, number], samples[rows])
+        return {int(rows[at]): self._loss_numbers for at in found}
 
     def _count_skipped(self, page: Page) -> Counts:
         """[T]: so many rows with this one say that their update was kept out of the weights; 0: this one does not."""
@@ -197,6 +208,8 @@ class Memory:
         self._composition.arrange(self.schedule, self._index)
         gradients = [number for name, number in self._index.items() if names.kind_of(name) in GRADIENT_KINDS]
         self._gradient_numbers = np.array(gradients, dtype=np.intp)
+        losses = [number for name, number in self._index.items() if names.kind_of(name) == "loss"]
+        self._loss_numbers = np.array(losses, dtype=np.intp)
 
     # -- kept over restarts -------------------------------------------------------------------------------------------
 
@@ -206,6 +219,7 @@ class Memory:
             "names": list(self._names),
             "base": self.base.dump(),
             "healthy": self._healthy.dump(),
+            "restarts": self._restarts.dump(),
             "last": self._last,
             "weights": self._composition.weights,
             "first_step": self._first_step,
@@ -220,7 +234,7 @@ class Memory:
         memory._names = list(data["names"])
         memory._index = {name: number for number, name in enumerate(memory._names)}
         memory.base = Baselines.load(data["base"])
-        memory._healthy = Healthy.load(data["healthy"])
+        memory._healthy, memory._restarts = Healthy.load(data["healthy"]), Restarts.load(data["restarts"])
         memory._last, memory._composition.weights = np.array(data["last"]), np.array(data["weights"])
         memory._first_step, memory.samples = data["first_step"], data["samples"]
         memory._skipped_rows = data["skipped_rows"]

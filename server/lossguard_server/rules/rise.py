@@ -5,18 +5,25 @@ auxiliary, because a leading loss cannot be weighed away; then the run goes back
 """
 
 from math import isfinite, log
+from typing import Any
 
 import numpy as np
 
 from lossguard.protocol.names import TOTAL
 
 from . import advice
+from .base import parameter
 from .blame import Blame, decompose
 from .moment import Moment
 from .remedy import Remedy
 from .window import AUXILIARY
 
 NOTHING = log(1e-12)  # a loss that was exactly 0 has no ratio to anything
+
+
+def share_parameter() -> Any:
+    """A field of the rules' `Parameters`: the `dominant_share` of all that name a component."""
+    return parameter(0.5, "the share of the total at which an auxiliary component is named", 0.01, 1.0)
 
 
 def blame_of(moment: Moment, total: float, level: float) -> Blame | None:

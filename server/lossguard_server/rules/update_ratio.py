@@ -16,13 +16,15 @@ from math import nan
 
 import numpy as np
 
+from lossguard.protocol.names import LR
+
 from .base import AT_ONCE, Finding, Hits, Hold, Info, Memory, Rows, Rule, Severity, ascending, parameter
 from .moment import Moment
 from .prefixes import numbered
 from .window import Floats, Window
 
 NAME = "update_ratio"
-PREFIX, LR = "update_ratio/", "lr"
+PREFIX = "update_ratio/"
 INFO = Info(
     "R20",
     NAME,

@@ -7,6 +7,7 @@ import pytest
 
 from lossguard_server.rules.baseline import LEVEL, SPREAD, Baselines
 from lossguard_server.rules.following import Followed, follow
+from lossguard_server.rules.page import Page
 from lossguard_server.rules.warm_up import WARM_UP_SAMPLES
 from lossguard_server.rules.window import CURVE, Window
 from unit.rules.rule_world import noisy, report, report_declaration, windows
@@ -22,7 +23,7 @@ def fed(
     steps = np.arange(len(values)) if steps is None else steps
     rows = np.asarray(values, dtype=np.float64)[:, None]
     fresh = np.ones(rows.shape, np.bool_)
-    return base, follow(base, steps, rows, fresh, np.zeros_like(fresh))
+    return base, follow(base, Page(steps, rows, fresh), np.zeros_like(fresh))
 
 
 def test_level_and_spread_are_found_in_log_space() -> None:
@@ -108,7 +109,7 @@ def test_each_series_has_its_own_columns_and_more_can_come() -> None:
     base = Baselines()
     base.add([0.01] * 20)
     rows = np.tile(np.arange(1.0, 21.0), (100, 1))
-    follow(base, np.arange(100), rows, np.ones(rows.shape, np.bool_), np.zeros(rows.shape, np.bool_))
+    follow(base, Page(np.arange(100), rows, np.ones(rows.shape, np.bool_)), np.zeros(rows.shape, np.bool_))
     (late,) = base.add([0.05])
     assert np.exp(base.state[LEVEL, :20]) == pytest.approx(np.arange(1.0, 21.0))
     assert (base.quiet[late], base.seen[late], base.count) == (WARM_UP_SAMPLES, 0, 21)

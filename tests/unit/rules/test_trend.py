@@ -60,3 +60,41 @@ def test_drift_is_silent_on_steady_growth_and_hears_what_comes_on_top_of_it(seed
 def criticals(values: np.ndarray) -> list[int]:
     changes = judged({"loss/total": values}, None, drift.rule())
     return [change.alert.last_step for change in changes if change.alert.severity == "critical"]
+
+
+def wandering(rho: float, n: int = 6000, seed: int = 0) -> np.ndarray:
+    """A loss of 2 that comes back to it slowly."""
+    rng, y = np.random.default_rng(seed), np.zeros(n)
+    for at, shock in enumerate(rng.normal(0, 0.3, n)):
+        y[at] = rho * y[at - 1] + shock * np.sqrt(1 - rho * rho)
+    return np.asarray(2 * np.exp(y))
+
+
+@pytest.mark.parametrize(("rho", "low", "high"), [(0.0, 1.0, 1.0), (0.5, 1.0, 1.1), (0.97, 1.5, 7.0)])
+def test_how_much_a_loss_wanders(rho: float, low: float, high: float) -> None:
+    (*_, window) = windows({"loss/total": wandering(rho, 1000, 2)}, None, cut=250)
+    habit = trend.habit(window, 0, {})
+    assert low <= np.median(habit.wanders(habit.rows[100:])) <= high
+
+
+def test_a_loss_that_wanders_by_itself_pages_less_than_half_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pages() -> int:
+        found = [judged({"loss/total": wandering(0.93, seed=seed)}, None, drift.rule()) for seed in range(4)]
+        return sum(change.transition == "escalated" for changes in found for change in changes)
+
+    with_it = pages()
+    monkeypatch.setattr(trend.Habit, "wander", lambda self, row: 1.0)
+    assert with_it < pages() / 2
+
+
+def test_what_rises_for_another_reason_pages_although_the_loss_wanders_a_little() -> None:
+    values = wandering(0.5, 1000, 1)
+    values[600:] *= 6
+    assert any(change.alert.severity == "critical" for change in judged({"loss/total": values}, None, drift.rule()))
+
+
+def test_a_total_that_passes_through_zero_is_no_multiple_of_anything() -> None:
+    values = np.random.default_rng(2).normal(0, 1, 800)
+    values[500:] += 5
+    changes = judged({"loss/total": values}, None, drift.rule())
+    assert {change.alert.severity for change in changes} == {"warning"}

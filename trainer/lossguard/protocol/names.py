@@ -10,6 +10,7 @@ MAX_NAME_BYTES = 512
 TOTAL = "loss/total"
 GRAD_NORM_TOTAL = "grad_norm/total"
 SKIPPED = "skipped"
+LR = "lr"  # of the first optimizer's first group
 EVALUATED = "eval/"  # before the name of a training series: the same quantity, computed in evaluation mode
 LOSS_SCALE = "loss_scale"
 

@@ -11,7 +11,7 @@ import zstandard
 
 from ...errors.engine import StateUnreadable
 
-VERSION = 1
+VERSION = 2
 _ARRAY = 1
 _KINDS = ("<f8", "<i8", "|b1", "<u8", "<f4", "<i4")
 MAX_BYTES = 256 << 20
