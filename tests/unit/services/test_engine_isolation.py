@@ -11,9 +11,9 @@ from lossguard_server.rules.window import Window
 from lossguard_server.services.engine import RULE_HEALTH
 from lossguard_server.services.engine import gallery as galleries
 from lossguard_server.services.engine import rows as buffers
+from lossguard_server.services.engine.faults import GIVEN_UP_ROWS, MENDED_ROWS
 from lossguard_server.services.engine.gallery import Gallery
 from lossguard_server.services.engine.rows import RowBuffer
-from lossguard_server.services.engine.run import MENDED_ROWS
 from lossguard_server.store.rows import Rows
 from unit.rules.rule_world import little_rule, new_engine, noisy, rows_of, said
 
@@ -81,6 +81,40 @@ def test_a_rule_that_works_again_is_well_again() -> None:
         ("resolved", RULE_HEALTH),
     ]
     assert engine.failed() == []
+
+
+def test_open_alerts_of_a_rule_that_fails_for_long_say_so_once_and_end_when_it_judges_again() -> None:
+    n, mends = 2 * GIVEN_UP_ROWS + 300, 2 * GIVEN_UP_ROWS + 200
+
+    def judge(window: Window) -> list[Hits]:
+        if 20 <= window.steps[0] < mends:
+            raise ValueError("old")
+        return [hits(of_steps(window, 10))]
+
+    engine, changes = new_engine(little_rule("ill", judge), nonfinite.rule()), []
+    trace = {"loss/total": np.where(np.arange(n) == 10, np.nan, noisy(2.0, n))}
+    for at in range(0, n, 10):
+        if at == n // 2:  # a restart goes on counting
+            body, engine = engine.dump("run"), new_engine(little_rule("ill", judge), nonfinite.rule())
+            engine.load("run", body)
+        changes += engine.observe("run", [rows_of(trace, at, at + 10)])
+    ill = [(change.transition, change.alert.state) for change in changes if change.alert.rule == "ill"]
+    assert ill == [("fired", "firing"), ("explained", "firing"), ("resolved", "resolved")]
+    [doubted] = [change.alert for change in changes if change.transition == "explained"]
+    said = f"failed on 1,000 rows in a row up to step {GIVEN_UP_ROWS + 19}: nothing tells whether this was over."
+    assert doubted.evidence["text"] == f"t The rule ill {said}"
+
+
+def test_a_rule_that_fails_now_and_then_judges_its_alerts_and_says_nothing_of_them() -> None:
+    def judge(window: Window) -> list[Hits]:
+        if window.steps[0] % 20:
+            raise ValueError("sometimes")
+        return [hits(np.arange(len(window.steps)))]
+
+    engine, changes = new_engine(little_rule("moody", judge)), []
+    for at in range(0, 3 * GIVEN_UP_ROWS, 10):
+        changes += engine.observe("run", [rows_of({"loss/total": noisy(2.0, 3 * GIVEN_UP_ROWS)}, at, at + 10)])
+    assert said(changes) == [("fired", "moody", 0), ("fired", RULE_HEALTH, 10)]
 
 
 def test_rows_before_a_series_came_do_not_know_of_it() -> None:

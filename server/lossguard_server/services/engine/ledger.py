@@ -96,6 +96,22 @@ class Ledger:
             return []
         return [AlertChange(replace(watch.alert, state="resolved", resolved_step=step), "resolved")]
 
+    def doubt(self, rule: str, rows: int, step: int) -> list[AlertChange]:
+        """The rule failed on so many rows up to this step: its open alerts say that nobody knows whether they are over.
+
+        They are not ended: whoever is told that it is over would believe it.
+        """
+        said = (
+            f"The rule {rule} failed on {rows:,} rows in a row up to step {step}: nothing tells whether this was over."
+        )
+        return [
+            self.amend(
+                replace(alert, evidence={**alert.evidence, "text": f"{alert.evidence.get('text', '')} {said}".strip()})
+            )
+            for alert in self.open_alerts()
+            if alert.rule == rule
+        ]
+
     def has_fired(self, key: Key) -> bool:
         """The finding has an alert."""
         watch = self.watches.get(key)

@@ -3,7 +3,7 @@
 Rules of this file:
 - The outcome depends on the order of the rows, never on how they were cut into batches, and never on the clock.
 - A rule that raises is isolated: it is reported once a run, as an alert of the rule `rule_health`, its memory is
-  emptied, and the others go on.
+  emptied, and the others go on. It has not said that its alerts are over: they stay open, and say so after a while.
 """
 
 import logging
@@ -28,13 +28,13 @@ from ...rules.memory import Memory
 from ...rules.moment import Moment
 from ...rules.window import BUFFERS, Mask, Window
 from ...store.rows import Rows
+from .faults import Faults
 from .intake import Intake
 from .ledger import SERIES, Ledger
 from .rows import RowBuffer
 from .watches import Happening, Key, Watch, happenings
 
 ENGINE, FIRST_BAD = "engine", "first_bad"  # of what rule_health may speak beside rules
-MENDED_ROWS = 1_000  # judged without a fault: a rule that had failed is well again
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Run:
         self.incidents = Incidents(run_id)
         self._news: list[IncidentChange] = []
         self._has_gone_back = False
-        self._broken: dict[str, int] = {}  # rules that failed: rows that they have judged since
+        self._faults = Faults()
         self._forget_rows()
 
     def _forget_rows(self) -> None:
@@ -160,26 +160,20 @@ class Run:
                 hits = rule.judge(window, rule.parameters, self._rule_memories.setdefault(rule.name, {}))
                 found = self._happenings(rule, hits, window)
         except Exception as error:  # noqa: BLE001, the roof of rule isolation: one broken rule must not blind the others
-            changes += self._broke(rule.name, int(window.steps[0]), error)
+            changes += self._broke(rule.name, int(window.steps[0]), error, len(window.steps))
             return []
-        if rule.name in self._broken:
-            changes += self._recovering(rule.name, len(window.steps))
+        if self._faults.judged(rule.name, len(window.steps)):
+            changes += self.ledger.recovered(rule.name, self._step)
         return found
 
-    def _broke(self, rule: str, step: int, error: Exception) -> list[AlertChange]:
+    def _broke(self, rule: str, step: int, error: Exception, rows: int = 0) -> list[AlertChange]:
+        """`rows`: so many it could not judge."""
         self._rule_memories[rule] = {}
-        self._broken[rule] = 0
         told = self.ledger.report(rule, step, f"{type(error).__name__}: {error}")
         if told:  # once, not at each window
             _log.error("rule %s failed in run %s at step %d", rule, self.run_id, step, exc_info=error)
-        return told
-
-    def _recovering(self, rule: str, rows: int) -> list[AlertChange]:
-        self._broken[rule] += rows
-        if self._broken[rule] < MENDED_ROWS:
-            return []
-        del self._broken[rule]
-        return self.ledger.recovered(rule, self._step)
+        failed = self._faults.failed(rule, rows)
+        return told + self.ledger.doubt(rule, failed, self._step) if failed else told
 
     def _happenings(self, rule: Rule, hits: Sequence[Hits], window: Window) -> list[Happening]:
         by_key: dict[Key, list[Hits]] = {key: [] for key in self.ledger.watches if key[0] == rule.name}
@@ -270,7 +264,7 @@ class Run:
             "memory": self.memory.dump(),
             "buffer": self._intake.buffer.dump(),
             "rules": self._rule_memories,
-            "broken": self._broken,
+            "faults": self._faults.dump(),
             "ledger": self.ledger.dump(),
             "incidents": self.incidents.dump(),
             "signals": self._signals,
@@ -286,7 +280,7 @@ class Run:
         self.declare(declaration)
         self.memory = Memory.load(data["memory"], self.declaration)
         self._intake = Intake(self.memory, RowBuffer.load(data["buffer"]))
-        self._broken = dict(data["broken"])
+        self._faults = Faults.load(data["faults"])
         self._rule_memories = dict(data["rules"])
         self.ledger.load(data["ledger"])
         self.incidents.load(data["incidents"])
