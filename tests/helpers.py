@@ -7,10 +7,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 
 from lossguard.protocol.codec import decode_sequenced
 from lossguard.protocol.frames import unpack_frame
@@ -20,6 +22,14 @@ from lossguard.spool import Spool
 from segments import parse_segment
 
 T = TypeVar("T")
+
+# whatever msgpack can say
+wire_values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats() | st.text(max_size=8)
+    | st.binary(max_size=16) | st.builds(msgspec.msgpack.Ext, st.integers(-128, 127), st.binary(max_size=12)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
 
 
 def examples(count: int) -> settings:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from lossguard_server.rules.alert import Alert
@@ -12,7 +13,9 @@ from lossguard_server.rules.incident import Incident, IncidentChange
 from lossguard_server.services.notifying.channel import Channel
 from lossguard_server.services.notifying.policy import Wishes
 from lossguard_server.services.notifying.told import DELIVERED, Told
+from lossguard_server.store import alerts
 from lossguard_server.store.runs import StoredRun
+from store_world import Store, opened_store
 
 RUN = StoredRun("r1", "p", "n", 1.0, 1.0, 1, 0, None)
 SECRET = "whsec_of_the_test"
@@ -26,6 +29,15 @@ def alert(alert_id: str = "a1", run: str = "r1", **changed: Any) -> Alert:
         "evidence": {"values": [[98, 1.0], [99, 1.1], [100, float("nan")]]}, "blame": None, "remedy": None,
     }  # fmt: skip
     return Alert(**{**fields, **changed})
+
+
+@contextmanager
+def alerted_store(folder: Path) -> Iterator[Store]:
+    """A store in which the run has its alert."""
+    with opened_store(folder) as opened:
+        opened.stream("r1")
+        opened.write(lambda session: alerts.upsert(session, alert().to_dict()))
+        yield opened
 
 
 def change(news: Any = "opened", incident: str = "i1", **changed: Any) -> IncidentChange:

@@ -31,6 +31,15 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# a headless browser shows none: a page that runs this first keeps them as `window.told`
+RECORD_NOTIFICATIONS = """
+  window.told = [];
+  window.Notification = class {
+    static permission = "default";
+    static requestPermission() { this.permission = "granted"; return Promise.resolve("granted"); }
+    constructor(title, options) { window.told.push(`${title} | ${options.body}`); }
+  };
+"""
 
 
 def until(probe: Callable[[], T], what: str, timeout_s: float = 60.0) -> T:

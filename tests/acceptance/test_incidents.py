@@ -14,19 +14,11 @@ import httpx
 import pytest
 
 import lossguard as lg
-from processes import ServerProcess, TrainerProcess, until
+from processes import RECORD_NOTIFICATIONS, ServerProcess, TrainerProcess, until
 
 pytestmark = pytest.mark.browser
 
 APPEARS_MS = 60_000
-RECORD_NOTIFICATIONS = """
-  window.told = [];
-  window.Notification = class {
-    static permission = "default";
-    static requestPermission() { this.permission = "granted"; return Promise.resolve("granted"); }
-    constructor(title, options) { window.told.push(`${title} | ${options.body}`); }
-  };
-"""
 ARGUMENTS = ("denovo", "--variant", "log1p_x100", "--stage-steps", "60", "--steps", "100000")
 
 

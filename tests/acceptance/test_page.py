@@ -17,20 +17,12 @@ import pytest
 import torch
 
 import lossguard as lg
-from processes import ServerProcess, chromium_page, until
+from processes import RECORD_NOTIFICATIONS, ServerProcess, chromium_page, until
 
 pytestmark = pytest.mark.browser
 
 STEP_S = 0.02
 APPEARS_MS = 15_000
-RECORD_NOTIFICATIONS = """
-  window.told = [];
-  window.Notification = class {
-    static permission = "default";
-    static requestPermission() { this.permission = "granted"; return Promise.resolve("granted"); }
-    constructor(title, options) { window.told.push(`${title} | ${options.body}`); }
-  };
-"""
 
 
 class Training:

@@ -58,22 +58,16 @@ def check(server: ServerProcess, run: str, count: int) -> None:
     assert evidence.gaps(run) == []
 
 
-async def test_byte_by_byte(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("chunk_bytes", "pause_s", "steps"), [(1, 0.0, 500), (64, 0.002, 3_000)], ids=["byte by byte", "a trickle"]
+)
+async def test_in_small_pieces(tmp_path: Path, chunk_bytes: int, pause_s: float, steps: int) -> None:
     async with world(tmp_path) as (proxy, server):
-        proxy.chunk_bytes = 1
+        proxy.chunk_bytes, proxy.pause_s = chunk_bytes, pause_s
         run = begin(proxy, server, tmp_path)
-        log(run, 0, 500)
+        log(run, 0, steps)
         await asyncio.to_thread(run.finish, 60)
-        check(server, run.id, 500)
-
-
-async def test_a_trickle(tmp_path: Path) -> None:
-    async with world(tmp_path) as (proxy, server):
-        proxy.chunk_bytes, proxy.pause_s = 64, 0.002
-        run = begin(proxy, server, tmp_path)
-        log(run, 0, 3_000)
-        await asyncio.to_thread(run.finish, 60)
-        check(server, run.id, 3_000)
+        check(server, run.id, steps)
 
 
 async def test_resets_in_the_middle_of_messages(tmp_path: Path) -> None:

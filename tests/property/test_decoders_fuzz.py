@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import examples
+from helpers import examples, wire_values
 from lossguard.protocol.codec import decode_to_trainer, seq_of
 from lossguard.protocol.errors import BadMessage
 from lossguard.protocol.numbers import WORDS, dumps, number_from_json
@@ -32,12 +32,6 @@ json_values: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=8,
 )
-wire_values: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats() | st.text(max_size=8)
-    | st.binary(max_size=16) | st.builds(msgspec.msgpack.Ext, st.integers(-128, 127), st.binary(max_size=8)),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
-    max_leaves=6,
-)  # fmt: skip
 damage = st.lists(st.tuples(st.integers(0, 4_000), st.integers(0, 3), st.binary(max_size=3)), min_size=1, max_size=4)
 
 

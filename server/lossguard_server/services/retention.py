@@ -9,11 +9,9 @@ Rules of this file:
 - What was deleted, by whom, and how many rows of what, is in the audit trail, which is kept.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from sqlmodel import Session
 
@@ -22,12 +20,12 @@ from ..store import audit, runs
 from ..store.columns import Reading
 from ..store.writer import Writer
 from .clock import Clock
+from .records import Records
 from .registry import Registry
 
 ROWS = 200  # rows of the journal are some 10 KB: a piece takes the writer a few milliseconds
 LOOK_EVERY_S = 600.0
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -48,7 +46,7 @@ class Retention:
         `on_deleted` is told each run that is gone, to forget it: before its rows go and again before the last one,
         because whoever had read it by then may have remembered it since.
         """
-        self._writer, self._reading, self._registry = writer, reading, registry
+        self._records, self._registry = Records(writer, reading), registry
         self._clock, self._keep_s, self._on_deleted = clock, keep_s, on_deleted
         self._look_at_s = clock.monotonic_s()
         self._said = ""
@@ -75,20 +73,20 @@ class Retention:
         if self._registry.is_in_use(run_id):
             raise RunConnected(f"It is {run_id[:80]!r}.")
         with self._working_on(run_id):
-            if not await self._write(lambda session: _begin(session, run_id, wall_s, actor)):
+            if not await self._records.write(lambda session: _begin(session, run_id, wall_s, actor)):
                 raise UnknownRun(f"It was asked for as {run_id[:80]!r}.")
             return await self._finish(run_id, actor)
 
     async def _look(self) -> None:
-        left = await asyncio.to_thread(self._read, runs.being_deleted)
+        left = await self._records.read(runs.being_deleted)
         for run_id in left:
             if run_id in self._under_way:
                 continue
             with self._working_on(run_id):
-                if run_id in await self._write(runs.being_deleted):  # not finished since, and begun anew
+                if run_id in await self._records.write(runs.being_deleted):  # not finished since, and begun anew
                     await self._finish(run_id, "server")
         before_s = self._clock.wall_s() - self._keep_s
-        for run_id in await asyncio.to_thread(self._read, lambda session: runs.not_seen_since(session, before_s)):
+        for run_id in await self._records.read(lambda session: runs.not_seen_since(session, before_s)):
             try:
                 await self.delete(run_id, "server")
             except (RunConnected, UnknownRun):
@@ -109,13 +107,13 @@ class Retention:
         counts: dict[str, int] = {}
         self._forget(run_id)
         while True:
-            table, count = await self._write(lambda session: runs.delete_some(session, run_id, ROWS))
+            table, count = await self._records.write(lambda session: runs.delete_some(session, run_id, ROWS))
             if not count:
                 break
             counts[table] = counts.get(table, 0) + count
         self._forget(run_id)
         wall_s, counts["run"] = self._clock.wall_s(), 1
-        await self._write(lambda session: _end(session, run_id, wall_s, actor, counts))
+        await self._records.write(lambda session: _end(session, run_id, wall_s, actor, counts))
         # data that is gone: said even where little is
         log.warning("run %s was deleted by %s: %s", run_id, actor, counts)
         return counts
@@ -123,13 +121,6 @@ class Retention:
     def _forget(self, run_id: str) -> None:
         self._registry.forget(run_id)
         self._on_deleted(run_id)
-
-    async def _write(self, operation: Callable[[Session], T]) -> T:
-        return await asyncio.wrap_future(self._writer.submit(operation))
-
-    def _read(self, query: Callable[[Session], T]) -> T:
-        with self._reading() as session:
-            return query(session)
 
 
 def _begin(session: Session, run_id: str, wall_s: float, actor: str) -> bool:

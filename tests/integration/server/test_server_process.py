@@ -17,7 +17,7 @@ from processes import ServerProcess, clean_environment
 from raw_trainer import RawTrainer
 
 
-def serve(folder: Path, port: int) -> "subprocess.CompletedProcess[str]":
+def serve(folder: Path, port: int, **environment: str) -> "subprocess.CompletedProcess[str]":
     command = [
         sys.executable,
         "-m",
@@ -29,7 +29,8 @@ def serve(folder: Path, port: int) -> "subprocess.CompletedProcess[str]":
         str(port),
         "--no-browser",
     ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, env=clean_environment(), check=False)
+    environment = clean_environment() | environment
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, env=environment, check=False)
 
 
 async def test_kill_nine_between_frames_loses_and_doubles_nothing(tmp_path: Path) -> None:
@@ -99,6 +100,17 @@ def test_one_folder_one_server_and_one_port_one_program(tmp_path: Path) -> None:
         assert "another program has it" in same_port.stdout + same_port.stderr
     finally:
         assert server.stop() == 0
+
+
+def test_a_token_that_cannot_be_the_admins_ends_the_start_in_one_sentence(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "data").start()
+    ingest = server.ingest_token
+    assert server.stop() == 0
+    for token, why in ((ingest, "is the stored token 'local trainers', with the scope ingest."), ("a", "has 1 of at")):
+        refused = serve(server.folder, 0, LOSSGUARD_TOKEN=token)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert why in refused.stderr
+        assert len(refused.stderr.splitlines()) == 2, "what, and what to do"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

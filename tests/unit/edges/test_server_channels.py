@@ -21,19 +21,17 @@ from lossguard_server.errors import ServerError
 from lossguard_server.services.notifying.assembly import Notifying
 from lossguard_server.services.notifying.owing import owe_all
 from lossguard_server.services.tokens import Principal
-from lossguard_server.store import alerts, outbox
+from lossguard_server.store import outbox
 from lossguard_server.store.tables import AuditRow
-from notify_world import Receiver, alert, change, receiving
-from store_world import Store, opened_store
+from notify_world import Receiver, alerted_store, change, receiving
+from store_world import Store
 
 HOOK = "/hooks/T0PSECRET?key=s3cr3tvalue"
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with opened_store(tmp_path) as opened:
-        opened.stream("r1")
-        opened.write(lambda session: alerts.upsert(session, alert().to_dict()))
+    with alerted_store(tmp_path) as opened:
         yield opened
 
 

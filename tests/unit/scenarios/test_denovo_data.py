@@ -69,13 +69,6 @@ def test_peaks_are_sorted_and_padding_is_zero() -> None:
         assert not intensity[~mask].any()
 
 
-def test_batches_count_their_steps_and_start_again() -> None:
-    batches = data.Batches(seed=5, steps=3, batch_size=2, device=torch.device("cpu"))
-    first, second = list(batches), list(batches)
-    assert len(batches) == len(first) == 3
-    assert all(same(a, b) for a, b in zip(first, second, strict=True))
-
-
 def test_validation_spectra_are_not_trained_on() -> None:
     validation = data.validation_batch(0, 8, torch.device("cpu"))
     assert not any(same(validation, data.make_batch(0, step, 8)) for step in range(20))

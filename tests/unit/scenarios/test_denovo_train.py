@@ -14,13 +14,6 @@ from lossguard.scenarios.denovo.plain import train_plain
 from lossguard.scenarios.record import JsonlRecorder
 
 
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The spool goes to a folder of the test; no server is looked for."""
-    monkeypatch.setenv("LOSSGUARD_MODE", "offline")
-    monkeypatch.setenv("LOSSGUARD_DIR", str(tmp_path / "spool"))
-
-
 def recorded(options: Options, path: Path) -> list[dict[str, Any]]:
     recorder = JsonlRecorder(path)
     denovo.train(options, recorder)

@@ -20,13 +20,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Detected call of .lr_scheduler.s
 N = array.ELEMENTS
 
 
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The spool goes to a folder of the test; no server is looked for."""
-    monkeypatch.setenv("LOSSGUARD_MODE", "offline")
-    monkeypatch.setenv("LOSSGUARD_DIR", str(tmp_path / "spool"))
-
-
 def options(variant: str, **chosen: object) -> Options:
     return find("ris").options(variant=variant, device="cpu", **chosen)
 

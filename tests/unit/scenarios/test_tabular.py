@@ -17,13 +17,6 @@ from lossguard.scenarios.tabular.setup import build, losses
 from recorded import recorded_totals
 
 
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The spool goes to a folder of the test; no server is looked for."""
-    monkeypatch.setenv("LOSSGUARD_MODE", "offline")
-    monkeypatch.setenv("LOSSGUARD_DIR", str(tmp_path / "spool"))
-
-
 def options(variant: str, **chosen: object) -> Options:
     return find("tabular").options(variant=variant, device="cpu", **chosen)
 

@@ -20,15 +20,13 @@ from lossguard_server.services.notifying.owing import owe_all
 from lossguard_server.services.notifying.told import DELIVERED, LATER, REFUSED, Told
 from lossguard_server.store import alerts, channels, outbox
 from lossguard_server.store.outbox import Notice
-from notify_world import Mute, alert, change, channel
+from notify_world import Mute, alert, alerted_store, change, channel
 from store_world import Store, opened_store
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with opened_store(tmp_path) as opened:
-        opened.stream("r1")
-        opened.write(lambda session: alerts.upsert(session, alert().to_dict()))
+    with alerted_store(tmp_path) as opened:
         yield opened
 
 

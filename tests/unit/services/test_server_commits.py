@@ -1,7 +1,7 @@
 """Batches of many streams share transactions, and no fault."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,18 @@ def arrival(head: StreamHead, *messages: Sequenced) -> Arrival:
     return Arrival(head.key, head.id, [state.check(message, encode(message)) for message in messages], None, 1.0)
 
 
+def three_streams(store: Store) -> tuple[Held, Commits, list[StreamHead]]:
+    held = Held(store)
+    return held, Commits(held), [store.stream(run) for run in ("r1", "r2", "r3")]  # type: ignore[arg-type]
+
+
+async def begun(commits: Commits, heads: Sequence[StreamHead]) -> "list[asyncio.Task[Outcome]]":
+    """Each stream has brought its first message, and waits."""
+    tasks = [asyncio.create_task(commits.store(arrival(head, schema(1, "a")))) for head in heads]
+    await asyncio.sleep(0)
+    return tasks
+
+
 def last_seqs(store: Store) -> dict[str, int]:
     found = store.read(lambda session: [journal.streams(session, run) for run in ("r1", "r2", "r3")])
     return {head.key.run: head.last_seq for heads in found for head in heads}
@@ -74,13 +86,9 @@ def store(tmp_path: Path) -> Any:
 
 
 async def test_what_comes_while_one_is_under_way_goes_together(store: Store) -> None:
-    held = Held(store)
-    commits = Commits(held)  # type: ignore[arg-type]
-    heads = [store.stream(run) for run in ("r1", "r2", "r3")]
-    first = asyncio.create_task(commits.store(arrival(heads[0], schema(1, "a"))))
-    await asyncio.sleep(0)
-    others = [asyncio.create_task(commits.store(arrival(head, schema(1, "a")))) for head in heads[1:]]
-    await asyncio.sleep(0)
+    held, commits, heads = three_streams(store)
+    [first] = await begun(commits, heads[:1])
+    others = await begun(commits, heads[1:])
     await held.commit()
     assert first.done()
     assert not any(task.done() for task in others)
@@ -90,9 +98,7 @@ async def test_what_comes_while_one_is_under_way_goes_together(store: Store) -> 
 
 
 async def test_one_bad_batch_fails_alone(store: Store) -> None:
-    held = Held(store)
-    commits = Commits(held)  # type: ignore[arg-type]
-    heads = [store.stream(run) for run in ("r1", "r2", "r3")]
+    held, commits, heads = three_streams(store)
     batches = [
         arrival(heads[0], schema(1, "a")),
         arrival(heads[1], frame(7, [0], [1.0])),
@@ -109,11 +115,8 @@ async def test_one_bad_batch_fails_alone(store: Store) -> None:
 
 @pytest.mark.parametrize("error", [RunBeingDeleted(), JournalDamaged(), DatabaseDamaged(), StorageError()])
 async def test_what_one_stream_has_met_refuses_no_other(store: Store, error: StorageError) -> None:
-    held = Held(store)
-    commits = Commits(held)  # type: ignore[arg-type]
-    heads = [store.stream(run) for run in ("r1", "r2", "r3")]
-    tasks = [asyncio.create_task(commits.store(arrival(head, schema(1, "a")))) for head in heads]
-    await asyncio.sleep(0)
+    held, commits, heads = three_streams(store)
+    tasks = await begun(commits, heads)
     await held.commit()
     await held.commit(error)  # of those two that go together
     await held.commit()
@@ -121,14 +124,11 @@ async def test_what_one_stream_has_met_refuses_no_other(store: Store, error: Sto
 
 
 async def test_a_deleted_run_fails_alone(store: Store) -> None:
-    held = Held(store)
-    commits = Commits(held)  # type: ignore[arg-type]
-    heads = [store.stream(run) for run in ("r1", "r2", "r3")]
+    held, commits, heads = three_streams(store)
     store.write(lambda session: runs.begin_delete(session, "r2"))
     while store.write(lambda session: runs.delete_some(session, "r2", 100))[1]:
         pass
-    tasks = [asyncio.create_task(commits.store(arrival(head, schema(1, "a")))) for head in heads]
-    await asyncio.sleep(0)
+    tasks = await begun(commits, heads)
     for _ in range(3):
         await held.commit()
     found = await asyncio.gather(*tasks, return_exceptions=True)
@@ -137,11 +137,8 @@ async def test_a_deleted_run_fails_alone(store: Store) -> None:
 
 @pytest.mark.parametrize("error", [DiskFull(), WriterClosed()])
 async def test_a_full_disk_is_everybodys_and_is_not_tried_one_by_one(store: Store, error: StorageError) -> None:
-    held = Held(store)
-    commits = Commits(held)  # type: ignore[arg-type]
-    heads = [store.stream(run) for run in ("r1", "r2", "r3")]
-    tasks = [asyncio.create_task(commits.store(arrival(head, schema(1, "a")))) for head in heads]
-    await asyncio.sleep(0)
+    held, commits, heads = three_streams(store)
+    tasks = await begun(commits, heads)
     await held.commit(error)
     await held.commit(error)
     found = await asyncio.gather(*tasks, return_exceptions=True)
@@ -150,11 +147,8 @@ async def test_a_full_disk_is_everybodys_and_is_not_tried_one_by_one(store: Stor
 
 
 async def test_settled_waits_for_the_stream_s_own_batches(store: Store) -> None:
-    held = Held(store)
-    commits = Commits(held)  # type: ignore[arg-type]
-    first, second = store.stream("r1"), store.stream("r2")
-    storing = asyncio.create_task(commits.store(arrival(first, schema(1, "a"))))
-    await asyncio.sleep(0)
+    held, commits, (first, second, _) = three_streams(store)
+    [storing] = await begun(commits, [first])
     settled = asyncio.create_task(commits.settled(first.key))
     await asyncio.wait_for(commits.settled(second.key), 1)
     assert not settled.done()
@@ -164,11 +158,8 @@ async def test_settled_waits_for_the_stream_s_own_batches(store: Store) -> None:
 
 
 async def test_a_caller_that_leaves_does_not_hold_up_the_next(store: Store) -> None:
-    held = Held(store)
-    commits = Commits(held)  # type: ignore[arg-type]
-    head = store.stream("r1")
-    leaving = asyncio.create_task(commits.store(arrival(head, schema(1, "a"))))
-    await asyncio.sleep(0)
+    held, commits, (head, *_) = three_streams(store)
+    [leaving] = await begun(commits, [head])
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
     staying = asyncio.create_task(commits.store(arrival(head, frame(2, [0], [1.0]))))
@@ -176,4 +167,4 @@ async def test_a_caller_that_leaves_does_not_hold_up_the_next(store: Store) -> N
     await held.commit()
     await held.commit()
     await staying
-    assert last_seqs(store) == {"r1": 2}
+    assert last_seqs(store) == {"r1": 2, "r2": 0, "r3": 0}

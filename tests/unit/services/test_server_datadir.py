@@ -63,10 +63,11 @@ def test_the_default_folder(environ: dict[str, str], expected: str) -> None:
 
 
 def test_hosts_and_origins_are_exact(tmp_path: Path) -> None:
-    settings = Settings.from_environment({"LOSSGUARD_TOKEN": "t"}, host="Box.Example", port=99, data_dir=tmp_path)
+    token = "t" * 16
+    settings = Settings.from_environment({"LOSSGUARD_TOKEN": token}, host="Box.Example", port=99, data_dir=tmp_path)
     assert settings.allowed_hosts == {"127.0.0.1:99", "localhost:99", "[::1]:99", "box.example:99"}
     assert "http://localhost:99" in settings.allowed_origins
-    assert "t'" not in repr(settings), "a token does not belong in a log"
+    assert token not in repr(settings), "a token does not belong in a log"
     assert Settings(tmp_path, host="0.0.0.0").url == "http://127.0.0.1:5677"
     assert Settings(tmp_path, host="::1").url == "http://[::1]:5677"
 
@@ -76,6 +77,17 @@ def test_further_names_are_allowed_exactly_as_given(tmp_path: Path) -> None:
     assert "box.example:8443" in settings.allowed_hosts
     assert {"http://box.example:8443", "https://box.example:8443"} <= settings.allowed_origins
     assert "https://127.0.0.1:99" not in settings.allowed_origins
+
+
+def test_an_admin_token_that_could_be_guessed_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    def token(said: str) -> str | None:
+        return Settings.from_environment({"LOSSGUARD_TOKEN": said}, data_dir=tmp_path).admin_token
+
+    assert (token(""), token("z" * 16)) == (None, "z" * 16)
+    for short in ("zz", "z" * 15):
+        with pytest.raises(StartupError, match=rf"has {len(short)} of at least 16 char.*token_urlsafe") as refused:
+            token(short)
+        assert short not in str(refused.value)
 
 
 def test_runs_are_kept_for_as_long_as_is_said(tmp_path: Path) -> None:

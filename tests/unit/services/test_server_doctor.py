@@ -49,6 +49,12 @@ def test_a_sound_folder_is_healthy_and_described(data: Path) -> None:
     assert (sizes["journal"], sizes["chunk"], sizes["event"]) == (3, 1, 1)
 
 
+def test_it_asks_nothing_of_the_token_that_commands_show(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOSSGUARD_DATA", str(data))
+    monkeypatch.setenv("LOSSGUARD_TOKEN", "short")
+    assert doctor.doctor_command(None, as_json=True, full=False, repair=False) == 0
+
+
 def test_it_changes_nothing_beside_a_server(data: Path) -> None:
     with opened_store(data) as store, datadir.locked(data):
         store.append(store.stream("r2"), schema(1, "loss/a"))

@@ -193,7 +193,7 @@ async def test_a_trainer_that_tries_again_all_the_time_keeps_what_it_brings(
     monkeypatch.setattr(module, "ROWS", 2)
     world.run("r1")
     opened: list[OpenStream] = []
-    write = world.service._write
+    write = world.service._records.write
 
     async def and_then(operation: Callable[[Session], Any]) -> Any:
         result = await write(operation)
@@ -204,7 +204,7 @@ async def test_a_trainer_that_tries_again_all_the_time_keeps_what_it_brings(
                 assert trail[0]["what"] == "run deleted", "in the last piece's transaction"
         return result
 
-    monkeypatch.setattr(world.service, "_write", and_then)
+    monkeypatch.setattr(world.service._records, "write", and_then)
     await world.service.delete("r1", "alice")
     assert [head.id for head in world.store.read(lambda s: journal.streams(s, "r1"))] == [opened[0].state.id]
     assert world.registry.peek("r1") is opened[0].run, "not forgotten after it began anew"
@@ -258,7 +258,7 @@ async def test_the_hourly_look_leaves_a_deletion_alone_that_is_under_way(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.run("r1")
-    write, looked = world.service._write, list[bool]()
+    write, looked = world.service._records.write, list[bool]()
 
     async def and_look(operation: Callable[[Session], Any]) -> Any:
         result = await write(operation)
@@ -269,7 +269,7 @@ async def test_the_hourly_look_leaves_a_deletion_alone_that_is_under_way(
                 await world.service.delete("r1", "bob")
         return result
 
-    monkeypatch.setattr(world.service, "_write", and_look)
+    monkeypatch.setattr(world.service._records, "write", and_look)
     counts = await world.service.delete("r1", "alice")
     assert (counts["run"], counts["stream"]) == (1, 1), "all of it is counted, by whom it was asked of"
 
@@ -278,7 +278,11 @@ async def test_a_look_that_comes_late_forgets_nothing_of_a_run_that_began_anew(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.run("r1")
-    monkeypatch.setattr(world.service, "_read", lambda query: ["r1"] if query is runs.being_deleted else [])
+
+    async def read_before(query: Callable[[Session], Any]) -> list[str]:
+        return ["r1"] if query is runs.being_deleted else []
+
+    monkeypatch.setattr(world.service._records, "read", read_before)
     opened = await world.opened("r1")
     await world.service.tick()
     assert world.registry.peek("r1") is opened.run

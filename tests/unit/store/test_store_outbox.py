@@ -23,8 +23,8 @@ from lossguard_server.store.journal import Entry
 from lossguard_server.store.outbox import Notice
 from lossguard_server.store.runs import StoredRun
 from lossguard_server.store.tables import AlertRow
-from notify_world import alert, change, channel
-from store_world import Store, opened_store, schema
+from notify_world import alert, alerted_store, change, channel
+from store_world import Store, schema
 
 NOON_S = 1_700_049_600.0  # 12:00 UTC
 NIGHT = Quiet(time(11), time(13), ZoneInfo("UTC"))
@@ -32,9 +32,7 @@ NIGHT = Quiet(time(11), time(13), ZoneInfo("UTC"))
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with opened_store(tmp_path) as opened:
-        opened.stream("r1")
-        opened.write(lambda session: alerts.upsert(session, alert().to_dict()))
+    with alerted_store(tmp_path) as opened:
         yield opened
 
 

@@ -6,11 +6,10 @@ Rules of this file:
 - A removed channel gets nothing more, what is owed to it included.
 """
 
-import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from sqlmodel import Session
 
@@ -20,6 +19,7 @@ from ...store.columns import Reading
 from ...store.outbox import Notice
 from ...store.writer import Writer
 from ..clock import Clock
+from ..records import Records
 from .channel import APPRISE, WEBHOOK, Channel
 from .policy import Wishes
 from .releasing import SWITCHED_OFF, reconsider
@@ -28,8 +28,6 @@ from .told import DELIVERED, Told
 
 SECRET_PREFIX, SECRET_BYTES = "whsec_", 32
 MAX_CHANNELS = 100
-
-T = TypeVar("T")
 
 
 class CheckUrl(Protocol):
@@ -70,13 +68,13 @@ class Channels:
         sending: Sending,
         public_url: str,
     ) -> None:
-        self._writer, self._reading, self._clock, self._new_id = writer, reading, clock, new_id
+        self._records, self._clock, self._new_id = Records(writer, reading), clock, new_id
         self._webhook, self._messenger = webhook, messenger
         self._sending, self._public_url = sending, public_url.rstrip("/")
 
     async def listed(self) -> list[Channel]:
         """Every channel, oldest first."""
-        return [Channel.of(stored) for stored in await self._read(channels.oldest_first)]
+        return [Channel.of(stored) for stored in await self._records.read(channels.oldest_first)]
 
     async def create(self, asked: Asked, actor: str) -> Channel:
         """A new channel, its secret included. Raises BadChannel, AppriseNotInstalled, StorageError."""
@@ -125,7 +123,7 @@ class Channels:
                 outbox.give_up_all(session, channel_id, SWITCHED_OFF)
                 audit.add(session, wall_s, actor, "channel removed", _detail(found), None)
 
-        await self._write(remove)
+        await self._records.write(remove)
 
     async def test(self, channel_id: str, actor: str) -> tuple[Told, float]:
         """Send a real message now; what the other side said of it, and after how many seconds.
@@ -138,7 +136,7 @@ class Channels:
         )
         took_s = self._clock.monotonic_s() - began_s
         detail = {**_detail(found), "delivered": told.outcome == DELIVERED}
-        await self._write(lambda session: audit.add(session, wall_s, actor, "channel tested", detail, None))
+        await self._records.write(lambda session: audit.add(session, wall_s, actor, "channel tested", detail, None))
         return told, took_s
 
     async def notices(self, limit: int) -> list[tuple[Notice, str]]:
@@ -149,13 +147,13 @@ class Channels:
             found = outbox.newest_first(session, limit)
             return [(notice, names.get(notice.channel, notice.channel)) for notice in found]
 
-        return await self._read(read)
+        return await self._records.read(read)
 
     async def _checked(self, kind: str, url: str) -> str:
         return await self._messenger.check(url) if kind == APPRISE else self._webhook.check(url)
 
     async def _find(self, channel_id: str) -> Channel:
-        stored = await self._read(lambda session: channels.get(session, channel_id))
+        stored = await self._records.read(lambda session: channels.get(session, channel_id))
         if stored is None:
             raise UnknownChannel(f"It was asked for as {channel_id[:80]!r}.")
         return Channel.of(stored)
@@ -168,17 +166,7 @@ class Channels:
             reconsider(session, channel, wall_s)
             audit.add(session, wall_s, actor, what, {**_detail(channel), **detail}, None)
 
-        await self._write(store)
-
-    async def _write(self, operation: Callable[[Session], T]) -> T:
-        return await asyncio.wrap_future(self._writer.submit(operation))
-
-    async def _read(self, query: Callable[[Session], T]) -> T:
-        def read() -> T:
-            with self._reading() as session:
-                return query(session)
-
-        return await asyncio.to_thread(read)
+        await self._records.write(store)
 
 
 def _detail(channel: Channel) -> dict[str, Any]:

@@ -15,9 +15,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
-
-from sqlmodel import Session
+from typing import Any
 
 from ...errors import ServerError
 from ...store import channels, outbox
@@ -25,6 +23,7 @@ from ...store.columns import Reading
 from ...store.outbox import Notice
 from ...store.writer import Writer
 from ..clock import Clock
+from ..records import Records
 from .backoff import GIVE_UP_S, LONGEST_S, TRIES_LEAST, wait_s
 from .channel import Channel
 from .lanes import LANES, Lanes
@@ -40,7 +39,6 @@ PRUNE_EVERY_S = 3_600.0
 KEEP_S = 30 * 86_400.0
 KEEP_NOTICES = 10_000
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -63,7 +61,7 @@ class Courier:
         chance: Callable[[], float] = random.random,
     ) -> None:
         """`public_url`: where a reader of a message finds the page; `chance` gives 0 to 1, for the waits."""
-        self._writer, self._reading, self._clock = writer, reading, clock
+        self._records, self._clock = Records(writer, reading), clock
         self._sending, self._public_url, self._chance = sending, public_url.rstrip("/"), chance
         self._woken = asyncio.Event()
         self._lanes = Lanes(CHANNELS_AT_ONCE)
@@ -102,7 +100,7 @@ class Courier:
         now_s, is_written = self._clock.wall_s(), await self._write_down()
         at_s = self._clock.monotonic_s()
         without = set(self._under_way) | self._lanes.resting(at_s)
-        due = await self._read(lambda session: outbox.due(session, now_s, without, LONGEST_S))
+        due = await self._records.read(lambda session: outbox.due(session, now_s, without, LONGEST_S))
         unsettled = [notice for notice in due if notice.key not in self._unsettled]
         for notice in self._lanes.chosen(unsettled, self._under_way):
             self._lanes.begins(notice.channel, at_s)
@@ -113,7 +111,7 @@ class Courier:
         if not is_written:
             return TROUBLE_S
         without |= {notice.channel for notice in due}  # is under way, or has its turn when one of those ends
-        next_s = await self._read(lambda session: outbox.next_due_s(session, without))
+        next_s = await self._records.read(lambda session: outbox.next_due_s(session, without))
         delay_s = min(math.inf if next_s is None else next_s - now_s, self._lanes.next_s(at_s) - at_s)
         return min(max(delay_s, LOOK_LEAST_S), LOOK_EVERY_S)
 
@@ -123,7 +121,7 @@ class Courier:
             await asyncio.wait(self._under_way.values())
 
     async def _deliver(self, notice: Notice) -> None:
-        stored = await self._read(lambda session: channels.get(session, notice.channel))
+        stored = await self._records.read(lambda session: channels.get(session, notice.channel))
         channel = None if stored is None else Channel.of(stored)
         if channel is None or not channel.enabled:
             told = Told(REFUSED, SWITCHED_OFF)
@@ -173,11 +171,11 @@ class Courier:
         now_s = self._clock.wall_s()
         try:
             await self._settle_rest()
-            if await self._read(lambda session: bool(outbox.held_over(session, now_s, HELD_LONGEST_S))):
-                await self._write(lambda session: release(session, now_s))
+            if await self._records.read(lambda session: bool(outbox.held_over(session, now_s, HELD_LONGEST_S))):
+                await self._records.write(lambda session: release(session, now_s))
             if self._clock.monotonic_s() >= self._prune_at_s:
                 self._prune_at_s = self._clock.monotonic_s() + PRUNE_EVERY_S
-                await self._write(lambda session: outbox.prune(session, now_s - KEEP_S, KEEP_NOTICES))
+                await self._records.write(lambda session: outbox.prune(session, now_s - KEEP_S, KEEP_NOTICES))
         except ServerError as error:
             log.warning("what became of notifications is not written down yet: %s", error)
             return False
@@ -185,15 +183,5 @@ class Courier:
 
     async def _settle_rest(self) -> None:
         for key, settlement in list(self._unsettled.items()):
-            await self._write(partial(outbox.move, key=key, state=settlement.state, **settlement.changed))
+            await self._records.write(partial(outbox.move, key=key, state=settlement.state, **settlement.changed))
             self._unsettled.pop(key, None)
-
-    async def _write(self, operation: Callable[[Session], T]) -> T:
-        return await asyncio.wrap_future(self._writer.submit(operation))
-
-    async def _read(self, query: Callable[[Session], T]) -> T:
-        def read() -> T:
-            with self._reading() as session:
-                return query(session)
-
-        return await asyncio.to_thread(read)

@@ -5,7 +5,6 @@ Rules of this file:
 - Spectra are made on the CPU in float64 and handed over in float32, so that every device trains on the same numbers.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -123,23 +122,6 @@ def _sorted_by_mz(mz: Tensor, intensity: Tensor, mask: Tensor) -> tuple[Tensor, 
     mz = mz.gather(1, order) * mask
     intensity = intensity.gather(1, order) * mask
     return mz, intensity / intensity.amax(1, keepdim=True).clamp_min(1e-12), mask
-
-
-@dataclass(frozen=True)
-class Batches:
-    """The training batches of steps 0 .. steps - 1 on `device`; iterating again starts again."""
-
-    seed: int
-    steps: int
-    batch_size: int
-    device: torch.device
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def __iter__(self) -> Iterator[Batch]:
-        for step in range(self.steps):
-            yield make_batch(self.seed, step, self.batch_size).to(self.device)
 
 
 def validation_batch(seed: int, batch_size: int, device: torch.device, noise: Noise | None = None) -> Batch:

@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
+from ..batches import Batches
 from ..catalogue import Options
 from ..seeding import device_of
 from . import DENOVO, losses
-from .data import Batch, Batches, residue_mass_table, validation_batch
+from .data import Batch, make_batch, residue_mass_table, validation_batch
 from .model import SpectrumReader
 
 WARM_UP_STEPS = 50
@@ -28,7 +29,7 @@ class Setup:
     model: SpectrumReader
     optimizer: AdamW
     scheduler: LambdaLR
-    batches: Batches
+    batches: Batches[Batch]
     validation: Batch
     residue_mass: Tensor
     precursor: losses.PrecursorLoss
@@ -64,7 +65,7 @@ def build(options: Options) -> Setup:
         model=model,
         optimizer=optimizer,
         scheduler=LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / WARM_UP_STEPS)),
-        batches=Batches(options.seed, options.steps, options.batch_size, device),
+        batches=Batches(make_batch, options.seed, options.steps, options.batch_size, device),
         validation=validation_batch(options.seed, VALIDATION_SPECTRA, device),
         residue_mass=residue_mass_table().float().to(device),
         precursor=losses.PRECURSOR_LOSSES[options.variant],

@@ -8,7 +8,6 @@ Rules of this file:
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -100,23 +99,6 @@ def _measured(waves: Tensor, generator: torch.Generator) -> Tensor:
     heard = GAIN / math.sqrt(SOURCES) * (signals @ waves) @ codes().T
     noise = NOISE * torch.randn(heard.shape, dtype=torch.complex64, generator=generator)
     return (heard + noise) @ least_squares().T
-
-
-@dataclass(frozen=True)
-class Batches:
-    """The training batches of steps 0 .. steps - 1 on `device`; iterating again starts again."""
-
-    seed: int
-    steps: int
-    batch_size: int
-    device: torch.device
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def __iter__(self) -> Iterator[Batch]:
-        for step in range(self.steps):
-            yield make_batch(self.seed, step, self.batch_size).to(self.device)
 
 
 def validation_batch(seed: int, batch_size: int, device: torch.device) -> Batch:

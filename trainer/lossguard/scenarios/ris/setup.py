@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
+from ..batches import Batches
 from ..catalogue import Options
 from ..seeding import device_of
 from . import RIS
-from .array import Batch, Batches, validation_batch
+from .array import Batch, make_batch, validation_batch
 from .covariance import blend, sample_covariance, with_trace
 from .model import SourceFinder
 
@@ -41,7 +42,7 @@ class Setup:
     optimizer: AdamW
     scheduler: LambdaLR
     scaler: torch.amp.GradScaler
-    batches: Batches
+    batches: Batches[Batch]
     validation: Batch
     has_bug: bool
 
@@ -82,7 +83,7 @@ def build(options: Options) -> Setup:
         optimizer=optimizer,
         scheduler=LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / WARM_UP_STEPS)),
         scaler=torch.amp.GradScaler(device.type),
-        batches=Batches(options.seed, options.steps, options.batch_size, device),
+        batches=Batches(make_batch, options.seed, options.steps, options.batch_size, device),
         validation=validation_batch(options.seed, VALIDATION_SCENES, device),
         has_bug=options.variant == "unnormalised",
     )

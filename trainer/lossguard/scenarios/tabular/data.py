@@ -6,7 +6,6 @@ Rules of this file:
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -56,23 +55,6 @@ def make_batch(seed: int, step: int, batch_size: int) -> Batch:
     # the mode follows two of the processes, so that the sensors tell of it
     mode = 3 * (waves[..., 0] > 0) + (waves[..., 1] > -0.6).long() + (waves[..., 1] > 0.6)
     return Batch(readings, mode)
-
-
-@dataclass(frozen=True)
-class Batches:
-    """The training batches of steps 0 .. steps - 1 on `device`; iterating again starts again."""
-
-    seed: int
-    steps: int
-    batch_size: int
-    device: torch.device
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def __iter__(self) -> Iterator[Batch]:
-        for step in range(self.steps):
-            yield make_batch(self.seed, step, self.batch_size).to(self.device)
 
 
 def validation_batch(seed: int, batch_size: int, device: torch.device) -> Batch:

@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
+from ..batches import Batches
 from ..catalogue import Options
 from ..seeding import FIRST_VALIDATION_STEP, device_of
 from . import TABULAR
-from .data import ROWS, SENSORS, Batch, Batches, validation_batch
+from .data import ROWS, SENSORS, Batch, make_batch, validation_batch
 from .masking import BERT, WAYS, Masked, Way, hide
 from .model import RowCompleter
 
@@ -31,7 +32,7 @@ class MaskedBatches:
     Masks come with the batches, as from a collate function, so that a batch that is run once more has its mask.
     """
 
-    batches: Batches
+    batches: Batches[Batch]
     way: Way
 
     def __len__(self) -> int:
@@ -92,7 +93,7 @@ def build(options: Options) -> Setup:
         model=model,
         optimizer=optimizer,
         scheduler=LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / WARM_UP_STEPS)),
-        batches=MaskedBatches(Batches(options.seed, options.steps, options.batch_size, device), way),
+        batches=MaskedBatches(Batches(make_batch, options.seed, options.steps, options.batch_size, device), way),
         validation=(unseen, hide(unseen, BERT, options.seed, FIRST_VALIDATION_STEP)),
         way=way,
     )
