@@ -18,7 +18,7 @@ from rich.text import Text
 from . import datadir
 from .errors import NoDatabase
 from .services.clock import Clock
-from .settings import Settings
+from .settings import default_data_dir
 from .store.database import safe_driver
 from .store.upkeep import ballast, examination, file_system, repair
 from .store.upkeep.damage import Damage
@@ -98,7 +98,7 @@ def mend(data_dir: Path, clock: Clock = SYSTEM_CLOCK) -> list[str]:
 
 def doctor_command(data: Path | None, as_json: bool, full: bool, repair: bool) -> int:
     """Print what was found; returns the exit code. Raises StartupError."""
-    data_dir = Settings.from_environment(os.environ, data_dir=data).data_dir
+    data_dir = data or default_data_dir(os.environ)
     repaired = mend(data_dir) if repair else []
     report = examine(data_dir, full)
     report.repaired = repaired

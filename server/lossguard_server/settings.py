@@ -1,6 +1,7 @@
 """What the server is told before it starts.
 
-Rules of this file: one frozen value, made once at the roof and handed down; nothing else reads the environment.
+Rules of this file: one frozen value, made once at the roof and handed down; no other setting of the server comes from
+the environment.
 """
 
 import ipaddress
@@ -16,6 +17,7 @@ from .errors import StartupError
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 5677
 CONFIG_NAME = "lossguard.toml"
+MIN_TOKEN_CHARACTERS = 16  # of random letters and digits: 95 bits, which nobody guesses over a network
 _HOST_PORT = re.compile(r"(?P<host>\[[^]]*\]|[^:]+)(?::(?P<port>[0-9]{1,5}))?")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")  # in its ASCII form, or an IPv4 address
 _EVERYWHERE = {"0.0.0.0", "[::]", ""}  # addresses to listen on; no browser has a reason to name them
@@ -78,7 +80,7 @@ class Settings:
             host=host,
             port=port,
             db_url=db_url,
-            admin_token=environ.get("LOSSGUARD_TOKEN") or None,
+            admin_token=_admin_token(environ.get("LOSSGUARD_TOKEN") or None),
             extra_hosts=extra_hosts,
             keep_days=_days(keep_days, environ.get("LOSSGUARD_KEEP_DAYS")),
             config=config if config is not None or not said else Path(said).expanduser(),
@@ -119,6 +121,16 @@ class Settings:
         # an extra name may be that of a proxy that speaks https
         own = {f"http://{host}" for host in self.allowed_hosts}
         return frozenset(own | {f"https://{host.lower()}" for host in self.extra_hosts})
+
+
+def _admin_token(said: str | None) -> str | None:
+    if said is not None and len(said) < MIN_TOKEN_CHARACTERS:
+        raise StartupError(
+            f"LOSSGUARD_TOKEN, its admin token, has {len(said)} of at least {MIN_TOKEN_CHARACTERS} characters.",
+            "Unset it, and one is made in the data folder; or make one: "
+            'python -c "import secrets; print(secrets.token_urlsafe())"',
+        )
+    return said
 
 
 def _days(given: float | None, said: str | None) -> float | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
-from ..errors import BadRequest, UnknownToken
+from ..errors import BadRequest, StartupError, UnknownToken
 from ..store import audit, tokens
 from ..store.columns import Reading
 from ..store.tokens import StoredToken
@@ -63,11 +63,12 @@ class Keyring:
     def __init__(
         self, admin_token: str, writer: Writer, reading: Reading, clock: Clock, new_id: Callable[[], str]
     ) -> None:
-        """Loads the stored tokens. `admin_token` is valid beside them, and is not stored here."""
+        """Loads the stored tokens. `admin_token` is valid beside them, and is not stored here. Raises StartupError."""
         self._writer, self._clock, self._new_id = writer, clock, new_id
         self._admin = StoredToken(ADMIN_ID, ADMIN_ID, (ADMIN,), digest(admin_token), 0.0)
         with reading() as session:
             self._stored = {token.id: token for token in tokens.oldest_first(session)}
+        self._check_admin(admin_token)
 
     def principal(self, secret: str) -> Principal | None:
         """Who shows this token; None for nobody."""
@@ -108,6 +109,17 @@ class Keyring:
             audit.add(session, wall_s, actor, "token deleted", {"token": token_id}, None)
 
         await asyncio.wrap_future(self._writer.submit(store))
+
+    def _check_admin(self, admin_token: str) -> None:
+        # what is stored of a token goes first: nobody would be admin, and the page's address would open nothing
+        found = self.principal(admin_token)
+        if found is not None and ADMIN not in found.scopes:
+            stored = self._stored[found.token_id]
+            raise StartupError(
+                f"Its admin token is the stored token {stored.name[:80]!r}, with the scope {', '.join(stored.scopes)}.",
+                "It comes from LOSSGUARD_TOKEN, else from `token` in the data folder. Start the server without it; "
+                "LOSSGUARD_TOKEN is for trainers and commands then.",
+            )
 
 
 class Tickets:

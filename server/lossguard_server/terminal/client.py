@@ -163,11 +163,15 @@ def address(*parts: str) -> str:
 
 def own_client(data_dir: Path, environ: Mapping[str, str]) -> Client:
     """The client for the server that the environment names, else for the one that keeps its data in `data_dir`."""
+    url, is_own = _address_of(server_file(data_dir), environ)
+    return Client(url, environ.get("LOSSGUARD_TOKEN") or (_read(data_dir / "token") if is_own else ""))
+
+
+def trainers_access(data_dir: Path, environ: Mapping[str, str]) -> tuple[str, str]:
+    """The address and the token with which a trainer of the same user comes, for what goes to the trainers' socket."""
     found = server_file(data_dir)
-    own_url = str(found.get("url") or DEFAULT_URL).rstrip("/")
-    url = (environ.get("LOSSGUARD_URL") or own_url).rstrip("/")
-    # the token of the data folder belongs to that server: it must not travel to another address
-    return Client(url, environ.get("LOSSGUARD_TOKEN") or (_read(data_dir / "token") if url == own_url else ""))
+    url, is_own = _address_of(found, environ)
+    return url, environ.get("LOSSGUARD_TOKEN") or (str(found.get("ingest_token") or "") if is_own else "")
 
 
 def server_file(data_dir: Path) -> dict[str, Any]:
@@ -177,6 +181,14 @@ def server_file(data_dir: Path) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _address_of(found: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[str, bool]:
+    """Where the server is, and whether it is the one that left `found`."""
+    own_url = str(found.get("url") or DEFAULT_URL).rstrip("/")
+    url = (environ.get("LOSSGUARD_URL") or own_url).rstrip("/")
+    # the tokens of the data folder belong to that server: they must not travel to another address
+    return url, url == own_url
 
 
 def _read(path: Path) -> str:

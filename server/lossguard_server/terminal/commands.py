@@ -16,7 +16,7 @@ from rich.console import Console
 from ..settings import DEFAULT_HOST, DEFAULT_PORT, Settings, default_data_dir
 from . import backtest, notifications, rules, steering, transfers
 from .client import Client, Refused, address
-from .console import AsJson, Data, RunName, ask, guarded, show
+from .console import AsJson, Data, ask, guarded, show
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -116,12 +116,14 @@ def runs(as_json: AsJson = False, data: Data = None) -> None:
 
 @app.command()
 def delete(
-    run: RunName,
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Its whole id, or a name (or project/name) that only one run has.")
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
     data: Data = None,
 ) -> None:
-    """Delete a run with everything that is stored of it. RUN must be its whole id, or a name that only one run has."""
+    """Delete a run with everything that is stored of it."""
 
     def remove(client: Client) -> dict[str, Any]:
         found = client.only_run(run)

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ..settings import default_data_dir
-from .client import Refused, own_client
+from .client import Refused, trainers_access
 from .console import AsJson, Data, RunName, ask, guarded
 from .exports import STDOUT, Exported, export, format_of
 from .importing.files import FORMATS, Wishes, import_files
@@ -54,13 +54,12 @@ def import_runs(
     wishes = Wishes(project, name, form, step_column)
 
     def run_imports() -> None:
-        client = own_client(data or default_data_dir(os.environ), os.environ)
+        url, token = trainers_access(data or default_data_dir(os.environ), os.environ)
         try:
-            for done in import_files(files, wishes, client.url, client.token, _progress):
+            for done in import_files(files, wishes, url, token, _progress):
                 print(json.dumps(asdict(done)) if as_json else done.line(), flush=True)
         finally:
             _progress("")
-            client.close()
 
     guarded(run_imports)
 
@@ -72,13 +71,13 @@ def sync(
     from .sync import deliver_spools
 
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    where = folder or Path(os.environ.get("LOSSGUARD_DIR") or Path(state) / "lossguard" / "spool")
+    said = os.environ.get("LOSSGUARD_DIR")
+    where = folder or (Path(said).expanduser() if said else Path(state) / "lossguard" / "spool")
 
     def deliver() -> None:
         if folder is not None and not folder.is_dir():
             raise Refused(f"There is no folder {folder}.", "Name the LOSSGUARD_DIR of the trainer.")
-        client = own_client(data or default_data_dir(os.environ), os.environ)
-        for line in deliver_spools(where, client.url, client.token):
+        for line in deliver_spools(where, *trainers_access(data or default_data_dir(os.environ), os.environ)):
             print(line)
 
     guarded(deliver)

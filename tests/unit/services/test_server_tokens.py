@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lossguard_server.errors import BadRequest, UnknownToken
+from lossguard_server.errors import BadRequest, StartupError, UnknownToken
 from lossguard_server.services.tokens import MAX_TICKETS, Keyring, Principal, Tickets, digest
 from store_world import Store, TurnedClock, opened_store
 
@@ -17,9 +17,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def keyring(store: Store) -> Keyring:
+def keyring(store: Store, admin_token: str = "the-admin-token") -> Keyring:
     ids = iter(f"t{number}" for number in range(100))
-    return Keyring("the-admin-token", store.writer, store.reading, store.clock.of_services, lambda: next(ids))
+    return Keyring(admin_token, store.writer, store.reading, store.clock.of_services, lambda: next(ids))
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,22 @@ async def test_a_token_lives_until_it_is_deleted_and_over_restarts(store: Store)
     assert keyring(store).principal(secret) is None
     with pytest.raises(UnknownToken):
         await later.delete(token.id, "admin")
+
+
+@pytest.mark.parametrize("scopes", [["ingest"], ["control", "ingest"]])
+async def test_a_stored_token_that_is_no_admins_is_refused_as_the_admins(store: Store, scopes: list[str]) -> None:
+    _, secret = await keyring(store).create("cluster", scopes, "admin")
+    with pytest.raises(StartupError, match=f"'cluster', with the scope {', '.join(scopes)}") as refused:
+        keyring(store, secret)
+    assert "LOSSGUARD_TOKEN" in refused.value.hint
+    assert secret not in str(refused.value)
+
+
+async def test_a_stored_token_that_is_an_admins_may_be_the_admins(store: Store) -> None:
+    _, secret = await keyring(store).create("me", ["admin"], "admin")
+    found = keyring(store, secret).principal(secret)
+    assert found is not None
+    assert "admin" in found.scopes
 
 
 async def test_only_the_digest_is_stored(store: Store) -> None:

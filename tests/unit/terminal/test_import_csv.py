@@ -7,20 +7,13 @@ import pytest
 
 from lossguard_server.terminal.importing.csv_files import read_csv
 from lossguard_server.terminal.importing.points import BadFile, Found
+from unit.terminal.imported import points
 
 
 def read(folder: Path, text: str | bytes, step_column: str | None = None) -> Found:
     path = folder / "log.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return read_csv(path, "n", step_column)
-
-
-def points(found: Found) -> dict[str, list[tuple[int, str]]]:
-    """Values as words, so that NaN equals itself and -0.0 does not equal 0.0."""
-    return {
-        name: list(zip(steps.tolist(), map(repr, values.tolist()), strict=True))
-        for name, (steps, values) in found.series.items()
-    }
 
 
 def test_wide_rows_with_gaps_and_every_spelling_of_what_is_not_finite(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from lossguard_server.terminal.importing.json_lines import read_jsonl
 from lossguard_server.terminal.importing.points import BadFile, Found
+from unit.terminal.imported import points
 
 
 def read(folder: Path, *lines: dict[str, Any] | str, step_key: str | None = None, end: str = "\n") -> Found:
@@ -16,13 +17,6 @@ def read(folder: Path, *lines: dict[str, Any] | str, step_key: str | None = None
     text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
     path.write_text(text + end)
     return read_jsonl(path, "n", step_key)
-
-
-def points(found: Found) -> dict[str, list[tuple[int, str]]]:
-    return {
-        name: list(zip(steps.tolist(), map(repr, values.tolist()), strict=True))
-        for name, (steps, values) in found.series.items()
-    }
 
 
 def test_w_and_b_lines(tmp_path: Path) -> None:

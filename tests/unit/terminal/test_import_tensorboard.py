@@ -12,8 +12,9 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from lossguard_server.terminal.client import Refused
-from lossguard_server.terminal.importing.points import BadFile, Found
+from lossguard_server.terminal.importing.points import BadFile
 from lossguard_server.terminal.importing.tensorboard import read_tensorboard
+from unit.terminal.imported import points
 
 
 def simple(step: int, **values: float) -> Event:
@@ -37,13 +38,6 @@ def log(folder: Path, *events: Event, suffix: str = "") -> Path:
     return file
 
 
-def values(found: Found) -> dict[str, list[tuple[int, str]]]:
-    return {
-        name: list(zip(steps.tolist(), map(repr, column.tolist()), strict=True))
-        for name, (steps, column) in found.series.items()
-    }
-
-
 def test_both_ways_to_write_a_scalar(tmp_path: Path) -> None:
     file = log(
         tmp_path / "logs",
@@ -57,7 +51,7 @@ def test_both_ways_to_write_a_scalar(tmp_path: Path) -> None:
     )
     [found] = read_tensorboard(file, None)
     assert found.name == "logs"
-    assert values(found) == {
+    assert points(found) == {
         "a": [(0, "0.5"), (1, "nan"), (2, "0.1"), (3, "-inf")],
         "n": [(2, "7.0")],
         "b": [(3, "-0.0")],
@@ -71,7 +65,7 @@ def test_a_restart_takes_back_what_it_says_and_the_newer_file_wins(tmp_path: Pat
     log(tmp_path, start, simple(5, a=2.0), simple(6, a=2.0), suffix=".2")
     [found] = read_tensorboard(tmp_path, "given")
     assert found.name == "given"
-    assert values(found)["a"] == [*((step, "1.0") for step in range(5)), (5, "2.0"), (6, "2.0")]
+    assert points(found)["a"] == [*((step, "1.0") for step in range(5)), (5, "2.0"), (6, "2.0")]
     assert found.repeated == 1
 
 

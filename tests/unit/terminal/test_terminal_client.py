@@ -1,9 +1,14 @@
-"""Which run is meant: loosely where it is looked at, exactly where it is deleted."""
+"""Which run is meant: loosely where it is looked at, exactly where it is deleted; and which token is shown to whom."""
+
+import json
+from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
-from lossguard_server.terminal.client import Client, Refused
+from lossguard_server.terminal.client import Client, Refused, own_client, trainers_access
+from lossguard_server.terminal.commands import app
 
 RUNS = [
     {"id": "b1", "project": "p", "name": "both"},
@@ -35,3 +40,28 @@ def test_a_beginning_or_a_name_of_several_deletes_nothing(client: Client, wanted
     assert why in refused.value.message
     if wanted == "both":
         assert "b1, a1" in refused.value.hint
+
+
+def test_the_help_of_delete_promises_no_beginning_and_no_newest() -> None:
+    said = " ".join(CliRunner().invoke(app, ["delete", "--help"], env={"COLUMNS": "200"}).output.split())
+    assert "Its whole id, or a name (or project/name) that only one run has." in said
+    assert "beginning" not in said
+    assert "newest" not in said
+
+
+def test_the_data_folders_tokens_are_for_its_own_server_only(tmp_path: Path) -> None:
+    (tmp_path / "server.json").write_text(json.dumps({"url": "http://127.0.0.1:6001", "ingest_token": "ingest"}))
+    (tmp_path / "token").write_text("admin\n")
+
+    def shown(**said: str) -> tuple[tuple[str, str], str]:
+        environ = {f"LOSSGUARD_{name.upper()}": value for name, value in said.items()}
+        client = own_client(tmp_path, environ)
+        client.close()
+        return trainers_access(tmp_path, environ), client.token
+
+    own, other = "http://127.0.0.1:6001", "http://localhost:6001"
+    assert shown() == shown(url=own + "/") == ((own, "ingest"), "admin")
+    assert shown(url=other) == ((other, ""), "")
+    assert shown(url=other, token="mine") == ((other, "mine"), "mine")
+    assert shown(token="mine") == ((own, "mine"), "mine")
+    assert trainers_access(tmp_path / "none", {}) == ("http://127.0.0.1:5677", "")

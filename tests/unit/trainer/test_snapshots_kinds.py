@@ -6,31 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lossguard.snapshots.ring import Copies, HostBlocks, bytes_needed
-from lossguard.snapshots.state import Frozen, Inventory, TrainingState
-
-
-def take(state: TrainingState) -> Frozen:
-    inventory = Inventory()
-    frozen = state.freeze(inventory)
-    regions = list(inventory.regions.values())
-    blocks = HostBlocks()
-    blocks.reserve(bytes_needed(regions), pinned=False)
-    blocks.place(regions)
-    Copies().take(regions)
-    return frozen
-
-
-def address_of(*tensors: Tensor) -> list[int]:
-    return [tensor.data_ptr() for tensor in tensors]
-
-
-def update(opt: torch.optim.Optimizer) -> None:
-    for group in opt.param_groups:
-        for parameter in group["params"]:
-            parameter.grad = parameter.detach() + 1
-    opt.step()
-    opt.zero_grad()
+from lossguard.snapshots.state import TrainingState
+from unit.trainer.snapshot_world import address_of, take, update
 
 
 class Odd(nn.Module):

@@ -8,19 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from lossguard.snapshots.layout import Unsupported
-from lossguard.snapshots.ring import Copies, HostBlocks, bytes_needed
-from lossguard.snapshots.state import Frozen, Inventory, Own, TrainingState
-
-
-def take(state: TrainingState) -> Frozen:
-    inventory = Inventory()
-    frozen = state.freeze(inventory)
-    regions = list(inventory.regions.values())
-    blocks = HostBlocks()
-    blocks.reserve(bytes_needed(regions), pinned=False)
-    blocks.place(regions)
-    Copies().take(regions)
-    return frozen
+from lossguard.snapshots.state import Inventory, Own, TrainingState
+from unit.trainer.snapshot_world import address_of, take, update
 
 
 def nbytes_of(state: TrainingState) -> int:
@@ -29,20 +18,8 @@ def nbytes_of(state: TrainingState) -> int:
     return sum(region.nbytes for region in inventory.regions.values())
 
 
-def update(opt: torch.optim.Optimizer) -> None:
-    for group in opt.param_groups:
-        for parameter in group["params"]:
-            parameter.grad = parameter.detach() + 1
-    opt.step()
-    opt.zero_grad()
-
-
 def adam(parameters: Iterable[Tensor], **kwargs: Any) -> torch.optim.Optimizer:
     return torch.optim.AdamW(parameters, lr=0.1, **kwargs)  # type: ignore[arg-type]
-
-
-def address_of(*tensors: Tensor) -> list[int]:
-    return [tensor.data_ptr() for tensor in tensors]
 
 
 def test_everything_comes_back_into_the_memory_it_was_in() -> None:

@@ -207,6 +207,17 @@ class SlowDisk(DiskSync):
         return self.answers and super().is_done(number)
 
 
+def under_way(folder: Path) -> World:
+    """A segment's thinning has begun, and waits for the disk, which answers from now on."""
+    world = World(folder, cap_bytes=40_000)
+    world.fill_to_the_brim()
+    world.disk = slow = SlowDisk()
+    world.spool.tend(world.disk, 0)
+    assert list(folder.glob(f"*{LEFTOVER}"))
+    slow.answers = True
+    return world
+
+
 class Killed(BaseException):
     """The process dies here."""
 
@@ -283,12 +294,7 @@ def test_what_was_damaged_before_is_a_gap_of_its_own(tmp_path: Path) -> None:
 
 
 def test_acknowledged_segments_go_while_one_is_being_thinned(tmp_path: Path) -> None:
-    world = World(tmp_path, cap_bytes=40_000)
-    world.fill_to_the_brim()
-    world.disk = slow = SlowDisk()
-    world.spool.tend(world.disk, 0)
-    assert list(tmp_path.glob(f"*{LEFTOVER}")), "it is under way"
-    slow.answers = True
+    world = under_way(tmp_path)
     last = world.spool.last_seq
     world.spool.acknowledged(last - 1)
     for _ in range(200):
@@ -298,12 +304,7 @@ def test_acknowledged_segments_go_while_one_is_being_thinned(tmp_path: Path) -> 
 
 
 def test_a_segment_that_begins_to_be_sent_while_it_is_thinned_is_left_as_it_is(tmp_path: Path) -> None:
-    world = World(tmp_path, cap_bytes=40_000)
-    world.fill_to_the_brim()
-    world.disk = slow = SlowDisk()
-    world.spool.tend(world.disk, 0)
-    assert list(tmp_path.glob(f"*{LEFTOVER}")), "it is under way"
-    slow.answers = True
+    world = under_way(tmp_path)
     for _ in range(50):
         world.spool.tend(world.disk, world.spool.last_seq)
     assert world.read() == world.written

@@ -2,28 +2,26 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
-from torch.utils.checkpoint import checkpoint
 
 from lossguard.activations import NOT_CALLED, Activations
+from unit.trainer.recomputing import Wrap, plainly, recomputed, recomputed_reentrantly
 
 # torch warns about itself while it compiles
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The .grad attribute"),
     pytest.mark.filterwarnings("ignore::Warning:torch.*"),
 ]
-Wrap = Callable[[nn.Module, Tensor], Tensor]
 
 
 class Net(nn.Module):
     """Three blocks, each called through `wrap`; block `left_out` is not called; keeps what each block put out."""
 
-    def __init__(self, wrap: Wrap = lambda block, x: block(x)) -> None:
+    def __init__(self, wrap: Wrap = plainly) -> None:
         super().__init__()
         self.blocks = nn.ModuleList([nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(3)])
         self.head = nn.Linear(8, 1)
@@ -62,17 +60,7 @@ def expected(net: Net, x: Tensor) -> dict[str, float]:
     return found
 
 
-def recomputed(block: nn.Module, x: Tensor) -> Tensor:
-    out: Tensor = checkpoint(block, x, use_reentrant=False)
-    return out
-
-
-def recomputed_reentrantly(block: nn.Module, x: Tensor) -> Tensor:
-    out: Tensor = checkpoint(block, x, use_reentrant=True)
-    return out
-
-
-@pytest.mark.parametrize("wrap", [lambda block, x: block(x), recomputed, recomputed_reentrantly])
+@pytest.mark.parametrize("wrap", [plainly, recomputed, recomputed_reentrantly])
 def test_each_step_has_its_own_values_and_a_backward_changes_none(wrap: Wrap) -> None:
     net = Net(wrap)
     activations = Activations(net, True, lambda: True)
@@ -97,7 +85,7 @@ def test_of_several_calls_in_a_step_the_last_one_counts() -> None:
     assert read(activations) == expected(net, x)
 
 
-@pytest.mark.parametrize("wrap", [lambda block, x: block(x), recomputed])
+@pytest.mark.parametrize("wrap", [plainly, recomputed])
 def test_a_compiled_model_stays_one_graph(wrap: Wrap) -> None:
     net = Net(wrap)
     activations = Activations(net, True, lambda: True)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from lossguard.gradients import ComponentGradients
+from unit.trainer.recomputing import Wrap, plainly, recomputed, recomputed_reentrantly
 
 # torch warns about itself while it compiles
 pytestmark = [
@@ -27,7 +27,7 @@ class Trunk(nn.Sequential):
 class LossHeads(nn.Module):
     """Three losses with dropout, each computed through `wrap`."""
 
-    def __init__(self, wrap: Callable[[nn.Module, Tensor], Tensor]) -> None:
+    def __init__(self, wrap: Wrap) -> None:
         super().__init__()
         self.wrap = wrap
         self.fit, self.size = (nn.Sequential(nn.Linear(16, 16), nn.Dropout(0.4), nn.Sigmoid()) for _ in range(2))
@@ -37,28 +37,13 @@ class LossHeads(nn.Module):
         return {"fit": fit.square().mean(), "size": torch.softmax(size, -1).square().mean(), "off": fit.abs().mean()}
 
 
-def plainly(module: nn.Module, h: Tensor) -> Tensor:
-    out: Tensor = module(h)
-    return out
-
-
-def checkpointed(module: nn.Module, h: Tensor) -> Tensor:
-    out: Tensor = checkpoint(module, h, use_reentrant=False)
-    return out
-
-
-def checkpointed_reentrantly(module: nn.Module, h: Tensor) -> Tensor:
-    out: Tensor = checkpoint(module, h, use_reentrant=True)
-    return out
-
-
 class World:
     """A seeded training of `steps` steps; what it computed, bit for bit."""
 
     def __init__(
         self,
         gradients: ComponentGradients | None,
-        wrap: Callable[[nn.Module, Tensor], Tensor] = plainly,
+        wrap: Wrap = plainly,
         compiled: Callable[[nn.Module], Heads] = lambda module: module,
         autocast: bool = False,
     ) -> None:
@@ -96,8 +81,8 @@ def same_bits(a: World, b: World) -> bool:
 
 
 @pytest.mark.parametrize("autocast", [False, True], ids=["float32", "autocast"])
-@pytest.mark.parametrize("wrap", [plainly, checkpointed])
-def test_no_bit_differs(wrap: Callable[[nn.Module, Tensor], Tensor], autocast: bool) -> None:
+@pytest.mark.parametrize("wrap", [plainly, recomputed])
+def test_no_bit_differs(wrap: Wrap, autocast: bool) -> None:
     with_us = World(ComponentGradients(list(WEIGHTS), every=2), wrap, autocast=autocast).train(7)
     assert with_us.measured == [0, 2, 4, 6]
     assert same_bits(with_us, World(None, wrap, autocast=autocast).train(7))
@@ -106,11 +91,11 @@ def test_no_bit_differs(wrap: Callable[[nn.Module, Tensor], Tensor], autocast: b
 
 def test_a_checkpoint_that_refuses_is_asked_once_and_the_backward_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     gradients = ComponentGradients(list(WEIGHTS), lambda: True)
-    with_us = World(gradients, checkpointed_reentrantly).train(4)
+    with_us = World(gradients, recomputed_reentrantly).train(4)
     assert (with_us.measured, len(caplog.records)) == ([], 1)
     assert gradients.off_reason is not None
     assert "use_reentrant=True" in gradients.off_reason
-    assert same_bits(with_us, World(None, checkpointed_reentrantly).train(4))
+    assert same_bits(with_us, World(None, recomputed_reentrantly).train(4))
 
 
 def test_a_graph_that_refuses_halfway_is_not_used_up() -> None:

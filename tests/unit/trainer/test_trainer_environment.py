@@ -111,6 +111,9 @@ def test_the_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     assert spool_folder(None, {"XDG_STATE_HOME": "/s"}) == Path("/s/lossguard/spool")
     assert spool_folder(None, {"LOSSGUARD_DIR": "/y"}) == Path("/y")
     assert spool_folder("/z", {"LOSSGUARD_DIR": "/y"}) == Path("/z")
+    # as a container's or a service's file says it, which no shell reads
+    assert data_folder({"LOSSGUARD_DATA": "~/x"}) == Path("/home/ann/x")
+    assert spool_folder(None, {"LOSSGUARD_DIR": "~/y"}) == Path("/home/ann/y")
 
 
 @pytest.mark.parametrize(("text", "size"), [("", 2 << 30), ("0.5", 1 << 29), ("1e-9", 32 << 20), ("10", 10 << 30)])
