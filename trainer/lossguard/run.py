@@ -177,7 +177,7 @@ class Run:
     # -- what is measured ---------------------------------------------------------------------------------------
 
     def matrix(self, name: str, tensor: "Tensor") -> None:
-        """Watch a matrix [N,N] or [B,N,N], real or complex: records fro, spec (upper bound), trace and defect."""
+        """Watch a matrix [N,N] or [B,N,N], real or complex: fro, spec (upper bound), trace, defect, diag_min."""
         if (measuring := self._watching) is not None and not self._watch_shield.broken:
             with self._watch_shield("matrix"):
                 if self._watched.is_matrix(name, tensor):
