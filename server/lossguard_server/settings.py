@@ -6,6 +6,7 @@ the environment.
 
 import ipaddress
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ _EVERYWHERE = {"0.0.0.0", "[::]", ""}  # addresses to listen on; no browser has 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
     """Where data live when nobody says: $LOSSGUARD_DATA, else the user's XDG data folder."""
     if chosen := environ.get("LOSSGUARD_DATA"):
-        return Path(chosen).expanduser()
+        return Path(os.path.expanduser(chosen))
     base = environ.get("XDG_DATA_HOME")
     return (Path(base) if base else Path.home() / ".local" / "share") / "lossguard"
 
@@ -83,7 +84,7 @@ class Settings:
             admin_token=_admin_token(environ.get("LOSSGUARD_TOKEN") or None),
             extra_hosts=extra_hosts,
             keep_days=_days(keep_days, environ.get("LOSSGUARD_KEEP_DAYS")),
-            config=config if config is not None or not said else Path(said).expanduser(),
+            config=config if config is not None or not said else Path(os.path.expanduser(said)),
             public_url=_public_url(public_url or environ.get("LOSSGUARD_PUBLIC_URL") or None),
             notify_allow=tuple(map(_notified_host, notify_allow)),
         )
@@ -129,6 +130,11 @@ def _admin_token(said: str | None) -> str | None:
             f"LOSSGUARD_TOKEN, its admin token, has {len(said)} of at least {MIN_TOKEN_CHARACTERS} characters.",
             "Unset it, and one is made in the data folder; or make one: "
             'python -c "import secrets; print(secrets.token_urlsafe())"',
+        )
+    if said is not None and not (said.isascii() and said.isprintable() and " " not in said):
+        raise StartupError(
+            "LOSSGUARD_TOKEN, its admin token, holds a character that no request could carry.",
+            "Use printable ASCII characters without spaces.",
         )
     return said
 

@@ -63,14 +63,14 @@ def endpoint(url: str | None, token: str | None, environ: Mapping[str, str]) -> 
 def data_folder(environ: Mapping[str, str]) -> Path:
     """The folder in which a server of this user keeps its data by default."""
     if given := environ.get("LOSSGUARD_DATA"):
-        return Path(given).expanduser()
+        return Path(os.path.expanduser(given))
     return Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "lossguard"
 
 
 def spool_folder(argument: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Path:
     """The folder for spools."""
     if given := argument or environ.get("LOSSGUARD_DIR"):
-        return Path(given).expanduser()
+        return Path(os.path.expanduser(given))
     return Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "lossguard" / "spool"
 
 

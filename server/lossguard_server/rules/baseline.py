@@ -35,6 +35,7 @@ _COLUMNS: dict[str, type[np.generic]] = {
     "was_over": np.bool_,  # the sample before lay above 3 spreads
     "shock": np.float64,  # samples left of slow learning
     "learned": np.float64,  # judged samples, up to YOUNG_SAMPLES
+    "cap": np.float64,  # of the level that it learns anew; NaN: none
     "quiet": np.int64,  # samples left in which it is not judged
     "seen": np.int64,
 }
@@ -52,6 +53,7 @@ class Baselines:
     was_over: Mask
     shock: Floats
     learned: Floats
+    cap: Floats
     quiet: Counts
     seen: Counts
 
@@ -73,7 +75,7 @@ class Baselines:
         self.count += more
         self._view()
         self.floor[numbers] = self.state[SPREAD, numbers] = floors
-        self.unit[numbers] = 1.0
+        self.unit[numbers], self.cap[numbers] = 1.0, np.nan
         self.quiet[numbers] = self.warm_up.begin(numbers)
         self.state[TAIL, numbers], self.state[EXCESS, numbers] = TAIL_PRIOR
         self.cadence.add(more)

@@ -6,12 +6,12 @@ Formula   S = max(0, S + min(r, 4) - 1), the capped CUSUM of baseline.py, r in s
           S > 12 and d > ln 1.4.
 Defaults  as above. Warm-up 30 samples. The cap makes it take five bad samples at least, so one outlier never fires it.
 Source    capped CUSUM in simulation: none in 100,000 samples of Gaussian, Student or autocorrelated noise, where the
-          uncapped one of trainscope has 69 to 873. With it 110 of 112 sustained spikes are found, 85 without
+          uncapped one of trainscope has 69 to 873. With it 110 of 112 sustained spikes are shown, 85 without
           (docs/rules.md).
 False     the median of five asks for a lasting and visible rise, whatever the spread; where weights moved, the level
 alarms    and S begin anew; of a total that rises steadily S and d are taken from where that has taken its level
-          (trend.py); a component alone is never critical, nor a total that has been negative: what passes through 0
-          is no multiple of anything.
+          (trend.py); a component alone is never critical, nor a total that was negative in the last 100 samples:
+          what passes through 0 is no multiple of anything.
 Remedy    the component with the largest own drift, if it is auxiliary: its weight; otherwise back to before it began,
           or a lower learning rate.
 """
@@ -27,13 +27,14 @@ from lossguard.protocol.names import TOTAL
 
 from . import advice, rise, trend
 from .base import AT_ONCE, Finding, Hits, Info, Memory, Rule, Severity, parameter
-from .following import CUSUM_CAP, DRIFT_SLACK
+from .following import CUSUM_CAP, CUSUM_MAX, DRIFT_SLACK
 from .moment import Moment
 from .remedy import Remedy
 from .trend import Habit
 from .window import Floats, Mask, Window
 
 NAME = "drift"
+SUM_MAX = CUSUM_MAX - 1  # a limit beyond it would never be met
 LAST = 5  # samples whose median must be up
 PREFIX = "loss/"
 INFO = Info(
@@ -161,9 +162,11 @@ def _hits(
         warning = (sums > parameters.sum_component) & (up > log(parameters.factor_component))
     else:
         critical = (sums > parameters.sum_critical) & (up > log(parameters.factor_critical))
-        critical &= not window.signed[number]
         if habit is not None and critical.any():
-            critical[critical] = sums[critical] > parameters.sum_critical * habit.wanders(at[critical])
+            found = at[critical]
+            limits = np.minimum(parameters.sum_critical * habit.wanders(found), SUM_MAX)
+            above_zero = habit.lowest(found) + window.levels.level[found, number] > 0 if window.signed[number] else True
+            critical[critical] = (sums[critical] > limits) & above_zero
         warning = (sums > parameters.sum_warning) & (up > log(parameters.factor_warning)) & ~critical
     split = [(at[critical], Severity.CRITICAL), (at[warning], Severity.WARNING)]
     return [Hits(series, which, severity, AT_ONCE, explain) for which, severity in split if len(which)]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from .baseline import DRIFT, EXCESS, FAST, LEVEL, ROWS, SPREAD, TAIL, YOUNG_SAMPLES, Baselines
 from .page import Page
+from .restarts import LOSS_RISE_MAX
 from .warm_up import TINY, logs_of
 from .window import CURVE, Counts, Floats, Levels, Mask, Past
 
@@ -103,6 +104,9 @@ class _Page:
                 self.sums[t - 1] = base.state[DRIFT:].copy()
                 for number in turns.get(t, ()):
                     self._turn(t, number)
+                if t in again:
+                    known = again[t][base.quiet[again[t]] == 0]
+                    base.cap[known] = base.state[LEVEL, known] + LOSS_RISE_MAX
                 if t in slower:
                     base.quiet[slower[t]] = base.warm_up.again(slower[t], base.quiet[slower[t]])
                 if t in stops:
@@ -185,7 +189,8 @@ class _Page:
         if started.unit != base.unit[number]:
             base.unit[number] = started.unit
             self._measure_again(t + 1, number)
-        base.settle(number, started.level)
+        base.settle(number, float(np.fmin(started.level, base.cap[number])))
+        base.cap[number] = np.nan
         base.state[SPREAD, number] = max(started.spread, float(base.floor[number]))
         base.learned[number] = 0.0
 

@@ -65,6 +65,10 @@ class Habit:
         rho = min(max(3 * rho - 2, 0.0), RHO_MAX)
         return sqrt((1 + rho) / (1 - rho))
 
+    def lowest(self, rows: Rows) -> Floats:
+        """The lowest of the last 100 samples up to each of these rows, above their levels."""
+        return np.array([self.upto(row)[0].min() for row in rows.tolist()], dtype=np.float64)
+
     def wanders(self, rows: Rows) -> Floats:
         """The same at some judged rows."""
         return np.array([self.wander(row) for row in rows.tolist()], dtype=np.float64)

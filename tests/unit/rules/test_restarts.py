@@ -59,10 +59,6 @@ def test_rates_that_take_turns_are_believed_now_and_then() -> None:
     assert min(np.diff(found)) >= APART_SAMPLES
 
 
-def test_a_value_that_is_not_finite_is_no_rate() -> None:
-    assert restarts_in(np.array([0.1, np.inf, 0.1, np.nan, 0.1])) == []
-
-
 @pytest.mark.parametrize("cut", [1, 7, 333])
 def test_it_is_the_same_however_the_rows_were_cut_and_over_a_restart_of_the_server(cut: int) -> None:
     rates, kept = cosine(), Restarts()
@@ -80,3 +76,17 @@ def test_the_rate_may_come_with_every_tenth_row_only() -> None:
         found += engine.observe("run", [rows_of(trace, begin, begin + 1)])
         found += engine.observe("run", [rows_of({"loss/total": trace["loss/total"]}, begin + 1, begin + 10)])
     assert [change for change in found if change.alert.severity == "critical"] == []
+
+
+@pytest.mark.parametrize("times", [20.0, 1e3, 1e6])
+def test_a_loss_that_comes_back_far_higher_is_no_restarts_doing(times: float) -> None:
+    """The state of a scheduler that is lost on a resume looks the same."""
+    lr = np.where(np.arange(N) < 600, 1e-3, np.where(np.arange(N) < 1000, 1e-5, 1e-3))
+    loss = noisy(np.where(np.arange(N) < 1000, 0.3, 0.3 * times), N, 0.1)
+    assert critical({"lr": lr, "loss/total": loss})[0] in range(1010, 1030)
+
+
+def test_a_rate_that_is_not_finite_hides_no_restart() -> None:
+    trace = sgdr()
+    trace["lr"][[499, 998, 999, 1499]] = np.nan
+    assert critical(trace) == []
