@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from lossguard.protocol.messages import Declaration
+from lossguard.protocol.messages import Declaration, Event
 from lossguard_server.errors import StateUnreadable
 from lossguard_server.rules import default_rules
 from lossguard_server.rules.alert import Alert, AlertChange
@@ -50,10 +50,14 @@ class Recorder:
         self.is_forgetful, self.switched_off = is_forgetful, list[str]()
         self.calls: list[tuple[str, Any]] = []
         self.open: dict[str, Alert] = {}
+        self.steered_by: list[str] = []
         self.cold = False  # it went back, and was shown nothing since
 
     def declare(self, run_id: str, declaration: Declaration) -> None:
         self.calls.append(("declare", declaration.components))
+
+    def steered(self, run_id: str, event: Event) -> None:
+        self.steered_by.append(event.kind)
 
     def configure(self, run_id: str, rules: Sequence[Rule]) -> list[AlertChange]:
         return [AlertChange(an_alert(alert_id, "resolved"), "resolved") for alert_id in self.switched_off]

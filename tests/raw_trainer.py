@@ -93,7 +93,7 @@ class RawTrainer:
     def declare(self, **fields: Any) -> None:
         self.messages.append(Declaration(seq=self.next_seq, **fields))
 
-    def event(self, kind: str, step: int, **data: Any) -> None:
+    def event(self, kind: str, step: int, /, **data: Any) -> None:
         self.messages.append(Event(seq=self.next_seq, kind=kind, step=step, data=data))
 
     def frame(self, steps: Sequence[int], **columns: Sequence[float]) -> None:

@@ -31,7 +31,11 @@ from .edges.gate import Gate
 from .edges.headers import SecurityHeaders
 from .edges.http import Api, Services, add_routes
 from .edges.pages import Pages
+from .edges.policies import PoliciesApi
+from .edges.policies import add_routes as add_policies
 from .edges.reads import Reads
+from .edges.steering import Steering
+from .edges.steering import add_routes as add_steering
 from .edges.trainer_socket import TrainerSocket
 from .errors import ServerError, StorageError
 from .judging import Judging, Told
@@ -40,8 +44,11 @@ from .services.abandoned import Abandoned
 from .services.broadcast import Broadcast
 from .services.clock import Clock
 from .services.commands import Commands
+from .services.effects.effects import Effects
+from .services.effects.evidence import Evidence
 from .services.folder import Folder
 from .services.ingest import Ingest
+from .services.policies.policies import Policies
 from .services.recall import Rules
 from .services.reflex import Reflex
 from .services.registry import Registry
@@ -93,32 +100,29 @@ class Assembly:
             database.damage,
         )
         reading = self._database.reading
-        self._keyring = Keyring(
-            settings.admin_token or datadir.admin_token(settings.data_dir), writer, reading, clock, new_id
-        )
+        admin = settings.admin_token or datadir.admin_token(settings.data_dir)
+        self._keyring = Keyring(admin, writer, reading, clock, new_id)
         self._tickets = Tickets(clock.monotonic_s)
         registry = Registry(reading)
         hub = Hub(clock.monotonic_s, lambda delay_s, call: asyncio.get_running_loop().call_later(delay_s, call))
         points = Points(reading)
-        self._judging = Judging(
-            settings,
-            judging.Store(writer, reading, points),
-            clock,
-            new_id,
-            version(),
-            rules,
-            Told(self._publish_alert, self._publish_said, self._publish_incident, self._owed),
-        )
+        told = Told(self._publish_alert, self._publish_said, self._publish_incident, self._owed)
+        store = judging.Store(writer, reading, points)
+        self._judging = Judging(settings, store, clock, new_id, version(), rules, told)
         self._judge = self._judging.judge
         self._folder = Folder(writer, reading, clock)
-        self._broadcast = Broadcast(hub, registry, clock, self._committed, self._judge.settle)
+        self._broadcast = Broadcast(hub, registry, clock, self._committed, self._judge.settle, self._commanded)
         commands = Commands(writer, reading, clock, new_id, self._broadcast.command)
+        self._effects = Effects(writer, reading, Evidence(reading, points), registry, clock, self._broadcast.command)
         self._reflex = Reflex(registry, commands)
+        self._policies = Policies(registry, commands, self._judging.policies, writer, reading, clock)
         self._abandoned = Abandoned(writer, reading, registry, clock, self._broadcast.command)
-        ingest = Ingest(writer, reading, registry, clock, self._broadcast)
+        ingest = Ingest(writer, reading, registry, clock, self._broadcast, commands.ring)
+        self._steering = Steering(registry, commands, reading)
         self._trainers = TrainerSocket(ingest, commands, self._stopping)
         self._browsers = BrowserSocket(hub, registry, self._broadcast, self._stopping)
-        self._forgetting = (self._judging.forget, self._broadcast.forget, points.forget, hub.forget)
+        forgetful = (self._judging, self._policies, self._effects, self._broadcast, points, hub)
+        self._forgetting = [each.forget for each in forgetful]
         self._retention = Retention(writer, reading, registry, clock, settings.keep_s, self._forget)
         self._reads = Reads()
         self._export = Export(registry, points, self._reads)
@@ -152,6 +156,8 @@ class Assembly:
         )
         add_routes(app, self._api)
         add_export(app, self._export)
+        add_steering(app, self._steering)
+        add_policies(app, PoliciesApi(self._registry, self._judging.policies, self._policies))
         self._judging.add_routes(app, self._registry, self._reads)
         _add_pages(app, Pages())
         app.router.routes.append(WebSocketRoute("/ws/trainer", self._tracked(self._trainers)))
@@ -181,10 +187,13 @@ class Assembly:
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         self._loop = asyncio.get_running_loop()
         await self._leave_note()
+        await self._policies.recall()
+        await self._effects.recall()
         self._judge.catch_up()
         self._folder.catch_up()
         self._judging.notifying.courier.wake()
-        tasks = (self._tick(), self._tidy(), self._retain(), self._reflex.run(), self._judging.notifying.run())
+        reflexes = (self._reflex.run(), self._policies.run())
+        tasks = (self._tick(), self._tidy(), self._retain(), *reflexes, self._judging.notifying.run())
         ticking = [asyncio.create_task(task) for task in tasks]
         try:
             yield
@@ -215,12 +224,14 @@ class Assembly:
             self._writer.tick()
             self._folder.tick()
             self._judge.tick()
+            self._policies.tick()
 
     async def _tidy(self) -> None:
         # a task of its own: it waits for the database, and the page's clock must not
         while True:
             await asyncio.sleep(TICK_S)
             await self._abandoned.tick()
+            await self._effects.tick()
 
     async def _retain(self) -> None:
         # a deletion may take long
@@ -244,6 +255,9 @@ class Assembly:
         self._judge.wake(run_id)
         self._folder.wake(run_id, size_bytes)
 
+    def _commanded(self, command: dict[str, Any]) -> None:
+        self._effects.command(command)
+
     def _forget(self, run_id: str) -> None:
         for forget in self._forgetting:
             forget(run_id)
@@ -251,6 +265,7 @@ class Assembly:
     def _publish_alert(self, alert: dict[str, Any]) -> None:
         self._on_loop(lambda: self._broadcast.alert(alert))
         self._on_loop(lambda: self._reflex.alert(alert))
+        self._on_loop(lambda: self._policies.alert(alert))
 
     def _publish_said(self, alert: dict[str, Any]) -> None:
         self._on_loop(lambda: self._broadcast.alert(alert))

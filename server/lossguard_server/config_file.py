@@ -3,31 +3,44 @@
 Rules of this file:
 - Whatever is wrong with it is said before the server starts, with the file, the key, what is allowed and the name that
   was probably meant. A key that nobody knows is an error: a misspelt bound would otherwise never count.
-- Tables: `[rules.<rule>]` and `[project."<project>".rules.<rule>]`, each with `enabled` and the rule's parameters.
+- Tables: `[rules.<rule>]` and `[project."<project>".rules.<rule>]`, each with `enabled` and the rule's parameters;
+  `[policies.<rule>]` and `[project."<project>".policies.<rule>]` with `do`, `budget` and what else a policy has.
 """
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors.rules import BadConfigFile, BadRules
+from .errors import BadConfigFile, BadRequest, BadRules
 from .rules.base import Rule
 from .rules.tuning import ENABLED, PARAMETERS, Configuration, Tuning, checked, layered, nearest, shaped
 from .services.parameters import FileRules
+from .services.policies.standing import FilePolicies
+from .services.policies.wishes import Policy
+from .services.policies.wishes import shaped as shaped_policies
 
-RULES, PROJECT = "rules", "project"
-KEYS = (RULES, PROJECT)
+RULES, POLICIES, PROJECT = "rules", "policies", "project"
+KEYS = (RULES, POLICIES, PROJECT)
 
 
-def read_config(path: Path, rules: Sequence[Rule], must_exist: bool = False) -> FileRules:
+@dataclass(frozen=True)
+class ConfigFile:
+    """What it says, checked."""
+
+    rules: FileRules = field(default_factory=FileRules)
+    policies: FilePolicies = field(default_factory=FilePolicies)
+
+
+def read_config(path: Path, rules: Sequence[Rule], must_exist: bool = False) -> ConfigFile:
     """What the file says; nothing where there is none and none `must_exist`. Raises BadConfigFile."""
     try:
-        return _file_rules(path, tomllib.loads(path.read_text(encoding="utf-8")), rules)
+        return _said(path, tomllib.loads(path.read_text(encoding="utf-8")), rules)
     except FileNotFoundError:
         if must_exist:
             raise BadConfigFile(f"There is no file {path}.", "Check --config.") from None
-        return FileRules()
+        return ConfigFile()
     except tomllib.TOMLDecodeError as error:
         raise BadConfigFile(f"{path} is not TOML: {error}.", "A table's head is [rules.loss_jump].") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -38,20 +51,47 @@ def read_config(path: Path, rules: Sequence[Rule], must_exist: bool = False) -> 
         raise BadConfigFile(f"{path} has a number of too many digits.", "Write it like 1e6.") from None
 
 
-def _file_rules(path: Path, said: Mapping[str, Any], rules: Sequence[Rule]) -> FileRules:
+def _said(path: Path, said: Mapping[str, Any], rules: Sequence[Rule]) -> ConfigFile:
     _refuse_strange(path, "", said, KEYS)
-    of_all = _rules(path, RULES, said.get(RULES, {}), rules, {})
     projects = {
-        name: _rules(path, f"{PROJECT}.{_quoted(name)}.{RULES}", _project(path, name, table), rules, of_all)
-        for name, table in _table(path, PROJECT, said.get(PROJECT, {})).items()
+        name: _project(path, name, table) for name, table in _table(path, PROJECT, said.get(PROJECT, {})).items()
     }
-    return FileRules(of_all, projects)
+    of_all = _rules(path, RULES, said.get(RULES, {}), rules, {})
+    policies = _policies(path, POLICIES, said.get(POLICIES, {}), rules)
+    return ConfigFile(
+        FileRules(
+            of_all,
+            {
+                name: _rules(path, _key(name, RULES), table.get(RULES, {}), rules, of_all)
+                for name, table in projects.items()
+            },
+        ),
+        FilePolicies(
+            policies,
+            {
+                name: _policies(path, _key(name, POLICIES), table.get(POLICIES, {}), rules)
+                for name, table in projects.items()
+            },
+        ),
+    )
 
 
-def _project(path: Path, name: str, table: Any) -> Any:
+def _project(path: Path, name: str, said: Any) -> Mapping[str, Any]:
     key = f"{PROJECT}.{_quoted(name)}"
-    _refuse_strange(path, f"{key}.", _table(path, key, table), (RULES,))
-    return table.get(RULES, {})
+    table = _table(path, key, said)
+    _refuse_strange(path, f"{key}.", table, (RULES, POLICIES))
+    return table
+
+
+def _policies(path: Path, key: str, said: Any, rules: Sequence[Rule]) -> dict[str, Policy]:
+    """`[policies.loss_jump] do = "pause"` as policies."""
+    found: dict[str, Policy] = {}
+    for name, table in _table(path, key, said).items():
+        try:
+            found |= shaped_policies([rule.name for rule in rules], {name: _table(path, f"{key}.{name}", table)})
+        except BadRequest as error:
+            raise BadConfigFile(f"{path}, [{key}.{name}]: {error.message}", error.hint) from error
+    return found
 
 
 def _rules(path: Path, key: str, said: Any, rules: Sequence[Rule], base: Configuration) -> dict[str, Tuning]:
@@ -80,6 +120,10 @@ def _refuse_strange(path: Path, where: str, said: Mapping[str, Any], known: Sequ
             meant = nearest(key, known)
             hint = f"Did you mean {meant!r}?" if meant else f"Known here: {', '.join(known)}."
             raise BadConfigFile(f"{path} has a key that nobody knows: {where}{key}.", hint)
+
+
+def _key(project: str, part: str) -> str:
+    return f"{PROJECT}.{_quoted(project)}.{part}"
 
 
 def _quoted(name: str) -> str:

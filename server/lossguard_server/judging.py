@@ -27,6 +27,7 @@ from .services.judge import Judge
 from .services.notifying.assembly import Notifying
 from .services.notifying.owing import owe_all
 from .services.parameters import Parameters
+from .services.policies.standing import Standing
 from .services.recall import Rules
 from .services.registry import Registry
 from .services.verdicts import Verdicts
@@ -59,7 +60,8 @@ class Told:
 
 
 class Judging:
-    """`judge` follows the runs; `notifying` is to be run; `add_routes` puts the handlers on the app."""
+    """`judge` follows the runs; `notifying` is to be run; `policies` are in force; `add_routes` puts the handlers on
+    the app."""
 
     def __init__(
         self,
@@ -75,7 +77,8 @@ class Judging:
         writer, reading = store.writer, store.reading
         self._told = told
         file = read_config(settings.config_path, default_rules(), must_exist=settings.config is not None)
-        self._parameters = Parameters(default_rules(), file, writer, reading, clock)
+        self._parameters = Parameters(default_rules(), file.rules, writer, reading, clock)
+        self.policies = Standing([rule.name for rule in default_rules()], file.policies, writer, reading, clock)
         rules: Rules = engine if engine is not None else Engine(clock.wall_s)
         findings = Findings(rules, writer, clock, Tellers(told.alert, self._incident, owe_all))
         self.judge = Judge(rules, self._parameters.rules_for, writer, reading, clock, findings)

@@ -138,7 +138,8 @@ def test_a_view_only_token_shows_and_cannot_act(server: ServerProcess, page: Any
         incident_of_nan(page).wait_for()
         says(page, "no-control", "View only")
         enabled = "#control :is(button, input), .run-buttons button, .alert-deeds button, .sayings button"
-        assert page.locator(f":is({enabled}):enabled").count() == 0
+        only_reads = ".steer-parts button, [data-testid=export-curriculum]"
+        assert page.locator(f":is({enabled}):enabled:not({only_reads})").count() == 0
         commands = f"{server.url}/api/runs/{loop.run.id}/commands"
         pause = {"kind": "pause", "args": {}, "idempotency_key": "by-hand"}
         assert httpx.post(commands, json=pause, headers=bearer(token), trust_env=False).status_code == 403

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,13 +68,55 @@ def test_commands_reach_the_run_and_say_what_became_of_them(server: ServerProces
     next(steps)
     until(lambda: "named" in lossguard("runs", *data).stdout, "the run is listed")
     assert json.loads(lossguard("runs", "--json", *data).stdout)[0]["name"] == "named"
-    sent = lossguard("weight", "named", "a", "0.5", "--json", *data)
+    sent = lossguard("weight", "named", "a", "0.5", "--no-wait", "--json", *data)
     assert sent.returncode == 0, sent.stderr
     until(lambda: next(steps) == 0 and run.weights == {"a": 0.5}, "the weight is in force")
-    reverted = lossguard("revert", json.loads(sent.stdout)["id"], *data)
+    reverted = lossguard("revert", json.loads(sent.stdout)["id"], "--no-wait", *data)
     assert reverted.returncode == 0, reverted.stderr
     until(lambda: next(steps) == 0 and run.weights == {"a": 1.0}, "the schedule rules again")
     run.finish()
+
+
+CURRICULUM = lg.Curriculum(
+    lg.Stage("one", weights={"a": 1.0, "b": lg.ramp(0.0, 0.3, 50)}),
+    lg.Stage("two", start=60, weights={"a": 0.1, "b": 1.0}),
+)
+STEERED = [
+    ("weight", "steered", "a", "0.7", "--ramp", "7", "--for", "30"), ("hold", "steered", "--for", "11"),
+    ("scale", "steered", "0.3333333333333333", "b"), ("gate", "steered", "b", "closed", "--for", "3"),
+    ("stage", "steered", "one"),
+]  # fmt: skip
+
+
+def test_a_steered_run_is_exported_and_repeats_itself_without_anybody(server: ServerProcess, tmp_path: Path) -> None:
+    data = ("--data", str(server.folder))
+    run = lg.init(
+        "p", "steered", url=server.url, token=server.ingest_token, dir=tmp_path / "spool", curriculum=CURRICULUM
+    )
+    steps, weights = run.steps(iter(int, 1)), []
+
+    def stepped(done: "Future[subprocess.CompletedProcess[str]]") -> bool:
+        next(steps)
+        weights.append(dict(run.weights))
+        return done.done()
+
+    with ThreadPoolExecutor(1) as person:
+        for words in STEERED:
+            done = person.submit(lossguard, *words, *data)
+            until(lambda done=done: stepped(done), "it is applied")  # type: ignore[misc]
+            assert " is applied as " in done.result().stdout, done.result().stderr
+        reverted = json.loads(lossguard("commands", "steered", "--json", *data).stdout)[-3]["id"]
+        done = person.submit(lossguard, "revert", reverted[:8], *data)
+        until(lambda: stepped(done), "it is reverted")
+        assert " is applied as " in done.result().stdout, done.result().stderr
+    exported = lossguard("export", "steered", "--curriculum", "-o", str(tmp_path / "mended.json"), *data)
+    assert exported.returncode == 0, exported.stderr
+    run.finish()
+    mended = lg.Curriculum.load(tmp_path / "mended.json")
+    again = lg.init("p", "again", mode="offline", dir=tmp_path / "other", curriculum=mended)
+    repeated = [dict(again.weights) for _ in again.steps(weights)]
+    again.finish()
+    assert repeated == weights
 
 
 async def said(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -102,14 +145,23 @@ async def rolled_back_and_detailed(server: ServerProcess) -> None:
         (("rollback", "guarded", "--before", "30", "--reason", "why not"), {"before_step": 30}),
         (("instrument", "guarded", "--steps", "25"), {"steps": 25}),
     ):
-        sent = await said(*words, "--json", *data)
+        sent = await said(*words, "--no-wait", "--json", *data)
         assert sent.returncode == 0, sent.stderr
         told, command = json.loads(sent.stdout), await trainer.expect(Command)
         assert (told["kind"], told["args"], told["id"]) == (words[0], args, command.id)
     second = await said("rollback", "guarded", *data)
     assert (second.returncode, "an earlier rollback is on its way" in second.stderr) == (1, True), second.stderr
-    plain = await said("instrument", "guarded", "--steps", "25", *data)
+    plain = await said("instrument", "guarded", "--steps", "25", "--no-wait", *data)
     assert plain.stdout.startswith("instrument is queued as "), plain.stdout + plain.stderr
+    waiting = asyncio.create_task(said("instrument", "guarded", "--steps", "30", *data))
+    command = await trainer.expect(Command)
+    while command.args != {"steps": 30}:
+        command = await trainer.expect(Command)
+    trainer.event("command", 60, id=command.id, state="applied", old=None, new=89, ranks=4)
+    await trainer.deliver()
+    assert (await waiting).stdout == f"instrument is applied as {command.id} at step 60 on 4 ranks: none -> 89\n"
+    impatient = await said("instrument", "guarded", "--steps", "40", "--timeout", "0.1", *data)
+    assert (impatient.returncode, "after 0.1 s." in impatient.stderr) == (1, True), impatient.stderr
     too_many = await said("instrument", "guarded", "--steps", "100001", *data)
     assert (too_many.returncode, "1 to 100000" in too_many.stderr) == (1, True), too_many.stderr
     trainer.disconnect()

@@ -18,8 +18,9 @@ def test_public_names() -> None:
 def test_methods_of_a_run() -> None:
     methods = sorted(name for name in vars(lg.Run) if not name.startswith("_") and name not in ("assemble", "status"))
     assert methods == [
-        "boundary", "clip_grad_norm_", "count", "evaluating", "finish", "guard", "instrument", "log", "matrix",
-        "replaying", "rollback", "shared", "stage", "state", "step", "steps", "total", "weights",
+        "boundary", "clip_grad_norm_", "count", "evaluating", "finish", "guard", "instrument", "load_state_dict", "log",
+        "matrix",
+        "replaying", "rollback", "shared", "stage", "state", "state_dict", "step", "steps", "total", "weights",
     ]  # fmt: skip
 
 
@@ -31,6 +32,6 @@ def test_every_public_name_is_documented() -> None:
 def test_arguments_of_init() -> None:
     assert list(inspect.signature(lg.init).parameters) == [
         "project", "name", "config", "model", "optimizer", "scheduler", "scaler", "curriculum", "losses", "groups",
-        "contracts", "controls", "guard", "on_trip", "replay", "snapshots", "activations", "mode", "url", "token",
-        "dir", "start_step", "handle_sigterm",
+        "contracts", "controls", "guard", "on_trip", "replay", "snapshots", "checkpoint", "activations", "mode", "url",
+        "token", "dir", "start_step", "resume", "resume_wait_s", "handle_sigterm",
     ]  # fmt: skip

@@ -50,6 +50,8 @@ def test_broad_excepts_stand_only_at_the_roofs() -> None:
         "trainer/lossguard/link.py",
         "server/lossguard_server/edges/trainer_socket.py",
         "server/lossguard_server/edges/browser_socket.py",
+        "server/lossguard_server/services/beginnings.py",
+        "server/lossguard_server/services/effects/effects.py",
         "server/lossguard_server/services/engine/run.py",
         "server/lossguard_server/store/writer.py",
     }

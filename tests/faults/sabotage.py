@@ -126,6 +126,36 @@ def prune_before_acknowledgement() -> None:
     Spool.find = find  # type: ignore[method-assign]
 
 
+def applied_but_not_journalled() -> None:
+    """A trainer goes on before its word of what it has applied is on the disk."""
+    from lossguard.journal import Journal
+
+    _found(Journal, "journal")
+    Journal.journal = lambda self, timeout_s: True  # type: ignore[method-assign]
+
+
+def replay_dropped() -> None:
+    """What was applied behind the checkpoint that an attempt goes on from is not offered again."""
+    from lossguard_server.services import resuming
+
+    _replace_everywhere(resuming._taken_up, lambda *given: None)
+
+
+def replay_too_late() -> None:
+    """What was applied behind a checkpoint is applied again, but wherever training stands by then."""
+    from lossguard_server.services import command_moves
+
+    _replace_everywhere(command_moves.at_step, lambda command: -1)
+
+
+def operations_left_out_of_checkpoints() -> None:
+    """A checkpoint holds the weights of a model, and not what operators had done by then."""
+    from lossguard.resuming import Life
+
+    honest = Life.state
+    Life.state = lambda *given: {**honest(*given), "operations": []}  # type: ignore[method-assign]
+
+
 SABOTAGES: dict[str, Callable[[], None]] = {
     sabotage.__name__: sabotage
     for sabotage in (
@@ -136,6 +166,10 @@ SABOTAGES: dict[str, Callable[[], None]] = {
         nan_through_json,
         rollback_but_acknowledge,
         prune_before_acknowledgement,
+        applied_but_not_journalled,
+        replay_dropped,
+        replay_too_late,
+        operations_left_out_of_checkpoints,
     )
 }
 

@@ -1,6 +1,7 @@
 """A command travels from a server to a step boundary, and its result travels back."""
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def test_a_weight_set_from_outside_is_in_force_at_the_step_that_is_told() -> Non
         assert received["state"] == "received"
         assert applied == {
             "step": applied["step"], "id": "mend", "kind": "set_weight", "state": "applied",
-            "component": "precursor", "old": 0.01, "new": 1e-4,
+            "component": "precursor", "old": 0.01, "new": 1e-4, "args": {"component": "precursor", "value": 1e-4},
+            "ranks": 1,
         }  # fmt: skip
         weights = dict(points(server.messages)["weight/precursor"])
         assert weights == {step: 0.01 if step < applied["step"] else 1e-4 for step in range(steps)}
@@ -96,7 +98,8 @@ def test_a_command_that_is_not_allowed_comes_back_with_its_reason() -> None:
         while len(results(server, "b")) < 2:
             assert run.boundary()
         run.finish()
-        assert results(server, "a")[1]["reason"] == "this training script does not allow 'stop'"
+        refused = "this training script does not allow 'stop'; it allows pause, resume, set_weight"
+        assert results(server, "a")[1]["reason"] == refused
         assert results(server, "b")[1]["reason"] == "argument 'value' must be a finite number, not nan"
 
 
@@ -116,3 +119,45 @@ def test_a_command_sent_again_after_a_broken_connection_is_applied_once() -> Non
             run.finish()
             assert [result["state"] for result in results(again, "w")] == ["received", "applied"]
     assert run.weights == {"loss": 0.5}
+
+
+def test_a_resumed_run_applies_what_the_server_offers_again_at_its_step() -> None:
+    with TinyServer() as server:
+        first = lg.init(url=server.url)
+        for _ in first.steps(range(5)):
+            pass
+        state = first.state_dict()
+        first.finish()
+        journal = server.journal
+
+        def replay() -> None:
+            def resumed() -> bool:
+                streams = [stream for (_, _, attempt), stream in list(journal.items()) if attempt > 0]
+                return any(events(stream, "resume") for stream in streams)
+
+            soon(resumed, "the server knows that the run goes on")
+            for number, at_step, value in ((7, 5, 0.5), (8, 6, 0.25)):
+                args = {"component": "loss", "value": value}
+                server.send(Command(id=f"c{number}", number=number, kind="set_weight", args=args, at_step=at_step))
+
+        operator = threading.Thread(target=replay, daemon=True)
+        operator.start()
+        second = lg.init(url=server.url, resume=state, resume_wait_s=20.0)
+        found = [(second.step, second.weights["loss"]) for _ in second.steps(range(4))]
+        operator.join(20)
+        second.finish()
+    assert second.id == first.id
+    assert found == [(5, 0.5), (6, 0.25), (7, 0.25), (8, 0.25)]
+    (hello,) = [hello for hello in server.hellos if hello.attempt > 0]
+    assert hello.run == first.id
+
+
+def test_without_a_server_a_resumed_run_waits_no_longer_than_it_was_told() -> None:
+    with TinyServer() as server:
+        state = lg.init(url=server.url).state_dict()
+        url = server.url
+    run = lg.init(url=url, resume=state, resume_wait_s=0.2)
+    began_s = time.monotonic()
+    assert run.boundary()
+    assert time.monotonic() - began_s < 10
+    run.finish(timeout_s=0.1)

@@ -12,17 +12,21 @@ from torch.optim import Optimizer
 
 from .activations import Activations
 from .arrivals import Arrivals
-from .buffer import Note, Row, SampleBuffer
+from .buffer import Note, Row
 from .detail import Detail
 from .freeze_frame import FreezeFrame
 from .grad_norms import GradNorms
 from .gradients import ComponentGradients
 from .guard.guard import Guard, GuardOptions
-from .identity import world_size
 from .instrument import Instrument
 from .loop import Loop
+from .ranks import Ranks
+from .ranks.pace import SharedCadence
+from .ranks.sharing import NOT_SHARED, shares_gradients
 from .replay import ReplayFunction, Replays
+from .run import Telemetry
 from .shield import Shield
+from .snapshots.cadence import Cadence
 from .snapshots.keeper import Keeper, NoSnapshots, SnapshotKeeper
 from .snapshots.state import TrainingState
 from .snapshots.steering import Steering
@@ -49,21 +53,21 @@ class Watching:
         return not isinstance(self.keeper, NoSnapshots)
 
 
-def measuring(buffer: SampleBuffer, loop: Loop, shield: Shield, wishes: Wishes) -> Watching:
+def measuring(buffer: Telemetry, loop: Loop, shield: Shield, wishes: Wishes, world_size: int) -> Watching:
     """Attach to a model and its optimizers; no hook stays where that fails."""
     with ExitStack() as undo:
-        watching = _attached(buffer, loop, shield, wishes, undo)
+        watching = _attached(buffer, loop, shield, wishes, world_size, undo)
         undo.pop_all()
     return watching
 
 
-def _attached(buffer: SampleBuffer, loop: Loop, shield: Shield, wishes: Wishes, undo: ExitStack) -> Watching:
+def _attached(
+    buffer: Telemetry, loop: Loop, shield: Shield, wishes: Wishes, world_size: int, undo: ExitStack
+) -> Watching:
     model, optimizers = wishes.model, wishes.optimizers
     known = [optimizer for optimizer in optimizers if isinstance(optimizer, Optimizer)]
     grads, losses = GradNorms(model, optimizers, wishes.groups), StepLosses()
-    # ranks that judge for themselves would part: one skips, the others do not (until they agree, nobody skips)
-    mode = "observe" if wishes.guard == "auto" and world_size() > 1 else wishes.guard
-    guard = Guard(GuardOptions(mode, wishes.on_trip), optimizers, model, grads, losses.totals, shield)
+    guard = Guard(_guard_options(wishes, known, world_size), optimizers, model, grads, losses.totals, shield)
     undo.callback(guard.detach)
     guard.another_step = loop.turn_over
     guard.before_update = loop.recovery.before_update
@@ -99,6 +103,8 @@ def _attached(buffer: SampleBuffer, loop: Loop, shield: Shield, wishes: Wishes, 
     can_trip = guard.is_on or (wishes.scaler is not None and wishes.scaler.is_enabled())
     # the update of a replayed step is held back by a hook, which an optimizer of another kind does not have
     is_replayed = can_trip and bool(wishes.replay) and (function is not None or len(known) == len(optimizers))
+    # a rank that alone runs a batch once more would wait for the others within its backward, for ever
+    is_replayed = is_replayed and world_size == 1
     replays = Replays(
         is_replayed,
         keep,
@@ -107,19 +113,28 @@ def _attached(buffer: SampleBuffer, loop: Loop, shield: Shield, wishes: Wishes, 
         model,
         grads.named,
     )
-    return Watching(instrument, replays, _keeper(wishes), function)
+    return Watching(instrument, replays, _keeper(wishes, loop.ranks), function)
 
 
-def _keeper(wishes: Wishes) -> Keeper:
+def _guard_options(wishes: Wishes, optimizers: list[Optimizer], world_size: int) -> GuardOptions:
+    """Ranks that judge for themselves would part: one skips, the others do not."""
+    if world_size == 1 or wishes.guard != "auto":
+        return GuardOptions(wishes.guard, wishes.on_trip)
+    if len(optimizers) == len(wishes.optimizers) and shares_gradients(wishes.model, optimizers, world_size):
+        return GuardOptions("auto", wishes.on_trip, by_gradients_alone=True)
+    return GuardOptions("observe", wishes.on_trip, NOT_SHARED)
+
+
+def _keeper(wishes: Wishes, ranks: Ranks) -> Keeper:
     if wishes.snapshots is None or wishes.model is None or not wishes.optimizers:
         return NoSnapshots()
     if not all(isinstance(optimizer, Optimizer) for optimizer in wishes.optimizers):
         log.warning("lossguard keeps no snapshots: an optimizer is no torch.optim.Optimizer.")
         return NoSnapshots()
     state = TrainingState(wishes.model, list(wishes.optimizers), wishes.scheduler, wishes.scaler)
-    return SnapshotKeeper(
-        wishes.snapshots, state, time.perf_counter, tell=lambda text: log.warning("lossguard: %s", text)
-    )
+    cadence = Cadence(wishes.snapshots) if ranks.count == 1 else SharedCadence(wishes.snapshots, ranks)
+    tell = lambda text: log.warning("lossguard: %s", text)  # noqa: E731
+    return SnapshotKeeper(wishes.snapshots, state, time.perf_counter, tell=tell, cadence=cadence)
 
 
 def _on_accelerator(grads: GradNorms) -> bool:

@@ -1,19 +1,22 @@
 """The planned weights of the loss components: stages, constants and ramps.
 
-Rules of this file: pure Python, no torch; everything is checked when it is made, so that `weights_at` cannot fail in
+Rules of this file: no torch; everything is checked when it is made, so that `weights_at` cannot fail in
 the middle of a night. A component that a stage does not mention has the weight 0 there.
 """
 
 import itertools
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+from . import curriculum_file, operations
 from .errors import ConfigError
 from .protocol.frames import MAX_STEP
-from .protocol.messages import RampSpec, StageSpec
+from .protocol.messages import Operation, RampSpec, StageSpec
 from .protocol.names import contribution, fault_in
 from .protocol.stages import ramp_at
 
@@ -71,18 +74,29 @@ class Stage:
         }
         return StageSpec(self.name, self.start, entries)
 
+    @classmethod
+    def from_spec(cls, spec: StageSpec) -> "Stage":
+        """The stage that has this spec. Raises ConfigError."""
+        weights = {
+            key: Ramp(value.start, value.end, value.steps) if isinstance(value, RampSpec) else value
+            for key, value in spec.weights.items()
+        }
+        return cls(spec.name, spec.start, weights)
+
 
 @dataclass(frozen=True)
 class Curriculum:
     """Stages in order. The first starts at step 0, every later one after the one before.
 
-    Components are those that any stage mentions, in the order of their first mention.
+    Components are those that any stage mentions, in the order of their first mention. `operations`: what was done to an
+    earlier run under these stages, in force from the same steps on again (see `load`).
     """
 
     stages: tuple[Stage, ...]
     components: tuple[str, ...] = field(default=())
+    operations: tuple[Operation, ...] = field(default=())
 
-    def __init__(self, *stages: Stage) -> None:
+    def __init__(self, *stages: Stage, operations: Sequence[Operation] = ()) -> None:
         if not stages:
             raise ConfigError("lg.Curriculum takes at least one lg.Stage.")
         if stages[0].start != 0:
@@ -97,6 +111,26 @@ class Curriculum:
             raise ConfigError(f"Two stages have one name: {', '.join(names)}.")
         object.__setattr__(self, "stages", tuple(stages))
         object.__setattr__(self, "components", tuple(dict.fromkeys(key for stage in stages for key in stage.weights)))
+        object.__setattr__(self, "operations", _operations(operations, self, "lg.Curriculum"))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Curriculum":
+        """The curriculum in a file of `lossguard export --curriculum` or `save`.
+
+        A run that is started with it has the same weights at every step, bit for bit, as the run that was exported:
+        what operators did to that one happens by itself, at the same steps. Raises ConfigError.
+        """
+        content = curriculum_file.read(Path(path))
+        try:
+            curriculum = cls(*map(Stage.from_spec, content.stages))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+        object.__setattr__(curriculum, "operations", _operations(content.operations, curriculum, str(path)))
+        return curriculum
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it as a file that `load` reads. Raises OSError."""
+        curriculum_file.write(Path(path), [stage.spec() for stage in self.stages], self.operations)
 
     def stage_index(self, step: int) -> int:
         """The index of the stage that `step` lies in."""
@@ -116,6 +150,10 @@ class Curriculum:
     def constant(cls, weights: Mapping[str, float]) -> "Curriculum":
         """One stage for the whole run: `lg.init(losses={"ce": 1.0, "aux": 0.1})`."""
         return cls(Stage("all", 0, dict(weights)))
+
+
+def _operations(given: object, curriculum: Curriculum, where: str) -> tuple[Operation, ...]:
+    return operations.read(given, curriculum.components, [stage.name for stage in curriculum.stages], where)
 
 
 def is_step(value: object) -> bool:

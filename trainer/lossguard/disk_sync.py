@@ -21,7 +21,7 @@ class DiskSync:
 
     def __init__(self) -> None:
         self._asked = self._done = 0
-        self._work: SimpleQueue[Path | None] = SimpleQueue()
+        self._work: SimpleQueue[Path | Callable[[], None] | None] = SimpleQueue()
         self._failed: set[Path] = set()
         self._has_complained = False
         self._named: Path | None = None  # the last file whose name is on the disk too
@@ -45,6 +45,13 @@ class DiskSync:
             self._sync(path)
         return self._asked
 
+    def then(self, call: Callable[[], None]) -> None:
+        """Call it, in the disk's thread, when all that was asked for before is answered."""
+        if self._thread.is_alive():
+            self._work.put(call)
+        else:
+            call()
+
     def is_done(self, number: int) -> bool:
         """True when the disk has answered that one, with or without success."""
         return self._done >= number
@@ -57,8 +64,11 @@ class DiskSync:
         return False
 
     def _run(self) -> None:
-        while (path := self._work.get()) is not None:
-            self._sync(path)
+        while (work := self._work.get()) is not None:
+            if callable(work):
+                work()
+            else:
+                self._sync(work)
 
     def _sync(self, path: Path) -> None:
         try:

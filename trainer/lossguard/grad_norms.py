@@ -3,6 +3,7 @@
 Rules of this file: norms only, on the device, no wait. What is recorded is the gradient before clipping where
 lossguard clips. Where a gradient was written again after its norm was taken, `of` takes it afresh, so that a verdict
 never rests on an older gradient. A finite L2 norm means that every element is finite: a sum of squares cannot cancel.
+Of gradients that are cut among ranks the norms are those of the whole, the same on every rank.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from torch.optim import Optimizer
 
 from . import norms
 from .protocol import names
+from .sharding import Shards, is_sharded, local_part
 
 OUTSIDE = "outside"  # the group of parameters that an optimizer steps and the model does not hold
 
@@ -49,6 +51,7 @@ class GradNorms:
         self._ids: dict[int, list[int]] = {}  # by optimizer: its parameters, to see that they are others now
         self._owned: dict[int, list[int]] = {}
         self._free: list[int] = []
+        self._is_sharded = any(map(is_sharded, self._params))  # else no gradient is looked at for it
         for optimizer in optimizers:
             self._adopt(optimizer)
         if named:
@@ -56,6 +59,7 @@ class GradNorms:
         else:
             self.groups, self._group_of = [], []
         self._group_index: dict[Present, Tensor] = {}
+        self._shards: dict[Present, Shards] = {}
         self._taken: dict[Present, Taken] = {}
 
     def __bool__(self) -> bool:
@@ -77,6 +81,7 @@ class GradNorms:
                 self._at[id(p)] = len(self._params)
                 self.parameters.append(f"{OUTSIDE if self._model_count else 'parameter'}.{len(self._params)}")
                 self._params.append(p)
+                self._is_sharded = self._is_sharded or is_sharded(p)
         self._ids[id(optimizer)] = [id(p) for p in params]
         self._owned[id(optimizer)] = sorted(self._at[id(p)] for p in params)
         # parameters that no optimizer steps are measured with each, because one backward fills them all
@@ -113,14 +118,14 @@ class GradNorms:
         """Take the norms before clipping; returns the total with torch's own bits, or None when torch must take it.
 
         torch takes norms in the gradients' dtype, device by device, and of the parameters it was given: shared only
-        where that is ours.
+        where that is ours. Never of gradients that are cut among ranks: torch scales them by a tensor of their kind.
         """
         present = self._present(range(self._model_count or len(self._params)))
         if not present:
             return None
         grads = [grad for i in present if (grad := self._params[i].grad) is not None]
         kinds = {(grad.device, grad.dtype, grad.layout) for grad in grads}
-        shared = whole_model and kinds == {(grads[0].device, torch.float32, torch.strided)}
+        shared = whole_model and not self._is_sharded and kinds == {(grads[0].device, torch.float32, torch.strided)}
         if present in self._taken and not shared:
             return None
         taken = self._take(present)
@@ -171,6 +176,8 @@ class GradNorms:
             # at least float32, because a norm in float16 overflows at 65,504
             wide = torch.float64 if any(g.dtype == torch.float64 for g in grads) else torch.float32
             each = norms.grad_norms(grads, wide)
+            if self._is_sharded:
+                each = self._shards_of(present, each.device).whole(each)
             if scale is not None:
                 each = each / scale.to(each.device, non_blocking=True)
             return Taken(present, each, norms.total_norm(each), self._versions(present))
@@ -206,8 +213,17 @@ class GradNorms:
         grad = self._params[index].grad
         assert grad is not None
         grad = grad.detach() if grad.requires_grad else grad  # hundreds of detach() a step would be seen
+        grad = local_part(grad) if self._is_sharded and is_sharded(grad) else grad
         grad = grad.coalesce().values() if grad.is_sparse else grad
         return torch.view_as_real(grad.resolve_conj()) if grad.is_complex() else grad
+
+    def _shards_of(self, present: Present, device: torch.device) -> Shards:
+        if present not in self._shards:
+            if len(self._shards) >= SETS_MAX:
+                self._shards.clear()
+            # by the parameters, whose gradients are cut as they are
+            self._shards[present] = Shards.of([self._params[i] for i in present], device)
+        return self._shards[present]
 
     def _index_for(self, present: Present, device: torch.device) -> Tensor:
         if present not in self._group_index:

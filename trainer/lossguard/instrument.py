@@ -59,6 +59,7 @@ class Instrument:
     ) -> None:
         self.grads, self.losses, self.guard, self.detail, self.frame = grads, losses, guard, detail, frame
         self.gradients, self.activations = gradients, activations
+        self.lr_scale = 1.0  # of the step that is being made: the rates between two steps are the script's own
         self._emit, self._optimizers = emit, list(optimizers)
         self._scaler = scaler if scaler is not None and scaler.is_enabled() else None
         self._hosts: dict[torch.device, HostCopy] = {}
@@ -180,8 +181,8 @@ class Instrument:
 
     def _add_verdicts(self) -> None:
         verdicts, totals = self.guard.verdicts, self.losses.totals()
-        if verdicts.bad:
-            self.add(BAD, _any(verdicts.bad))
+        if verdicts.bad or (verdicts.own_bad and not verdicts.host_bad):
+            self.add(BAD, _any([*verdicts.bad, *verdicts.own_bad]))
         elif verdicts.host_bad:
             self.add_host(BAD, 1.0)
         elif self._scaler is not None and totals and not verdicts.stepped:
@@ -228,9 +229,9 @@ class Instrument:
             return
         lr = self._optimizers[0].param_groups[0].get("lr")
         if isinstance(lr, Tensor):
-            self.add("lr", lr)
+            self.add("lr", lr if self.lr_scale == 1.0 else lr * self.lr_scale)
         elif lr is not None:
-            self.add_host("lr", float(lr))
+            self.add_host("lr", float(lr) * self.lr_scale)
 
 
 def _any(flags: Sequence[Tensor]) -> Tensor:

@@ -1,7 +1,8 @@
 """The one thread that talks: drains the buffer into the spool, and the spool into a websocket.
 
 Rules of this file:
-- Training never waits for anything here. The server may be absent, come later, go away, refuse.
+- Training waits for nothing here but the journal: that what it did at an operator's word is on the disk.
+- The server may be absent, come later, go away, refuse.
 - What is sent is read from the spool, so memory stays bounded and a kill loses at most PUMP_S of steps.
 - Every number goes out: what is damaged, forgotten or refused for good is replaced by a gap that says so.
 - The global random state belongs to the training: back-off and pings draw from this thread's own.
@@ -29,6 +30,7 @@ from .dialling import dial, said
 from .disk_sync import DiskSync
 from .encoder import Encoder
 from .environment import Endpoint
+from .journal import Journal
 from .orphans import Orphans
 from .outgoing import Outgoing
 from .protocol.codec import decode_to_trainer, encode
@@ -100,6 +102,7 @@ class LinkThread:
         self._socket: ClientConnection | None = None
         self._orphans: Orphans | None = None
         self._random = random.Random()
+        self.journal = Journal(buffer, spool, self._disk, self._session, endpoint is not None)
         self._thread = threading.Thread(target=self._run, name="lossguard-link", daemon=True)
 
     def start(self) -> None:
@@ -151,18 +154,21 @@ class LinkThread:
 
     async def _main(self) -> None:
         self._wake = asyncio.Event()
+        self.journal.begin()
         talking = orphans = None
         if self._endpoint is not None:
             talking = asyncio.create_task(self._talk())
             self._orphans = Orphans(self._spool.folder, self._endpoint, self._flows)
             orphans = asyncio.create_task(self._orphans.run())
         while not self._is_ending:
-            self._pump()
+            with self.journal.written():
+                self._pump()
             self._spool.tend(self._disk, self._sent_seq)
-            await asyncio.sleep(PUMP_S)
+            await self.journal.rest(PUMP_S)
         self._pump(is_last=True)
         self._spool.flush()
         ticket = self._spool.sync(self._disk)
+        self.journal.end()
         end_s = asyncio.get_running_loop().time() + self._deadline_s
         self._drained = True
         self._wake.set()

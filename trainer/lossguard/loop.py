@@ -12,24 +12,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .buffer import Note
 from .errors import ConfigError
 from .link import Status
+from .loading import End, Loading
 from .protocol import names
+from .ranks import Alone, Ranks, Wants
 from .recovery import Parts, Recovery, Standing
-from .schedule import Schedule
 from .shield import Shield
+from .terms import Terms
 
 if TYPE_CHECKING:
     from .instrument import Instrument
     from .replay import Replay
-    from .weights import DeviceWeights
 
 T = TypeVar("T")
-
-
-class _End:
-    """The loader has no more batches (a batch may be anything, even None)."""
-
-
-_END = _End()
 
 
 class Loop:
@@ -37,25 +31,23 @@ class Loop:
 
     def __init__(
         self,
-        schedule: Schedule,
-        weights: "DeviceWeights",
+        terms: Terms,
         add_note: Callable[[Note], None],
         shield: Shield,
         first_step: int,
         clock: Callable[[], float],
+        ranks: Ranks | None = None,
     ) -> None:
+        self.ranks = ranks or Alone()
         self.step = first_step - 1
         self.first_step = first_step
-        self.stage = ""
-        self.in_force = schedule.weights_at(first_step)  # the weights of the step that is being made
         self.state = "running"
         self.recovery = Recovery(add_note, clock, shield.report)
-        self.schedule, self._weights, self._add_note, self._clock = schedule, weights, add_note, clock
+        self.terms, self.schedule, self.lr_scale = terms, terms.schedule, terms.lr_scale
         self._shield = shield
         # each of its own: what fails in one must not switch off another
         self._command_shield, self._keeper_shield, self._batch_shield = (Shield(shield.report) for _ in range(3))
         self._boundary_at_s = time.perf_counter()
-        self._stage_index = -1
         self._data_wait_s = 0.0  # for all batches of the step
         self._fetched_s = 0.0  # for the first of them, which came before the step's clock began
         self._step_time_s = 0.0
@@ -87,9 +79,13 @@ class Loop:
     @property
     def weights(self) -> dict[str, float]:
         """The weight of every component in force now; in a replay those of the step that is replayed."""
-        if self.replay is not None:
-            return self.replay.kept.weights
-        return self.schedule.weights_at(max(self.step, self.first_step))
+        replay = self.replay
+        return self.schedule.weights_at(max(self.step, self.first_step) if replay is None else replay.kept.step)
+
+    @property
+    def stage(self) -> str:
+        """The name of the stage in force; "" before the first step."""
+        return self.terms.stage
 
     @property
     def instrument(self) -> "Instrument | None":
@@ -120,31 +116,28 @@ class Loop:
         """The batches of `loader`, `accumulate` of them a step; ends early when the run is stopped."""
         if accumulate < 1:
             raise ConfigError(f"run.steps got accumulate={accumulate!r}; it is a number of micro-batches from 1.")
-        batches = iter(loader)
+        loading = Loading(loader, accumulate, is_counted=self.ranks.count > 1)
         self.is_through = False
         while True:
             self.close()
             yield from self._replayed()
+            self.ranks.expect(loading.steps_left)
             if not self._arrive(loader):
                 self.is_through = True
                 return
             if self._rewound is not None:
-                batches, self._rewound = _rewound(loader, self._rewound, self._keeper_shield), None
-            fetched_at_s = time.perf_counter()
-            try:
-                batch = next(batches)
-            except StopIteration:
+                state, self._rewound = self._rewound, None
+                loading.rewind(state, self._keeper_shield)
+            batch, wait_s = (End(), 0.0) if self.ranks.ends else loading.first()
+            if isinstance(batch, End):
                 self.is_through = True
+                self.ranks.leave()
                 return
-            self._enter(time.perf_counter() - fetched_at_s)
+            self._enter(wait_s)
             self._keep(batch)
             yield batch
-            for _ in range(accumulate - 1):
-                fetched_at_s = time.perf_counter()
-                more = next(batches, _END)
-                if isinstance(more, _End):
-                    break
-                self._data_wait_s += time.perf_counter() - fetched_at_s
+            for more, wait_s in loading.rest():
+                self._data_wait_s += wait_s
                 self._keep(more)
                 yield more
 
@@ -178,7 +171,7 @@ class Loop:
             return
         with self._shield("boundary"):
             if self.replay is None:
-                for component, weight in self.in_force.items():
+                for component, weight in self.terms.now.weights.items():
                     instrument.add_host(names.weight(component), weight)
             instrument.add_host("step_time_s", self._step_time_s)
             instrument.add_host("data_wait_s", self._data_wait_s)
@@ -192,6 +185,8 @@ class Loop:
         self.recovery.leave_replay()  # one left by an error, with its generator still held by a traceback
         self.close()
         self.recovery.end_replay()
+        with self._shield("the end of the ranks' talk"):
+            self.ranks.end()
         if self.parts is None:
             return
         with self._shield("the end"):
@@ -206,6 +201,7 @@ class Loop:
     def turn_off(self) -> None:
         """Take the hooks off and measure nothing more. Touches no device, takes no lock."""
         parts, self.parts = self.parts, None
+        self.lr_scale.detach()
         if parts is not None:
             parts.instrument.detach()
 
@@ -222,10 +218,9 @@ class Loop:
                 self.parts.keeper.at_boundary(self.step + 1, self._step_time_s, loader)
         going_on = True
         with self._command_shield("commands"):
-            if self.wants_rollback:
-                self.wants_rollback = False
-                self.roll_back(None, None)
-            going_on = self.parts.controller.apply(self.step + 1)
+            wants = Wants.ROLLBACK if self.wants_rollback else Wants.NOTHING
+            self.wants_rollback = False
+            going_on = self.parts.controller.apply(self.step + 1, wants)
         if not going_on:
             self.state = "stopped"
         return going_on
@@ -233,22 +228,14 @@ class Loop:
     def _enter(self, data_wait_s: float) -> None:
         self.step += 1
         self._data_wait_s = self._fetched_s = data_wait_s
-        curriculum = self.schedule.curriculum
-        replay = self.replay
-        index = curriculum.stage_index(self.step if replay is None else replay.kept.step)
-        self.in_force = self.weights
-        self._weights.update(self.in_force)
-        self.stage = curriculum.stages[index].name
-        if replay is None and index != self._stage_index:
-            self._stage_index = index
-            data = {"index": index, "name": self.stage}
-            self._add_note(Note("stage", self.step, self._clock(), data))
+        now = self.terms.enter(self.step, None if self.replay is None else self.replay.kept.step)
         if (instrument := self.instrument) is not None:
             with self._shield("the start of a step"):
+                instrument.lr_scale = now.lr_scale
                 instrument.detail.at_step(self.step)
                 instrument.guard.begin_step()
         if self.parts is not None:
-            self.parts.replays.begin(self.step, self.in_force)
+            self.parts.replays.begin(self.step, now.weights, now.gated)
         self.is_open = True
         self._boundary_at_s = time.perf_counter()
 
@@ -283,10 +270,9 @@ class Loop:
         if restored is None:
             return None
         self.step, self._rewound = restored.step - 1, restored.loader_state
+        self.schedule.roll_back(came_from, restored.step)
         return came_from, restored.step
 
-
-def _rewound(loader: Any, state: object, shield: Shield) -> Iterator[Any]:
-    with shield("rewinding the data"):
-        loader.load_state_dict(state)
-    return iter(loader)
+    def start_at(self, step: int) -> None:
+        """Before the first step: the steps begin there."""
+        self.first_step, self.step = step, step - 1

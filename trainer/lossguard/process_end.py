@@ -23,6 +23,7 @@ from types import FrameType
 from typing import NoReturn, Protocol
 
 from .buffer import ROWS_MAX, Note, Row, SampleBuffer
+from .journal import Journal
 from .link import LinkThread
 from .loop import Loop
 
@@ -126,6 +127,11 @@ class ProcessEnd:
             self._leave()
             atexit.unregister(self._at_exit)
 
+    @property
+    def journal(self) -> Journal:
+        """Of its stream."""
+        return self._link.journal
+
     # -- by something else --------------------------------------------------------------------------------------
 
     def exit(self) -> None:
@@ -159,7 +165,7 @@ class ProcessEnd:
         )
         self._in_background = True
         run.finish(BACKGROUND_S, state)
-        self._turn_off()  # its loop may go on, without snapshots of what is another run's now
+        self._loop.turn_off()  # its loop may go on, without snapshots of what is another run's now
 
     def __del__(self) -> None:
         if getattr(self, "_is_over", True):
@@ -168,7 +174,7 @@ class ProcessEnd:
         state = self._state_alone()
         if threading.get_ident() == self._thread:  # a device is asked by the training thread alone
             self._loop.end()
-        self._turn_off()
+        self._loop.turn_off()
         self._tell(state)
         # the link says it: this may be in the middle of somebody's logging
         text = f"run {self._run_id} was dropped without run.finish(); it is recorded as stopped."
@@ -179,7 +185,7 @@ class ProcessEnd:
         """In a forked child: the run is its parent's. Nothing is measured, written, sent or ended here."""
         self._is_over = True
         self._buffer.shut()
-        self._turn_off()
+        self._loop.turn_off()
         self._link.disown()
         self._leave()
         atexit.unregister(self._at_exit)
@@ -189,11 +195,6 @@ class ProcessEnd:
     def _tell(self, state: str) -> None:
         self._buffer.add_note(Note("finish", max(self._loop.step, 0), self._clock(), {"state": state}))
         self._buffer.shut()
-
-    def _turn_off(self) -> None:
-        parts, self._loop.parts = self._loop.parts, None
-        if parts is not None:
-            parts.instrument.detach()
 
     def _leave(self) -> None:
         for shared in self._shared:

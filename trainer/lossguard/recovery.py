@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .buffer import Note
-from .controls import Controller
+from .controller import Controller
 from .shield import Shield
 
 if TYPE_CHECKING:
@@ -185,6 +185,13 @@ class Recovery:
         return True
 
     # -- rollback -----------------------------------------------------------------------------------------------
+
+    def newest_snapshot(self, before: int | None) -> int | None:
+        """The step of the newest snapshot that a rollback may go to; what is still on its way is judged first."""
+        if (parts := self.parts) is None:
+            return None
+        parts.instrument.harvest(wait=True)
+        return parts.keeper.newest_step(before)
 
     def roll_back(self, came_from: int, before: int | None, command: str | None) -> "Restored | None":
         """Go back in place to a healthy snapshot, and say so; None when there is none."""

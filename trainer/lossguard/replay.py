@@ -46,6 +46,7 @@ class KeptStep:
     step: int
     weights: dict[str, float]
     batches: list[tuple[Any, RandomStates]] = field(default_factory=list)
+    gated: frozenset[str] = frozenset()  # components that took no part in it
 
 
 class Replay:
@@ -107,6 +108,9 @@ class Replay:
                 random.put_back()
                 given = function(batch)
                 losses = {"loss": given} if isinstance(given, Tensor) else dict(given)
+                losses = {name: loss for name, loss in losses.items() if name not in self.kept.gated}
+                if not losses:
+                    continue
                 self.saw_losses(losses)
                 total = torch.stack([weights.get(name, 1.0) * loss.reshape(()) for name, loss in losses.items()]).sum()
                 total.backward()
@@ -117,7 +121,8 @@ class Replay:
         """One call of run.total, before the user's backward."""
         if self._found is not None:
             return
-        self._losses = dict(losses)
+        losses = {name: loss for name, loss in losses.items() if name not in self.kept.gated}
+        self._losses = losses
         with _disable_current_modes():
             finite = all(bool(loss.detach().isfinite().all()) for loss in losses.values())
             if finite and self._by_gradient is None:
@@ -188,10 +193,10 @@ class Replays:
         self._asked: tuple[KeptStep, Trip] | None = None
         self._made, self._told, self._rest_until = 0, False, -1
 
-    def begin(self, step: int, weights: Mapping[str, float]) -> None:
+    def begin(self, step: int, weights: Mapping[str, float], gated: frozenset[str] = frozenset()) -> None:
         """Step `step` begins."""
         if self._enabled:
-            self._kept.append(KeptStep(step, dict(weights)))
+            self._kept.append(KeptStep(step, dict(weights), gated=gated))
 
     def batch(self, batch: Any) -> None:
         """The step's next micro-batch, before anything is computed of it."""

@@ -9,11 +9,13 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .buffer import Note, Row
+from .continuing import Continuing
 from .link import Link, Status
-from .logged import Logged, Watched
+from .log_rows import LogRows
+from .logged import Watched
 from .loop import Loop
 from .process_end import state_after
 from .protocol.messages import DETAIL_STEPS_MAX
@@ -55,7 +57,7 @@ class Run:
 
     def __init__(
         self,
-        id: str,
+        continuing: Continuing,
         loop: Loop,
         weights: "DeviceWeights",
         parameters: "Sequence[Tensor]",
@@ -64,19 +66,20 @@ class Run:
         evaluation: "Evaluation",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.id = id
+        self.id, self.continuing = continuing.life.run, continuing
         self._evaluation = evaluation
         self._loop, self._device_weights, self._parameters = loop, weights, list(parameters)
         self._telemetry, self._shield, self._clock = telemetry, shield, clock
         self._link: Link | None = None
         # what a user logs or watches may be wrong each time; it must not switch off the losses
         self._log_shield, self._watch_shield, self._ask_shield = (Shield(shield.report) for _ in range(3))
-        self._logged, self._watched, self._has_complained = Logged(), Watched(), False
-        self._logged_step = loop.first_step
+        self._logged = LogRows(loop, evaluation, telemetry.add_row, clock)
+        self._watched, self._has_complained = Watched(), False
 
     def assemble(self, parts: Parts | None, link: Link) -> None:
         """Called once, by init: the parts that need the run itself."""
         self._loop.parts, self._link = parts, link
+        self.continuing.hook_rates()
 
     # -- where it stands ----------------------------------------------------------------------------------------
 
@@ -138,7 +141,8 @@ class Run:
         """The weighted sum of the loss components, with its graph: 0-d, on the losses' device.
 
         Multiplies and adds in the order given, so it equals `w1 * a + w2 * b` written by hand, bit for bit. A component
-        of weight 0 is still evaluated. Raises UnknownComponent or NotAScalar.
+        of weight 0 is still evaluated; one that is gated is no part of the graph, and of the total. Where all are, the
+        total is a zero whose backward gives gradients of zero. Raises UnknownComponent or NotAScalar.
         """
         given = self._device_weights.as_tensors({**(losses or {}), **components})
         if self._evaluation.is_on:
@@ -152,7 +156,9 @@ class Run:
                 replay.saw_losses(given)
         elif is_in_step and (instrument := self._loop.instrument) is not None:
             with self._shield("total"):
-                instrument.add_losses(self.step, given, self._loop.in_force, total)
+                instrument.add_losses(
+                    self.step, self._device_weights.opened(given), self._loop.terms.now.weights, total
+                )
         return total
 
     def shared(self, activation: "Tensor") -> "Tensor":
@@ -194,11 +200,14 @@ class Run:
         """Clip the model's gradients as `torch.nn.utils.clip_grad_norm_` does, bit for bit.
 
         Returns the norm before, 0-d. Shares its norms with the measurement, so that clipping costs no more than it did.
-        `parameters` clips those only.
+        `parameters` clips those only. An operator may have set another norm in place of `max_norm`.
         """
         from torch import Tensor
-        from torch.nn.utils import clip_grad_norm_, clip_grads_with_norm_
 
+        from .sharding import clipped
+
+        self._loop.terms.script_clips_to = max_norm
+        max_norm = max_norm if (clip := self._loop.terms.now.clip) is None else clip
         given = [parameters] if isinstance(parameters, Tensor) else parameters  # iterating one would yield its rows
         params = self._parameters if given is None else list(given)
         total: Tensor | None = None
@@ -207,10 +216,7 @@ class Run:
         elif (measuring := self._measuring) is not None:
             with self._shield("clip_grad_norm_"):
                 total = measuring.grads.to_clip_by(whole_model=parameters is None)
-        if total is None:
-            total = clip_grad_norm_(params, max_norm)
-        else:
-            clip_grads_with_norm_(params, max_norm, total)
+        total = clipped(params, max_norm, total)
         if (measuring := self._measuring) is not None:
             with self._shield("clip_grad_norm_"):
                 measuring.add_clip(total, max_norm)
@@ -223,20 +229,7 @@ class Run:
         `steps` and `boundary`, each call is a step of its own, as with the usual trackers.
         """
         with self._log_shield("log"):
-            given = None if step is None else self._logged.step(step, values)
-            if self.replaying or (step is not None and given is None):
-                return
-            numbers, tensors = self._logged.sorted(values)
-            if self._evaluation.is_on:
-                return self._evaluation.log(numbers, tensors, given)
-            alone = self.step < self._loop.first_step
-            at = given if given is not None else self._logged_step if alone else self.step
-            if alone and step is None:
-                self._logged_step += 1
-            if tensors and (measuring := self._measuring) is not None:
-                measuring.log(at, tensors, with_step=self._loop.is_open and at == self.step)
-            if numbers:
-                self._telemetry.add_row(Row(at, *self._logged.named(numbers), self._clock()))
+            self._logged.add(values, step, lambda: self._measuring)
 
     # -- what may be asked for ----------------------------------------------------------------------------------
 
@@ -256,6 +249,20 @@ class Run:
     def rollback(self) -> None:
         """At the next boundary go back, in place, to the newest healthy snapshot; without one nothing happens."""
         self._loop.wants_rollback = True
+
+    # -- from one process to the next ---------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint, saved after the optimizer has stepped: plain data that `lg.init(resume=...)` takes."""
+        return self.continuing.state()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Before the first step: take over the step, and what operators had done, from what `state_dict` returned.
+
+        The run keeps its own id, which lg.init has told: the server shows another run, and does not offer again what
+        was done after the checkpoint. Where you can, use `lg.init(resume=state)` instead. Raises ConfigError.
+        """
+        self.continuing.load(state)
 
     def status(self) -> Status:
         """For the heartbeat."""

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .controls import Controls
+from .deeds import CheckpointFunction
 from .errors import ConfigError
 from .protocol.messages import ContractSpec
+from .resuming import Resumed
 from .schedule import Schedule
 from .snapshots.options import Snapshots
 
@@ -47,10 +49,16 @@ class Wishes:
     token: str | None
     dir: str | os.PathLike[str] | None
     handle_sigterm: bool
+    checkpoint: CheckpointFunction | None
+    resume: Resumed | None
 
 
 def _is_list_of(kind: type) -> Callable[[object], bool]:
     return lambda given: isinstance(given, list | tuple) and all(isinstance(each, kind) for each in given)
+
+
+def _is_time(given: object) -> bool:
+    return not isinstance(given, bool) and isinstance(given, int | float) and 0 <= given < 1e9
 
 
 _are_names, _are_contracts = _is_list_of(str), _is_list_of(ContractSpec)
@@ -68,6 +76,8 @@ KINDS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "url": (lambda given: isinstance(given, str), "a text"),
     "token": (lambda given: isinstance(given, str), "a text"),
     "dir": (lambda given: isinstance(given, str | os.PathLike), "a path"),
+    "checkpoint": (callable, "a function of the step that saves a checkpoint and returns its path"),
+    "resume_wait_s": (lambda given: _is_time(given), "a time in seconds, from 0"),
 }
 
 

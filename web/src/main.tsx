@@ -11,11 +11,13 @@ import { AlertLinks } from "./io/alertLink";
 import { answerOf } from "./io/answers";
 import { Api, Refused } from "./io/api";
 import { HttpChannelsDesk } from "./io/channelsDesk";
+import { HttpControlDesk } from "./io/controlDesk";
 import { troubleOf } from "./io/health";
-import { Herald, applyTheme, rememberedTheme, showInTab, titleOf } from "./io/browser";
+import { Herald, applyTheme, rememberedTheme, saveFile, showInTab, titleOf } from "./io/browser";
 import { HttpRulesDesk } from "./io/rulesDesk";
 import { Session } from "./io/session";
 import { TokenBox } from "./io/token";
+import type { Order } from "./lib/control";
 import type { Chosen } from "./lib/crowd";
 import { type Range, type StepRange, windowOf } from "./lib/fold";
 import { PointStore } from "./lib/store";
@@ -30,6 +32,7 @@ import "./style/parts.css";
 import "./style/cards.css";
 import "./style/incidents.css";
 import "./style/desks.css";
+import "./style/steering.css";
 
 const CLOCK_MS = 250;
 const TEXT_MS = 150;
@@ -88,7 +91,7 @@ const charts = computed(() => {
 });
 const detail = computed(() => state.value.detail);
 const overlay = computed(() => ({
-  bands: bandsOf(detail.value.stages),
+  bands: bandsOf(detail.value.stages, detail.value.events),
   marks: marksOf(alertsOf(detail.value), commandsOf(detail.value), detail.value.events),
 }));
 
@@ -189,9 +192,17 @@ async function explain(steps: StepRange | null): Promise<void> {
     : { kind: "refused", ...steps, why: answer.fault };
 }
 
+const control = new HttpControlDesk({ api, state: () => state.value, dispatch });
+
+async function command(order: Order): Promise<string | null> {
+  const given = await control.give(order);
+  return given.kind === "taken" ? null : given.why;
+}
+
 const actions: Actions = {
   select: (run) => session.select(run),
-  command: (kind, args, alert) => attempt(session.command(kind, args, alert ?? null)),
+  command: (kind, args, alert) =>
+    command({ run: state.value.selected ?? "", kind, args, ...(alert === undefined ? {} : { alert }) }),
   acknowledge: (alert) => attempt(session.acknowledge(alert)),
   judge: (alert, verdict) => attempt(session.judge(alert, verdict)),
   silence: (alert, minutes) => attempt(session.silence(alert, minutes)),
@@ -210,6 +221,7 @@ const actions: Actions = {
     session.restart();
   },
   revealToken: () => box.token(),
+  save: saveFile,
   dismissProblem: () => dispatch({ type: "problem", problem: null }),
   showCard: (id) => {
     shownCard.value = id;
@@ -248,7 +260,7 @@ const page: Page = {
   store,
   loop,
   actions,
-  desks: { rules: new HttpRulesDesk(api), channels: new HttpChannelsDesk(api) },
+  desks: { rules: new HttpRulesDesk(api), channels: new HttpChannelsDesk(api), control },
   charts,
   overlay,
   range,

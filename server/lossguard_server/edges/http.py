@@ -5,9 +5,10 @@ decided before a handler runs.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request
@@ -25,6 +26,7 @@ from ..services.registry import Registry
 from ..services.retention import Retention
 from ..services.tokens import TICKET_LIFE_S, Keyring, Principal, Tickets
 from ..services.views import contract_view, run_view, stages_view
+from ..services.what_if import what_if
 from ..store import audit, commands, events, verdicts
 from ..store.points import Points
 from ..store.tokens import StoredToken
@@ -149,16 +151,23 @@ class Api:
         return items(await self._read(run, audit.newest_first))
 
     async def give(self, request: Request, run: str, body: models.CommandRequest) -> Response:
-        """Give the run a command: 201 when it is new, 200 for a repeated key."""
+        """Give the run a command: 201 when it is new, 200 for a repeated key, and for a dry run its answer."""
         intention = Intention(
             kind=body.kind,
-            args=body.args,
+            args=body.all_args,
             idempotency_key=body.idempotency_key,
             actor=_principal(request).token_id,
             reason=body.reason,
             alert=body.alert,
+            expect_version=body.expect_version,
+            expires_in_s=body.expires_in_s,
         )
-        command, is_new = await self._of.commands.give(await self._of.registry.find(run), intention)
+        found = await self._of.registry.find(run)
+        if body.dry_run:
+            plan, args = found.plan, await self._of.commands.check(found, intention, is_dry=True)
+            ask = partial(what_if, self._of.points, run, plan, found.next_step, body.kind, args)
+            return Json(await self._reads.run(ask))
+        command, is_new = await self._of.commands.give(found, intention)
         return Json(command.to_dict(), status_code=201 if is_new else 200)
 
     async def acknowledge(self, request: Request, id: str) -> Response:
@@ -209,7 +218,7 @@ def add_routes(app: FastAPI, api: Api) -> None:
     _get(app, "/api/tokens", api.tokens, models.Token, is_list=True)
     _change(app, "DELETE", run, api.delete_run, 204, None)
     _change(app, "POST", "/api/ticket", api.ticket, 200, models.Ticket)
-    _change(app, "POST", f"{run}/commands", api.give, 201, models.Command)
+    _change(app, "POST", f"{run}/commands", api.give, 201, models.Command, {200: models.Command | models.DryRun})
     _change(app, "POST", "/api/alerts/{id}/acknowledge", api.acknowledge, 200, models.Alert)
     _change(app, "POST", "/api/tokens", api.create_token, 201, models.NewToken)
     _change(app, "DELETE", "/api/tokens/{id}", api.delete_token, 204, None)
@@ -228,12 +237,19 @@ def _get(app: FastAPI, path: str, handler: Callable[..., Any], model: type[Any],
 
 
 def _change(
-    app: FastAPI, method: str, path: str, handler: Callable[..., Any], status: int, model: type[Any] | None
+    app: FastAPI,
+    method: str,
+    path: str,
+    handler: Callable[..., Any],
+    status: int,
+    model: type[Any] | None,
+    others: Mapping[int, Any] = {},
 ) -> None:
     answer: dict[str, Any] = {"description": "Done."} if model is None else {"model": model}
     app.add_api_route(
         path, handler, methods=[method], response_model=None, status_code=status,
-        responses={status: answer, **REFUSALS}, operation_id=handler.__name__,
+        responses={status: answer, **{each: {"model": model} for each, model in others.items()}, **REFUSALS},
+        operation_id=handler.__name__,
     )  # fmt: skip
 
 

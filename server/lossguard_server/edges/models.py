@@ -6,16 +6,22 @@ maps, answers.py writes them); they tell a reader of the OpenAPI description wha
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lossguard.protocol import COMMAND_KINDS
+from lossguard.protocol.commands import STEPS_MAX
 from lossguard.protocol.messages import DETAIL_STEPS_MAX
 from lossguard.protocol.numbers import dumps
+from lossguard.protocol.steering import LEASED_KINDS
 
 ARGS = (
-    "By kind: pause, resume, stop {}; set_weight {component, value}; revert {command}; "
-    f"instrument {{steps: 1 to {DETAIL_STEPS_MAX}}}; rollback {{}} or {{before_step: 0 or more}}."
+    "By kind: pause, resume, stop, checkpoint, hold_stage, release_stage {}; "
+    "set_weight {component, value, ramp_steps?}; scale_weights {factor, components?}; gate {component, open}; "
+    "go_to_stage {stage}; set_lr_scale, set_clip {value}; "
+    f"revert {{command}}; instrument {{steps: 1 to {DETAIL_STEPS_MAX}}}; rollback {{}} or {{before_step: 0 or more}}. "
+    f"With lease_steps (1 to {STEPS_MAX}), {', '.join(LEASED_KINDS)} end by themselves."
 )
+EXPIRES_MAX_S = 7 * 24 * 3600.0
 Num = float | Literal["NaN", "Infinity", "-Infinity"]
 
 
@@ -31,6 +37,25 @@ class CommandRequest(_Request):
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200)]
     reason: Annotated[str | None, Field(max_length=2_000)] = None
     alert: Annotated[str | None, Field(max_length=200)] = None
+    lease_steps: Annotated[int | None, Field(strict=True, description="The same as in `args`.")] = None
+    dry_run: Annotated[bool, Field(description="Nothing is given: what the last 500 steps would have been.")] = False
+    expect_version: Annotated[
+        int | None, Field(ge=0, le=1 << 53, description="The number of the newest command that you saw; 0: of none.")
+    ] = None
+    expires_in_s: Annotated[
+        float | None, Field(gt=0, le=EXPIRES_MAX_S, description="Who gets to it later does not apply it.")
+    ] = None
+
+    @property
+    def all_args(self) -> dict[str, Any]:
+        """With what was said beside them."""
+        return self.args if self.lease_steps is None else {**self.args, "lease_steps": self.lease_steps}
+
+    @model_validator(mode="after")
+    def _is_said_once(self) -> "CommandRequest":
+        if self.lease_steps is not None and self.args.get("lease_steps", self.lease_steps) != self.lease_steps:
+            raise ValueError("`lease_steps` is another one in `args`")
+        return self
 
     @field_validator("args")
     @classmethod
@@ -108,6 +133,18 @@ class Guard(BaseModel):
     notes: list[str]
 
 
+class Rank(BaseModel):
+    """One of several ranks; times are medians of its last 20 steps. A straggler takes more than 1.33 times, and 10 ms
+    more than, the median of the ranks."""
+
+    rank: int
+    step: int | None
+    step_time_s: float | None
+    data_wait_s: float | None
+    is_straggler: bool
+    first_bad_step: int | None
+
+
 class Run(BaseModel):
     """One training, now."""
 
@@ -133,11 +170,14 @@ class Run(BaseModel):
     points_queued: int
     points_dropped: int
     controls: list[str]
+    lr_scale_bounds: tuple[float, float]
+    clip_bounds: tuple[float, float]
     config: dict[str, Any]
     guard: Guard
     trips: int
     snapshot_step: int | None
     detail_until: int | None
+    ranks: list[Rank]
 
 
 class Series(BaseModel):
@@ -203,6 +243,32 @@ class Alert(BaseModel):
     silenced_until_s: float | None = None
 
 
+class Effect(BaseModel):
+    """What a command brought about, some steps after it; `decided` false: that cannot be told, and `text` says why."""
+
+    verdict: Literal["worked", "no effect", "worse"]
+    at_step: int
+    steps: int
+    text: str
+    numbers: dict[str, Any]
+    decided: bool
+
+
+class DryRun(BaseModel):
+    """What the last steps would have been under a command that was not given; lists have one entry a step."""
+
+    dry_run: Literal[True]
+    from_: int | None = Field(alias="from")
+    to: int | None
+    at_step: int
+    steps: list[int]
+    total: dict[Literal["before", "after"], list[Num]]
+    share: dict[str, dict[Literal["before", "after"], Num | None]]
+    now: dict[str, Any] | None
+    left_out: int
+    text: str
+
+
 class Command(BaseModel):
     """An operator's intention and what became of it."""
 
@@ -211,7 +277,9 @@ class Command(BaseModel):
     number: int
     kind: str
     args: dict[str, Any]
-    state: Literal["queued", "sent", "received", "applied", "rejected", "expired", "superseded", "cancelled"]
+    state: Literal[
+        "queued", "sent", "received", "applied", "rejected", "expired", "superseded", "cancelled", "rolled_back"
+    ]
     created_s: float
     actor: str
     reason: str | None
@@ -221,6 +289,9 @@ class Command(BaseModel):
     new: Any
     refusal: str | None
     history: list[dict[str, Any]]
+    effect: Effect | None
+    expires_s: float | None
+    ranks: int | None
 
 
 class Event(BaseModel):

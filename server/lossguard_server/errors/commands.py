@@ -20,6 +20,7 @@ class BadArguments(CommandError):
     """The command's arguments are not the ones that its kind takes."""
 
     code = "bad_arguments"
+    hint = "GET /api/docs shows what each kind takes."
 
 
 class NotAllowed(CommandError):
@@ -36,6 +37,12 @@ class UnknownComponent(CommandError):
     code = "unknown_component"
 
 
+class UnknownStage(CommandError):
+    """The run has no such stage."""
+
+    code = "unknown_stage"
+
+
 class WeightNotFinite(CommandError):
     """A weight must be a finite number."""
 
@@ -46,6 +53,12 @@ class WeightOutOfBounds(CommandError):
     """The weight lies outside the bounds that the training script set."""
 
     code = "weight_out_of_bounds"
+
+
+class ValueOutOfBounds(CommandError):
+    """The value lies outside the bounds that the training script set."""
+
+    code = "value_out_of_bounds"
 
 
 class StepsOutOfBounds(CommandError):
@@ -86,10 +99,35 @@ class RunOver(CommandError):
 
 
 class NotRevertible(CommandError):
-    """Only an applied set_weight can be reverted."""
+    """This command cannot be reverted."""
 
     code = "not_revertible"
     status = 409
+    hint = "What can be reverted was applied, changed the schedule, and is in force; GET /api/runs/{run}/schedule."
+
+
+class NotPossibleNow(CommandError):
+    """The run's schedule cannot be changed so."""
+
+    code = "not_possible"
+    status = 409
+    hint = "GET /api/runs/{run}/schedule shows what is in force."
+
+
+class NotCancellable(CommandError):
+    """Only a command that has not gone out can be cancelled."""
+
+    code = "not_cancellable"
+    status = 409
+    hint = "Revert it once it is applied."
+
+
+class VersionConflict(CommandError):
+    """The schedule was changed since you saw it."""
+
+    code = "version_conflict"
+    status = 409
+    hint = "Look at what came since, and give the command again with the newer `expect_version` if you still want it."
 
 
 class IdempotencyConflict(CommandError):

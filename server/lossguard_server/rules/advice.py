@@ -61,7 +61,7 @@ def ramp(schedule: Schedule, component: str, value: float, jump: float) -> Remed
         return None
     if _bounded(schedule, component, value) != value:
         return None
-    args = {"component": component, "value": value, "ramp": steps}
+    args = {"component": component, "value": value, "ramp_steps": steps}
     return Remedy("set_weight", args, f"Ramp the weight of {component} to {value:.3g} over {steps} steps.")
 
 

@@ -174,7 +174,7 @@ def _dead(ahead: Outlook, shares: Floats, parameters: Parameters) -> Mask:
 
 def _is_ramped(window: Window, ahead: Outlook) -> Mask:
     """[n]: all that grows does so over a ramp that is long enough for it."""
-    planned = next(spec for spec in window.schedule.declaration.stages if spec.start == ahead.stage.start)
+    planned = next(spec for spec in window.schedule.declaration.stages if spec.name == ahead.stage.name)
     with np.errstate(all="ignore"):
         needed = np.log(ahead.jump) / log(1.02)
     slow = np.ones(len(ahead.rows), np.bool_)
@@ -243,6 +243,8 @@ def _explain(window: Window, ahead: Outlook, parameters: Parameters, row: int) -
         "ramp_steps": 0 if jump <= 1 else ramp_steps(jump),
     }
     words = [text, advice.ramp_text(name, weight, jump), _unlike_remedy(remedy, ahead)]
+    if remedy is None and jump > parameters.jump_shown and moment.schedule.allows(advice.HOLDS_AND_RAMPS):
+        remedy = advice.hold(moment.schedule, f"{ahead.stage.name!r} waits until its weights are settled.")
     return Finding(message, " ".join(word for word in words if word), name, numbers, remedy=remedy)
 
 

@@ -161,7 +161,7 @@ class Memory:
         number = self._index.get(names.LR)
         if number is None:
             return {}
-        rows = np.flatnonzero(page.fresh[:, number])
+        rows = np.flatnonzero(page.fresh[:, number] & np.isfinite(page.values[:, number]))
         samples = self.samples + np.cumsum(self._whole(page))
         found = self._restarts.watch(page.values[rows, number], samples[rows])
         return {int(rows[at]): self._loss_numbers for at in found}

@@ -36,6 +36,21 @@ def tuned(rules: Sequence[Rule], configuration: Configuration) -> tuple[Rule, ..
     return tuple(_with(rule, known.get(rule.name, {})) for rule in rules if known.get(rule.name, {}).get(ENABLED, True))
 
 
+def tuning_of(rules: Sequence[Rule], chosen: Sequence[Rule]) -> dict[str, Tuning]:
+    """The configuration by which `tuned` makes `chosen` of `rules`."""
+    by_name = {rule.name: rule for rule in chosen}
+    return {
+        rule.name: Tuning(enabled=True, parameters=_parameters(by_name[rule.name]))
+        if rule.name in by_name
+        else Tuning(enabled=False)
+        for rule in rules
+    }
+
+
+def _parameters(rule: Rule) -> dict[str, float]:
+    return {} if rule.parameters is None else asdict(rule.parameters)
+
+
 def checked(rules: Sequence[Rule], configuration: Mapping[str, Any]) -> dict[str, Tuning]:
     """The same configuration, in the one shape, where it makes sense by itself. Raises BadRules as `tuned` does."""
     found = shaped(rules, configuration)

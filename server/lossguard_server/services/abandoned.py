@@ -1,4 +1,4 @@
-"""Commands of runs that do not come back.
+"""Commands that nobody will carry out: of runs that do not come back, and those that it is too late for.
 
 Rules of this file: a run counts as lost from when this process first saw it so, not from its last sign of life: after a
 restart of the server its trainers get the time to find it again.
@@ -18,7 +18,7 @@ from ..store.commands import StoredCommand
 from ..store.writer import Writer
 from . import command_states as states
 from .clock import Clock
-from .commands import expire_open
+from .command_moves import expire_due, expire_open
 from .registry import Registry
 from .views import state_of
 
@@ -56,8 +56,10 @@ class Abandoned:
             self._said = str(error)
 
     async def _look(self) -> None:
-        waiting = await asyncio.to_thread(self._waiting)
         now_s, wall_s = self._clock.monotonic_s(), self._clock.wall_s()
+        waiting, is_any_due = await asyncio.to_thread(self._waiting, wall_s)
+        if is_any_due:
+            await self._store(lambda session: expire_due(session, wall_s))
         lost = [run_id for run_id in waiting if await self._is_lost(run_id, now_s, wall_s)]
         self._lost_since_s = {run_id: self._lost_since_s.get(run_id, now_s) for run_id in lost}
         for run_id, since_s in self._lost_since_s.items():
@@ -72,12 +74,14 @@ class Abandoned:
             return False
 
     async def _expire(self, run_id: str, wall_s: float) -> None:
-        def store(session: Session) -> list[StoredCommand]:
-            return expire_open(session, run_id, WHY, wall_s)
+        await self._store(lambda session: expire_open(session, run_id, WHY, wall_s))
 
-        for command in await asyncio.wrap_future(self._writer.submit(store)):
+    async def _store(self, expire: Callable[[Session], list[StoredCommand]]) -> None:
+        for command in await asyncio.wrap_future(self._writer.submit(expire)):
             self._publish(command.to_dict())
 
-    def _waiting(self) -> list[str]:
+    def _waiting(self, wall_s: float) -> tuple[list[str], bool]:
+        """The runs with an open command, and whether it is too late for one."""
         with self._reading() as session:
-            return commands.runs_with(session, states.OPEN)
+            waiting = commands.runs_with(session, states.OPEN)
+            return waiting, bool(waiting) and bool(commands.due(session, states.QUEUED, wall_s))

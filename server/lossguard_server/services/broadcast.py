@@ -14,6 +14,8 @@ from .registry import Registry
 from .viewing.hub import Hub
 from .views import run_view, state_of
 
+Told = Callable[[dict[str, Any]], None]
+
 QUIET_AFTER_S = 2.0  # no frame for so long: what the rules still hold back is judged
 
 
@@ -27,10 +29,11 @@ class Broadcast:
         clock: Clock,
         wake: Callable[[str, int], None],
         settle_judge: Callable[[str], None],
+        also_command: Told = lambda command: None,
     ) -> None:
-        """`wake` is told what was committed: a run, and how many bytes."""
+        """`wake` is told what was committed: a run, and how many bytes; `also_command`, every change of a command."""
         self._hub, self._registry, self._clock = hub, registry, clock
-        self._wake, self._settle_judge = wake, settle_judge
+        self._wake, self._settle_judge, self._also_command = wake, settle_judge, also_command
         self._states: dict[str, str] = {}
         self._settled_at_s: dict[str, float] = {}
 
@@ -50,6 +53,7 @@ class Broadcast:
     def command(self, command: dict[str, Any]) -> None:
         """A command is in a new state."""
         self._hub.notice(command["run"], {"type": "command", "command": command})
+        self._also_command(command)
 
     def declaration(self, run: LiveRun) -> None:
         """Stages or series changed."""

@@ -2,10 +2,11 @@
 
 Rules of this file:
 - A command is stored and audited before it is sent, and every change of its state is one compare-and-swap with its
-  audit row in the same transaction.
+  audit row in the same transaction (services/command_moves.py).
 - Delivery is in the order of numbers, by one courier a connection; what is not final is offered again to the next
-  connection, and the trainer drops ids that it has seen. What was meant for an attempt ends with it.
-- What a trainer reports of a command that it cannot concern, or too late, changes nothing.
+  connection, and the trainer drops ids that it has seen. What was meant for an attempt ends with it; what an attempt
+  applied is offered again to one that goes on from before it (services/resuming.py).
+- Two people do not undo each other unseen: who says what they saw is told what came since.
 """
 
 import asyncio
@@ -15,29 +16,32 @@ from typing import Any
 
 from sqlmodel import Session
 
-from lossguard.protocol.messages import Command, Event
+from lossguard.protocol.messages import Command
+from lossguard.protocol.steering import CLIP, GATE, LR, SET, STEERING_KINDS
 
-from ..errors import IdempotencyConflict, RollbackPending, UnknownCommand
-from ..store import audit, commands
+from ..errors import IdempotencyConflict, NotCancellable, RollbackPending, UnknownCommand, VersionConflict
+from ..store import commands
 from ..store.columns import Reading
-from ..store.commands import Outcome, StoredCommand
+from ..store.commands import StoredCommand
 from ..store.writer import Writer
 from . import command_states as states
 from .clock import Clock
 from .command_checks import checked_args
+from .command_moves import SERVER, add, at_step, expire_due, is_late, move, was_applied
 from .live import LiveRun
 
 Send = Callable[[Command], Awaitable[None]]
 Publish = Callable[[dict[str, Any]], None]
 
-TRAINER = "trainer"
-REPLACING = ("set_weight", "instrument")
+REPLACING = (SET, GATE, LR, CLIP, "instrument")
 ROLLBACK = "rollback"
+LATE_S = 1e-3  # what is left of the time of a command that went out before and is late by now: 0 means for ever
 
 
 @dataclass(frozen=True)
 class Intention:
-    """What an operator asked for."""
+    """What an operator asked for. `expect_version`: the number of the newest command that they saw; `expires_in_s`: who
+    gets to it later does not apply it."""
 
     kind: str
     args: dict[str, Any]
@@ -45,6 +49,8 @@ class Intention:
     actor: str
     reason: str | None = None
     alert: str | None = None
+    expect_version: int | None = None
+    expires_in_s: float | None = None
 
 
 class Commands:
@@ -63,50 +69,100 @@ class Commands:
         earlier = await asyncio.to_thread(self._by_key, run.id, intention.idempotency_key)
         if earlier is not None:
             return _same(earlier, intention), False
-        args = checked_args(run, intention.kind, intention.args, await self._target(run.id, intention))
+        args = await self.check(run, intention)
         wall_s, command_id = self._clock.wall_s(), self._new_id()
 
         def store(session: Session) -> tuple[StoredCommand, bool, list[StoredCommand]]:
             # looked up again: two requests with one key may arrive together
             if (earlier := commands.by_key(session, run.id, intention.idempotency_key)) is not None:
                 return _same(earlier, intention), False, []
+            _check_version(session, run.id, intention)
             _check_not_going_back(session, run.id, intention)
             replaced = _supersede(session, run.id, intention, args, wall_s)
-            return _add(session, run.id, command_id, intention, args, wall_s), True, replaced
+            return add(session, _new(session, run.id, command_id, intention, args, wall_s)), True, replaced
 
         command, is_new, replaced = await asyncio.wrap_future(self._writer.submit(store))
         for changed in [*replaced, *([command] if is_new else [])]:
             self._publish(changed.to_dict())
-        if is_new and run.id in self._bells:
-            self._bells[run.id].set()
+        if is_new:
+            self.ring(run.id)
         return command, is_new
+
+    async def check(self, run: LiveRun, intention: Intention, is_dry: bool = False) -> dict[str, Any]:
+        """The arguments as they would be stored and sent; nothing is done. Raises CommandError, StorageError.
+
+        `is_dry`: it will not be given, so the run may be over or away; but it must change the schedule.
+        """
+        target = await self._target(run.id, intention)
+        under_way = await asyncio.to_thread(self._open_of, run.id)
+        return checked_args(run, intention.kind, intention.args, target, under_way, is_dry)
+
+    async def cancel(self, command_id: str, actor: str) -> StoredCommand:
+        """The command, which has not gone out and will not. Raises UnknownCommand, NotCancellable, StorageError."""
+        wall_s = self._clock.wall_s()
+
+        def store(session: Session) -> StoredCommand:
+            if (command := commands.get(session, command_id)) is None:
+                raise UnknownCommand(f"It was asked for as {command_id[:80]!r}.", "GET /api/runs lists the runs.")
+            moved = None
+            if states.is_legal(command.state, states.CANCELLED):
+                moved = move(session, command, states.CANCELLED, actor, wall_s)
+            if moved is None:
+                raise NotCancellable(f"Command {command.number} ({command.kind}) {_became(command)}.")
+            return moved
+
+        command = await asyncio.wrap_future(self._writer.submit(store))
+        self._publish(command.to_dict())
+        return command
 
     async def is_open(self, run_id: str, kind: str) -> bool:
         """Whether a command of this kind is on its way. Raises StorageError."""
-        return any(command.kind == kind for command in await asyncio.to_thread(self._open_after, run_id, 0))
+        return any(command.kind == kind for command in await asyncio.to_thread(self._open_of, run_id))
+
+    def ring(self, run_id: str) -> None:
+        """The run's courier has something to look at."""
+        if run_id in self._bells:
+            self._bells[run_id].set()
 
     async def deliver(self, run_id: str, send: Send) -> None:
         """The courier of one connection: offers what is open, then whatever comes. Ends by cancellation."""
         self._bells[run_id] = bell = asyncio.Event()
         bell.set()
-        offered = 0
+        offered: set[str] = set()
         while True:
             await bell.wait()
             bell.clear()
-            for command in await asyncio.to_thread(self._open_after, run_id, offered):
-                offered = command.number
-                if command.state == states.QUEUED and not await self._mark_sent(command):
-                    continue  # it was superseded or expired meanwhile
-                await send(Command(id=command.id, number=command.number, kind=command.kind, args=command.args))
+            found = await asyncio.to_thread(self._open_of, run_id)
+            new, offered = [each for each in found if each.id not in offered], {each.id for each in found}
+            for command in new:
+                # one that was superseded, cancelled or late meanwhile does not go out
+                if command.state != states.QUEUED or await self._mark_sent(command):
+                    await send(self._as_sent(command))
+
+    def _as_sent(self, command: StoredCommand) -> Command:
+        expires_s = None if was_applied(command) else command.expires_s
+        return Command(
+            id=command.id,
+            number=command.number,
+            kind=command.kind,
+            args=command.args,
+            at_step=at_step(command),
+            expires_in_s=0.0 if expires_s is None else max(LATE_S, expires_s - self._clock.wall_s()),
+        )
 
     async def _mark_sent(self, command: StoredCommand) -> bool:
         wall_s = self._clock.wall_s()
-        moved = await asyncio.wrap_future(
-            self._writer.submit(lambda session: _move(session, command, states.SENT, "server", wall_s))
-        )
-        if moved is not None:
+
+        def store(session: Session) -> list[StoredCommand]:
+            if is_late(command, wall_s):
+                return expire_due(session, wall_s)
+            moved = move(session, command, states.SENT, SERVER, wall_s)
+            return [] if moved is None else [moved]
+
+        changed = await asyncio.wrap_future(self._writer.submit(store))
+        for moved in changed:
             self._publish(moved.to_dict())
-        return moved is not None
+        return any(moved.state == states.SENT for moved in changed)
 
     async def _target(self, run_id: str, intention: Intention) -> StoredCommand | None:
         """The command that a revert points at."""
@@ -126,56 +182,15 @@ class Commands:
         with self._reading() as session:
             return commands.get(session, command_id)
 
-    def _open_after(self, run_id: str, number: int) -> list[StoredCommand]:
+    def _open_of(self, run_id: str) -> list[StoredCommand]:
         with self._reading() as session:
-            return commands.in_states(session, run_id, states.OPEN, after_number=number)
+            return commands.in_states(session, run_id, states.OPEN)
 
 
-def settle(session: Session, run_id: str, event: Event, wall_s: float) -> list[StoredCommand]:
-    """What a trainer's `command` event changes: the command in its new state, or nothing."""
-    data = event.data
-    command_id, state = data.get("id"), data.get("state")
-    if not isinstance(command_id, str) or state not in states.REPORTED:
-        return []
-    command = commands.get(session, command_id)
-    if command is None or command.run != run_id or not states.is_legal(command.state, state):
-        return []
-    reason = data.get("reason")
-    outcome = Outcome(
-        step=event.step if state == states.APPLIED else None,
-        old=data.get("old"),
-        new=data.get("new"),
-        refusal=str(reason) if state == states.REJECTED and reason is not None else None,
-    )
-    moved = _move(session, command, state, TRAINER, wall_s, outcome)
-    return [] if moved is None else [moved]
-
-
-def expire_open(session: Session, run_id: str, why: str, wall_s: float) -> list[StoredCommand]:
-    """Nobody will carry out what is open: the run, or the attempt that it was meant for, is over."""
-    outcome = Outcome(refusal=why)
-    moved = [
-        _move(session, command, states.EXPIRED, "server", wall_s, outcome)
-        for command in commands.in_states(session, run_id, states.OPEN)
-    ]
-    return [command for command in moved if command is not None]
-
-
-def _move(
-    session: Session, command: StoredCommand, state: str, actor: str, wall_s: float, outcome: Outcome | None = None
-) -> StoredCommand | None:
-    states.check(command.state, state)
-    moved = commands.move(session, command, state, wall_s, outcome or Outcome())
-    if moved is not None:
-        detail = {"command": moved.id, "kind": moved.kind, "step": moved.step, "old": moved.old, "new": moved.new}
-        audit.add(session, wall_s, actor, f"command {state}", detail, command.run)
-    return moved
-
-
-def _add(
+def _new(
     session: Session, run_id: str, command_id: str, intention: Intention, args: dict[str, Any], wall_s: float
 ) -> StoredCommand:
-    command = StoredCommand(
+    return StoredCommand(
         id=command_id,
         run=run_id,
         number=commands.next_number(session, run_id),
@@ -192,11 +207,26 @@ def _add(
         new=None,
         refusal=None,
         history=[{"state": states.QUEUED, "at_s": wall_s}],
+        expires_s=None if intention.expires_in_s is None else wall_s + intention.expires_in_s,
     )
-    commands.add(session, command)
-    detail = {"command": command_id, "kind": intention.kind, "args": args, "reason": intention.reason}
-    audit.add(session, wall_s, intention.actor, f"command {states.QUEUED}", detail, run_id)
-    return command
+
+
+def _check_version(session: Session, run_id: str, intention: Intention) -> None:
+    """Raises VersionConflict when the schedule was changed, or is about to be, after what the operator saw."""
+    if (seen := intention.expect_version) is None:
+        return
+    in_force = (*states.OPEN, states.APPLIED)
+    since = [
+        command
+        for command in commands.in_states(session, run_id, in_force, after_number=seen)
+        if command.kind in STEERING_KINDS
+    ]
+    if since:
+        newest = since[-1]
+        more = f", and {len(since) - 1} before it" if len(since) > 1 else ""
+        raise VersionConflict(
+            f"You saw version {seen}; since then came command {newest.number}, a {newest.kind} by {newest.actor}{more}."
+        )
 
 
 def _check_not_going_back(session: Session, run_id: str, intention: Intention) -> None:
@@ -212,15 +242,28 @@ def _supersede(
     session: Session, run_id: str, intention: Intention, args: dict[str, Any], wall_s: float
 ) -> list[StoredCommand]:
     """A slider that moves on replaces its own earlier wishes, as long as they have not gone out; so does a newer
-    wish for detail."""
-    if intention.kind not in REPLACING:
+    wish for detail. One with a lease does not: beneath it the earlier one holds."""
+    if intention.kind not in REPLACING or "lease_steps" in args:
         return []
     moved = [
-        _move(session, command, states.SUPERSEDED, intention.actor, wall_s)
+        move(session, command, states.SUPERSEDED, intention.actor, wall_s)
         for command in commands.in_states(session, run_id, (states.QUEUED,))
-        if command.kind == intention.kind and command.args.get("component") == args.get("component")
+        if command.kind == intention.kind
+        and command.args.get("component") == args.get("component")
+        # what is offered again held from its own step on, before the new one
+        and not was_applied(command)
     ]
     return [command for command in moved if command is not None]
+
+
+def _became(command: StoredCommand) -> str:
+    """What became of a command, for the one who wanted to take it back."""
+    if command.state == states.APPLIED:
+        return f"was applied at step {command.step}"
+    if command.state in (states.SENT, states.RECEIVED):
+        return f"has gone out to the trainer ({command.state})"
+    because = f": {command.refusal}" if command.refusal else ""
+    return f"is {command.state.replace('_', ' ')} already{because}".rstrip(".")
 
 
 def _same(earlier: StoredCommand, intention: Intention) -> StoredCommand:

@@ -11,7 +11,7 @@ Rules of this file:
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -20,15 +20,17 @@ from sqlmodel import Session
 from lossguard.protocol.messages import Event
 
 from ..errors import DiskFull, JournalDamaged, WriterClosed
-from ..store import events, journal, runs
+from ..store import commands, events, journal, runs
 from ..store.columns import VIEW_RANK
 from ..store.commands import StoredCommand
 from ..store.events import StoredEvent
 from ..store.journal import Appended, StreamKey
 from ..store.rows import Rows
 from ..store.writer import Writer
-from .commands import expire_open, settle
+from . import command_states as states
+from .command_moves import expire_open, settle
 from .restore import last_rows
+from .resuming import begun, resumed, told_late
 from .stream import Checked
 
 TOGETHER_BYTES = 4 << 20
@@ -40,6 +42,7 @@ class Outcome:
 
     changed: list[StoredCommand] = field(default_factory=list)
     shown: dict[int, list[Rows]] = field(default_factory=dict)
+    given: dict[str, StoredCommand] = field(default_factory=dict)  # what was applied without a word of its arguments
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,19 +152,57 @@ def _store_all(session: Session, arrivals: Sequence[Arrival]) -> list[Outcome]:
 
 
 def _take_events(session: Session, arrival: Arrival) -> Outcome:
-    key, wall_s = arrival.key, arrival.wall_s
-    changed: list[StoredCommand] = []
-    for checked in arrival.batch:
-        if not isinstance(checked.message, Event):
-            continue
-        event = checked.message
+    key = arrival.key
+    told = [checked.message for checked in arrival.batch if isinstance(checked.message, Event)]
+    for event in told:
         events.add(session, key.run, stored_event(event))
-        if event.kind == "command" and key.rank == VIEW_RANK:
-            changed += settle(session, key.run, event, wall_s)
-        if event.kind == "finish" and key.rank == VIEW_RANK:
-            changed += _end_run(session, key, finish_state(event), wall_s)
+    if key.rank != VIEW_RANK:
+        return Outcome()
+    changed = [command for event in told for command in _settle(session, arrival, event)]
+    if arrival.begins_step is not None and 0 < key.attempt == _newest_attempt(session, key):
+        changed += _readable(lambda: begun(session, key, arrival.stream_id, arrival.wall_s))
     rollbacks = [checked.entry.seq for checked in arrival.batch if checked.entry.kind == journal.ROLLBACK]
-    return Outcome(changed, {seq: _shown_after(session, key, seq) for seq in rollbacks if key.rank == VIEW_RANK})
+    shown = {seq: _shown_after(session, key, seq) for seq in rollbacks}
+    return Outcome(changed, shown, _given(session, told))
+
+
+def _settle(session: Session, arrival: Arrival, event: Event) -> list[StoredCommand]:
+    """The commands that an event of rank 0 changes."""
+    key, wall_s = arrival.key, arrival.wall_s
+    match event.kind:
+        case "command":
+            changed = settle(session, key, event, wall_s)
+            newest = _newest_attempt(session, key)
+            for late in [command for command in changed if command.state == states.APPLIED and key.attempt < newest]:
+                changed += _readable(lambda: told_late(session, late, event.step, newest, wall_s))  # noqa: B023
+            return changed
+        case "resume" if key.attempt == _newest_attempt(session, key):
+            return _readable(lambda: resumed(session, key, event, wall_s))
+        case "finish":
+            return _end_run(session, key, finish_state(event), wall_s)
+        case _:
+            return []
+
+
+def _newest_attempt(session: Session, key: StreamKey) -> int:
+    run = runs.get(session, key.run)
+    return key.attempt if run is None else run.attempt
+
+
+def _given(session: Session, told: Sequence[Event]) -> dict[str, StoredCommand]:
+    """Before wire 1.4 a trainer does not say which arguments it applied."""
+    ids = [
+        event.data.get("id") for event in told if event.kind == "command" and not {"kind", "args"} <= set(event.data)
+    ]
+    found = [commands.get(session, each) for each in ids if isinstance(each, str)]
+    return {command.id: command for command in found if command is not None}
+
+
+def _readable(change: Callable[[], list[StoredCommand]]) -> list[StoredCommand]:
+    try:
+        return change()
+    except JournalDamaged:  # what was applied cannot be read, but what comes can be stored
+        return []
 
 
 def _shown_after(session: Session, key: StreamKey, seq: int) -> list[Rows]:

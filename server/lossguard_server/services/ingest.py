@@ -8,7 +8,7 @@ Rules of this file:
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol
@@ -28,9 +28,10 @@ from ..store.journal import StreamHead, StreamKey
 from ..store.rows import Rows, joined
 from ..store.runs import StoredRun
 from ..store.writer import Writer
+from . import command_states as states
 from .clock import Clock
-from .commands import expire_open
-from .commits import Arrival, Commits, finish_state, stored_event
+from .command_moves import expire_open
+from .commits import Arrival, Commits, Outcome, finish_state, stored_event
 from .live import LiveRun
 from .registry import Registry
 from .stream import Checked, StreamState, check_hello
@@ -62,7 +63,17 @@ class OpenStream:
 class Ingest:
     """Opens streams and commits what they carry. Owned by the event loop's thread."""
 
-    def __init__(self, writer: Writer, reading: Reading, registry: Registry, clock: Clock, audience: Audience) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        reading: Reading,
+        registry: Registry,
+        clock: Clock,
+        audience: Audience,
+        ring: Callable[[str], None] = lambda run_id: None,
+    ) -> None:
+        """`ring` is told the run that has commands to be offered again."""
+        self._ring = ring
         self._writer, self._reading, self._registry = writer, reading, registry
         self._clock, self._audience = clock, audience
         self._commits = Commits(writer)
@@ -129,9 +140,11 @@ class Ingest:
         if begins_step is not None:
             self._begin(stream, begins_step)
         for part in _cut_at_rollbacks(batch):
-            self._tell(stream, part, stored.shown)
+            self._tell(stream, part, stored)
         for command in stored.changed:
             self._audience.command(command.to_dict())
+        if any(command.state == states.QUEUED for command in stored.changed):
+            self._ring(stream.run.id)
         self._audience.committed(stream.run, arrival.size_bytes)
         return stream.last_seq
 
@@ -141,20 +154,21 @@ class Ingest:
         if stream.state.key.rank == VIEW_RANK and stream.state.key.attempt > 0:
             self._audience.rewound(stream.run)
 
-    def _tell(self, stream: OpenStream, part: Sequence[Checked], shown: Mapping[int, Sequence[Rows]]) -> None:
+    def _tell(self, stream: OpenStream, part: Sequence[Checked], stored: Outcome) -> None:
         run, rank = stream.run, stream.state.key.rank
         for checked in part:
             match checked.message:
                 case Declaration() as declaration:
                     if rank == VIEW_RANK:
-                        run.declaration = declaration
+                        run.declare(declaration, stream.state.key.attempt)
                         self._audience.declaration(run)
                 case Schema():
                     self._audience.declaration(run)
                 case Event() as event:
-                    self._tell_event(stream, event)
+                    self._tell_event(stream, event, stored)
                 case Frame():
                     pass  # below, joined
+        self._tell_ranks(stream, part)
         if rank != VIEW_RANK:
             return
         if not _is_newest(stream):
@@ -164,11 +178,24 @@ class Ingest:
             run.observe(rows, self._clock.monotonic_s())
             self._audience.points(run, rows)
         if (rollback := part[-1].entry).kind == journal.ROLLBACK:
-            run.rewound(shown[rollback.seq])
+            run.rewound(stored.shown[rollback.seq])
             self._audience.rewound(run)
 
-    def _tell_event(self, stream: OpenStream, event: Event) -> None:
-        run = stream.run
+    def _tell_ranks(self, stream: OpenStream, part: Sequence[Checked]) -> None:
+        """How the ranks keep pace, where there are several."""
+        run, key = stream.run, stream.state.key
+        if run.stored.world_size < 2 or key.attempt != run.stored.attempt:
+            return
+        for checked in part:
+            if checked.rows is not None:
+                run.ranks.observe(key.rank, checked.rows)
+            elif isinstance(checked.message, Event):
+                run.tell_rank(key.rank, checked.message)
+
+    def _tell_event(self, stream: OpenStream, event: Event, stored: Outcome) -> None:
+        run, key = stream.run, stream.state.key
+        if key.rank == VIEW_RANK:
+            run.tell(event, key.attempt, lambda command_id: _as_given(stored, command_id))
         if event.kind == "gap":
             run.gaps += 1
         if event.kind == "trip":
@@ -188,6 +215,11 @@ class Ingest:
     def _schemas(self, stream_id: int) -> list[Schema]:
         with self._reading() as session:
             return definitions(journal.read_definitions(session, stream_id))[1]
+
+
+def _as_given(stored: Outcome, command_id: str) -> tuple[str, dict[str, Any]] | None:
+    command = stored.given.get(command_id)
+    return None if command is None else (command.kind, command.args)
 
 
 def _is_newest(stream: OpenStream) -> bool:

@@ -4,6 +4,8 @@ Rules of this file:
 - It follows the journal, not the sockets: whether a message came a moment ago or before a restart is the same road.
 - What the rules found is stored before it is told (findings.py); what they know is stored with how far they have come,
   so a restart goes on from there and finds what it would have found.
+- What was found before a restart is found again first, by the rules of then, before anything else is asked of the run.
+- At most one of a run's streams is ahead of what is stored of the rules: else the order of rows would be lost.
 - A rollback ends a page, so that other runs come between; the rows that it leaves are read again once, when the next
   row is to be judged, however often the run went back until then.
 - One thread owns the engine. A slow rule makes alerts late; it cannot slow the commits or fill the memory.
@@ -13,7 +15,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,39 +25,25 @@ from lossguard.protocol.messages import Declaration, Event
 from ..errors import AlertOver, JournalDamaged, ServerError, UnknownAlert
 from ..rules.alert import Alert, AlertChange
 from ..rules.lifecycle import IllegalTransition
-from ..store import alerts, branches, journal, verdicts
+from ..store import alerts, journal, verdicts
 from ..store.columns import VIEW_RANK, Reading
 from ..store.decoding import decode_rows
-from ..store.journal import Entry, StreamHead
+from ..store.journal import Entry
 from ..store.rows import joined
 from ..store.writer import Writer
 from .clock import Clock
 from .findings import Findings
+from .going_back import GoingBack, Place
 from .origins import Origins
-from .recall import Followed, Rules, RulesFor, Streams, in_force, recall, tails
+from .recall import Followed, Rules, RulesFor, Streams, in_force, recall
+from .troubles import Troubles
 from .turns import Turns
 
 KEPT_S = 900.0  # a silent run is remembered for so long
+STEERED_BY = ("command", "rollback", "resume")
 RECENT_ALERTS = 100  # among which an origin's alert is looked for
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Which of a run's attempts is being judged; `heads` are all of them, older first."""
-
-    run_id: str
-    heads: Sequence[StreamHead]
-    number: int
-
-    @property
-    def head(self) -> StreamHead:
-        return self.heads[self.number]
-
-    @property
-    def newer(self) -> Sequence[StreamHead]:
-        return self.heads[self.number + 1 :]
 
 
 class Judge:
@@ -72,10 +60,12 @@ class Judge:
         self._streams = Streams()
         self._known: set[str] = set()
         self._outdated: set[str] = set()  # runs that are to be judged by other rules
-        self._cold: set[str] = set()  # runs that went back, and of which no row was judged since
         self._behind_s: dict[str, float] = {}  # runs with something to judge: since when
         self._seen_s: dict[str, float] = {}  # runs that are known: when something of them was last judged
+        self._troubles = Troubles()
         self._judged_rows = 0
+        self._last: dict[str, int] = {}  # by run: the stream that was judged last
+        self._going_back = GoingBack(rules, reading, self._streams, lambda run_id: self._origins.forget(run_id))
         self._origins = Origins(rules, partial(_stored_alerts, reading))
         self._is_closed = False
         self._closing = threading.Event()
@@ -126,7 +116,7 @@ class Judge:
         """Finish the page in hand, and store what the rules know; the rest is judged after the next start."""
         self._is_closed = True
         self._closing.set()
-        self._thread.submit(self._save_all).add_done_callback(lambda future: _report(future, "at the end"))
+        self._thread.submit(self._save_all).add_done_callback(lambda future: self._troubles.tell(future, "at the end"))
         self._thread.shutdown(wait=True, cancel_futures=False)
 
     # -- in the judge's thread ------------------------------------------------------------------------------------
@@ -138,7 +128,9 @@ class Judge:
 
     def _submit(self, task: Callable[[str], None], run_id: str) -> None:
         if not self._is_closed:
-            self._thread.submit(self._do, task, run_id).add_done_callback(lambda future: _report(future, run_id))
+            self._thread.submit(self._do, task, run_id).add_done_callback(
+                lambda future: self._troubles.tell(future, run_id)
+            )
 
     def _do(self, task: Callable[[str], None], run_id: str) -> None:
         if not self._is_closed or task == self._forget:
@@ -155,12 +147,25 @@ class Judge:
             stream = self._streams.of(head, run_id)
             if stream.judged_seq < head.last_seq:
                 with self._turns.page():
-                    self._judge_page(_Place(run_id, heads, number), stream)
+                    self._judge_page(Place(run_id, heads, number), stream)
                 self._submit_once(run_id)  # behind the other runs, until nothing is left
                 return
         self._behind_s.pop(run_id, None)
+        self._troubles.over(run_id)
 
-    def _judge_page(self, place: _Place, stream: Followed) -> None:
+    def _find_again(self, run_id: str) -> None:
+        """A few seconds' rows: what was found in them is told already."""
+        while numbers := self._streams.told(run_id):
+            with self._reading() as session:
+                heads = [head for head in journal.streams(session, run_id) if head.key.rank == VIEW_RANK]
+            number = next(at for at, head in enumerate(heads) if head.id in numbers)
+            self._judge_page(Place(run_id, heads, number), self._streams.of(heads[number], run_id))
+
+    def _judge_page(self, place: Place, stream: Followed) -> None:
+        if self._last.get(place.run_id, place.head.id) != place.head.id:
+            self._findings.make_due(place.run_id)
+            self._store(place.run_id, [])
+        self._last[place.run_id] = place.head.id
         with self._reading() as session:
             rollback = journal.next_rollback(session, place.head.id, stream.judged_seq)
             ends = [end for end in (rollback, stream.found_seq) if end is not None and end > stream.judged_seq]
@@ -175,7 +180,7 @@ class Judge:
             if part[0].kind in (journal.FRAME, journal.SCHEMA):
                 rows = joined(decode_rows(part, stream.names, stream.layouts))
                 if rows:
-                    self._warm_again(place, part[0].seq - 1)
+                    self._going_back.warm_again(place, part[0].seq - 1)
                     self._judged_rows += sum(len(block.steps) for block in rows)
                     changes += self._explained(place.run_id, self._rules.observe(place.run_id, rows))
             else:
@@ -186,9 +191,12 @@ class Judge:
         else:
             self._store(place.run_id, changes)
 
-    def _judge_other(self, place: _Place, entry: Entry) -> list[AlertChange]:
+    def _judge_other(self, place: Place, entry: Entry) -> list[AlertChange]:
         run_id = place.run_id
-        match decode_sequenced(entry.payload):
+        message = decode_sequenced(entry.payload)
+        if isinstance(message, Event) and message.kind in STEERED_BY and not self._going_back.is_outdated(place):
+            self._rules.steered(run_id, message)
+        match message:
             case Declaration() as declaration:
                 self._rules.declare(run_id, declaration)
             case Event(kind="finish"):
@@ -197,35 +205,13 @@ class Judge:
             case Event(kind="origin") as event:
                 return self._origins.told(run_id, event)
             case Event(kind="rollback") as event:
-                return self._rewind(place, event)
+                return self._going_back.rewind(place, event)
             case Event(kind="trip") as event:
                 return self._explained(run_id, self._rules.tripped(run_id, event.step, event.data))
         return []
 
     def _explained(self, run_id: str, found: list[AlertChange]) -> list[AlertChange]:
         return found + self._origins.fired(run_id, found)
-
-    def _rewind(self, place: _Place, event: Event) -> list[AlertChange]:
-        """The rules forget; what the run still shows they learn with its next row."""
-        to_step, from_step = branches.target_of(event), branches.step_of(event, "from")
-        if to_step is None or any(self._streams.judged_seq(newer) for newer in place.newer):
-            return []  # of an older attempt that brings its data late nothing is shown any more
-        self._origins.forget(place.run_id)
-        self._cold.add(place.run_id)
-        return self._rules.rewind(place.run_id, max(to_step, from_step or 0), to_step)
-
-    def _warm_again(self, place: _Place, seq: int) -> None:
-        """Before a row is judged: what the run shows up to message `seq` of this attempt, if it went back."""
-        if place.run_id not in self._cold:
-            return
-        self._cold.remove(place.run_id)
-        known = [(head, seq if head is place.head else self._streams.judged_seq(head)) for head in place.heads]
-        try:
-            with self._reading() as session:
-                rows = tails(session, known)
-            self._rules.warm(place.run_id, rows)
-        except ServerError as error:  # the rules can learn anew; what was found in this page must not be lost
-            log.warning("run %s went back, and its rows before that were not read: %s", place.run_id, error)
 
     def _flush(self, run_id: str) -> None:
         self._follow(run_id)
@@ -241,7 +227,9 @@ class Judge:
         """Free what is known of the run; what is stored of it is enough to go on."""
         self._streams.forget(run_id)
         self._known.discard(run_id)
-        self._cold.discard(run_id)
+        self._going_back.forget(run_id)
+        self._last.pop(run_id, None)
+        self._troubles.over(run_id)
         self._seen_s.pop(run_id, None)
         self._origins.forget(run_id)
         self._findings.forget(run_id)
@@ -281,6 +269,8 @@ class Judge:
     def _tidy(self, _: str) -> None:
         for run_id in self._findings.waiting():
             self._store(run_id, [])
+        for run_id in list(self._behind_s):  # what stopped it may be over
+            self._submit_once(run_id)
         now_s = self._clock.monotonic_s()
         for run_id in [run_id for run_id, seen_s in self._seen_s.items() if now_s - seen_s >= KEPT_S]:
             if run_id in self._waiting or run_id in self._behind_s:
@@ -304,8 +294,10 @@ class Judge:
             recalled = recall(session, run_id, self._rules, self._rules_for)
         self._streams.add(recalled.followed)
         self._known.add(run_id)
-        if recalled.retired:
-            self._store(run_id, recalled.retired)
+        if recalled.is_loaded:
+            self._outdated.add(run_id)
+            self._find_again(run_id)
+            self._reconfigure(run_id)
 
 
 def _stored_alerts(reading: Reading, run_id: str) -> list[Alert]:
@@ -315,16 +307,6 @@ def _stored_alerts(reading: Reading, run_id: str) -> list[Alert]:
     except ServerError as error:  # the alerts that this page has made must not be lost with it
         log.warning("the alerts of run %s were not read: %s", run_id, error)
         return []
-
-
-def _report(future: "Future[None]", run_id: str) -> None:
-    """One run's fault is told, and does not silence the others."""
-    if future.cancelled() or (error := future.exception()) is None:
-        return
-    if isinstance(error, ServerError):
-        log.warning("judging run %s waits: %s", run_id, error)
-    else:
-        log.error("judging run %s failed", run_id, exc_info=error)
 
 
 def _parts(page: Sequence[Entry]) -> list[list[Entry]]:

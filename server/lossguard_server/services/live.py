@@ -10,11 +10,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lossguard.protocol.frames import MAX_STEP
-from lossguard.protocol.messages import Declaration, Heartbeat
+from lossguard.protocol.messages import Declaration, Event, Heartbeat
 from lossguard.protocol.names import TOTAL
+from lossguard.protocol.steering import Plan
 
+from ..store.branches import target_of
 from ..store.rows import Rows
 from ..store.runs import StoredRun
+from .plan_fold import Given, PlanFold
+from .rank_stats import Ranks
 
 RATE_WINDOW_S = 10.0
 MIN_WINDOW_S = 2.0  # below it the beat of the commits is louder than the trainer
@@ -39,6 +43,24 @@ class LiveRun:
     alerts: dict[str, tuple[str, str]] = field(default_factory=dict)  # open alerts: id -> (severity, state)
     begins: bool = False  # nothing of the newest attempt has come yet
     rate: "Rate" = field(default_factory=lambda: Rate())
+    declared_attempt: int = -1  # whose declaration, and plan, these are
+    steering: PlanFold = field(default_factory=PlanFold)  # what steers that attempt
+    ranks: Ranks = field(default_factory=Ranks)
+
+    def __post_init__(self) -> None:
+        if not self.steering.has_declared:
+            self.steering.declare(self.declaration)
+
+    @property
+    def plan(self) -> Plan:
+        """What is in force at any step, as far as it was told."""
+        return self.steering.plan
+
+    @property
+    def next_step(self) -> int:
+        """The coming boundary, as far as it was told; what was applied may be ahead of the rows."""
+        beaten = 0 if self.heartbeat is None else min(self.heartbeat.step, MAX_STEP)
+        return max(0, self.steering.reached_step, beaten, -1 if self.step is None else self.step + 1)
 
     @property
     def id(self) -> str:
@@ -64,9 +86,29 @@ class LiveRun:
         """A connection of one rank was made. It is no sign of life: nothing may ever come through it."""
         if stored.attempt > self.stored.attempt:
             self.heartbeat = self.sign_at_s = None  # `stored.seen_s` is when it began
-            self.rate, self.begins, self.detail = Rate(), True, -1
+            self.rate, self.begins, self.detail, self.ranks = Rate(), True, -1, Ranks()
         self.stored = stored
         self.connections[rank] = self.connections.get(rank, 0) + 1
+
+    def declare(self, declaration: Declaration, attempt: int) -> None:
+        """An attempt says what it is; an older one's word, which comes late, changes nothing."""
+        if attempt < self.declared_attempt:
+            return
+        if attempt > self.declared_attempt:
+            self.declared_attempt, self.steering = attempt, PlanFold()
+        self.declaration = declaration
+        self.steering.declare(declaration)
+
+    def tell(self, event: Event, attempt: int, given: Given) -> None:
+        """An event of rank 0, which may steer."""
+        if attempt == self.declared_attempt:
+            self.steering.tell(event, given)
+
+    def tell_rank(self, rank: int, event: Event) -> None:
+        """An event of any rank of the newest attempt; all go back together, and rank 0 says so."""
+        self.ranks.tell(rank, event)
+        if rank == 0 and (to_step := target_of(event)) is not None:
+            self.ranks.rolled_back(to_step)
 
     def closed(self, rank: int) -> None:
         """A connection of one rank is gone."""

@@ -3,17 +3,18 @@
 Rules of this file:
 - What is stored (table rules_state) belongs to the streams' `judged_seq`: the rows after it are judged again, and give
   the same alerts. Where nothing is stored, or it cannot be read, the rules learn from the run's last 1,000 steps.
-- Up to a stream's `found_seq` what is found again is stored already, and no news; behind it nothing is.
+- Up to a stream's `found_seq` what is found again, by the rules of then, is stored already, and no news; behind it
+  nothing is. Where nothing was stored of what they knew, the rules learn what lies before, and begin there.
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from sqlmodel import Session
 
-from lossguard.protocol.messages import Declaration
+from lossguard.protocol.messages import Declaration, Event
 
 from ..errors import StateUnreadable
 from ..rules.alert import Alert, AlertChange
@@ -21,9 +22,10 @@ from ..rules.base import Rule
 from ..rules.incident import IncidentChange
 from ..store import alerts, branches, incidents, journal, rules_state, runs
 from ..store.columns import VIEW_RANK
-from ..store.decoding import definitions_of
+from ..store.decoding import names_of, told
 from ..store.journal import StreamHead
 from ..store.rows import Layouts, Rows, joined
+from .plan_fold import fold
 
 WARM_STEPS = 1_000  # the rules' longest window
 
@@ -35,6 +37,7 @@ class Rules(Protocol):
     """What is needed of services/engine."""
 
     def declare(self, run_id: str, declaration: Declaration) -> None: ...
+    def steered(self, run_id: str, event: Event) -> None: ...
     def configure(self, run_id: str, rules: Sequence[Rule]) -> list[AlertChange]: ...
     def observe(self, run_id: str, parts: Sequence[Rows]) -> list[AlertChange]: ...
     def flush(self, run_id: str) -> list[AlertChange]: ...
@@ -60,7 +63,7 @@ class Followed:
     run_id: str
     judged_seq: int
     names: dict[int, str] = field(default_factory=dict)
-    found_seq: int = 0  # when it was recalled
+    found_seq: int = 0  # when it was recalled: up to there everything is told
 
     def __post_init__(self) -> None:
         self.layouts = Layouts(self.names)
@@ -87,6 +90,11 @@ class Streams:
         """By stream of the run: how far it is judged."""
         return {number: each.judged_seq for number, each in self._followed.items() if each.run_id == run_id}
 
+    def told(self, run_id: str) -> set[int]:
+        """Streams of the run of which not everything that was told before is judged again."""
+        followed = self._followed.items()
+        return {number for number, each in followed if each.run_id == run_id and each.judged_seq < each.found_seq}
+
     def forget(self, run_id: str) -> None:
         for number in self.watermarks(run_id):
             del self._followed[number]
@@ -94,35 +102,43 @@ class Streams:
 
 @dataclass(frozen=True)
 class Recalled:
-    """The run's streams as they were judged, by number; and the alerts of rules that were switched off meanwhile."""
+    """The run's streams as they were judged, by number; whether the rules know what they knew then, as they were."""
 
     followed: dict[int, Followed]
-    retired: list[AlertChange]
+    is_loaded: bool
 
 
 def recall(session: Session, run_id: str, rules: Rules, rules_for: RulesFor) -> Recalled:
     """Brings the rules there. Raises JournalDamaged, StorageError."""
     heads = [head for head in journal.streams(session, run_id) if head.key.rank == VIEW_RANK]
-    followed = _followed(session, run_id, rules, heads)
-    if not _loaded(session, run_id, rules):
+    is_loaded = _loaded(session, run_id, rules)
+    if not is_loaded:
+        rules.configure(run_id, in_force(session, run_id, rules_for))
+        # what was told lies behind: its alerts are open, and are not to be found a second time
+        heads = [replace(head, judged_seq=max(head.judged_seq, _found(head))) for head in heads]
+        for head in heads:
+            if (known := fold(told(session, head.id, head.judged_seq))).has_declared:
+                rules.declare(run_id, known.declaration)
+    followed = _followed(session, run_id, heads)
+    if not is_loaded:
         rules.warm(run_id, _tails_judged(session, heads))
         opened = [Alert.from_dict(alert) for alert in alerts.open_of(session, run_id)]
         rules.restore(run_id, opened, incidents.open_of(session, run_id))
     elif rules.is_cold(run_id):  # stored between a rollback and the next row
         rules.warm(run_id, _tails_judged(session, heads))
-    # last: only what is known can be retired
-    return Recalled(followed, rules.configure(run_id, in_force(session, run_id, rules_for)))
+    return Recalled(followed, is_loaded)
 
 
-def _followed(session: Session, run_id: str, rules: Rules, heads: Sequence[StreamHead]) -> dict[int, Followed]:
+def _found(head: StreamHead) -> int:
+    """After a repair a stream may be shorter than what was found in it."""
+    return min(head.found_seq, head.last_seq)
+
+
+def _followed(session: Session, run_id: str, heads: Sequence[StreamHead]) -> dict[int, Followed]:
     followed: dict[int, Followed] = {}
     for head in heads:
-        declarations, schemas = definitions_of(session, head.id, head.judged_seq)
-        names = {series.id: series.name for schema in schemas for series in schema.series}
-        # after a repair a stream may be shorter than what was found in it
-        followed[head.id] = Followed(run_id, head.judged_seq, names, min(head.found_seq, head.last_seq))
-        if declarations:
-            rules.declare(run_id, declarations[-1])
+        names = names_of(session, head.id, head.judged_seq)
+        followed[head.id] = Followed(run_id, head.judged_seq, names, _found(head))
     return followed
 
 

@@ -4,25 +4,19 @@ Rules of this file:
 - Only where the training script wants it (`detail_on_alert`) and allows it (`instrument`), once an alert, by a command
   like any other: stored, audited, delivered and settled like an operator's, the rule being the actor.
 - One at a time: alerts wait in a queue, and while detail is recorded or on its way another alert asks for none.
-- A refusal is no trouble: the run may be over, or away.
+- What people let it do beyond that are policies (services/policies/).
 """
 
-import asyncio
-import logging
 from typing import Any
 
 from lossguard.protocol.messages import DETAIL_STEPS_MAX
 
-from ..errors import ServerError
+from .beginnings import Beginnings
 from .commands import Commands, Intention
 from .live import LiveRun
 from .registry import Registry
 
 KIND = "instrument"
-WAITING_MAX = 1_000  # alerts; a storm beyond it has its detail already
-SEEN_MAX = 10_000
-
-log = logging.getLogger(__name__)
 
 
 class Reflex:
@@ -30,32 +24,19 @@ class Reflex:
 
     def __init__(self, registry: Registry, commands: Commands) -> None:
         self._registry, self._commands = registry, commands
-        self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(WAITING_MAX)
-        self._seen: dict[str, None] = {}  # alerts, as a set that knows which is the oldest
+        self._beginnings = Beginnings(self._answer)
 
     def alert(self, alert: dict[str, Any]) -> None:
-        """An alert changed. Only its beginning counts: it also changes when more is known of it."""
-        if alert["state"] != "firing" or alert["id"] in self._seen or self._waiting.full():
-            return
-        self._seen[alert["id"]] = None
-        if len(self._seen) > SEEN_MAX:
-            del self._seen[next(iter(self._seen))]
-        self._waiting.put_nowait(alert)
+        """An alert changed."""
+        self._beginnings.alert(alert)
 
     async def run(self) -> None:
         """Answers alerts as they come. Ends by cancellation."""
-        while True:
-            alert = await self._waiting.get()
-            try:
-                await self._answer(alert)
-            except ServerError as error:
-                log.info("alert %s of run %s brought no detail: %s", alert["id"], alert["run"], error)
-            finally:
-                self._waiting.task_done()
+        await self._beginnings.run()
 
     async def settled(self) -> None:
         """Everything that came so far has been answered."""
-        await self._waiting.join()
+        await self._beginnings.settled()
 
     async def _answer(self, alert: dict[str, Any]) -> None:
         run = await self._registry.find(alert["run"])

@@ -35,6 +35,7 @@ from ..store.rows import Layouts, Rows
 MAX_SERIES = 100_000
 MAX_COMPONENTS = 1_000
 MAX_STAGES = 1_000
+MAX_OPERATIONS = 10_000
 MAX_WORLD_SIZE = 1 << 20
 MAX_ATTEMPT = 1 << 31
 MAX_DEPTH = 32  # of config and event data; whoever writes them as JSON recurses
@@ -131,7 +132,11 @@ def check_declaration(declaration: Declaration) -> None:
     if len(set(declaration.components)) != len(declaration.components):
         raise BadDeclaration("A component is named twice.")
     _check_stages(declaration)
-    bounds = [bound for pair in declaration.controls.weight_bounds.values() for bound in pair]
+    if len(declaration.operations) > MAX_OPERATIONS:
+        raise BadDeclaration(f"At most {MAX_OPERATIONS} operations are taken.")
+    controls = declaration.controls
+    pairs = (*controls.weight_bounds.values(), controls.lr_scale_bounds, controls.clip_bounds)
+    bounds = [bound for pair in pairs for bound in pair]
     limits = [limit for contract in declaration.contracts for limit in (contract.low, contract.high)]
     if any(limit is not None and math.isnan(limit) for limit in [*bounds, *limits]):
         raise BadDeclaration("A bound is NaN.")

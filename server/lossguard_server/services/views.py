@@ -10,7 +10,7 @@ import msgspec
 
 from lossguard.protocol import names
 from lossguard.protocol.messages import Declaration, RampSpec
-from lossguard.protocol.stages import planned_weights, stage_index
+from lossguard.protocol.stages import planned_weights
 
 from .live import LiveRun
 
@@ -44,11 +44,14 @@ def run_view(run: LiveRun, now_s: float, wall_s: float) -> dict[str, Any]:
         "points_queued": beat.points_queued if beat else 0,
         "points_dropped": beat.points_dropped if beat else 0,
         "controls": list(declaration.controls.kinds),
+        "lr_scale_bounds": list(declaration.controls.lr_scale_bounds),
+        "clip_bounds": list(declaration.controls.clip_bounds),
         "config": declaration.config,
         "guard": msgspec.to_builtins(declaration.guard),
         "trips": run.trips,
         "snapshot_step": run.snapshot_step,
         "detail_until": run.detail_until,
+        "ranks": run.ranks.view() if run.stored.world_size > 1 else [],
     }
 
 
@@ -95,8 +98,8 @@ def _planned(planned: float | RampSpec) -> Any:
 
 
 def _stage(run: LiveRun) -> dict[str, Any] | None:
-    stages = run.declaration.stages
-    index = stage_index(stages, run.step or 0)
+    stages = run.plan.stages
+    index = run.plan.stage_index_at(run.step or 0)
     return None if index is None else {"index": index, "name": stages[index].name, "start": stages[index].start}
 
 
@@ -115,7 +118,8 @@ def _health(run: LiveRun, severities: list[str]) -> str:
 
 def _components(run: LiveRun) -> list[dict[str, Any]]:
     declaration = run.declaration
-    planned = planned_weights(declaration.stages, declaration.components, run.step or 0)
+    position = run.plan.clock_at(run.step or 0).position  # held, or moved on: not always the step
+    planned = planned_weights(declaration.stages, declaration.components, position)
     contributions = {name: run.values.get(names.contribution(name)) for name in declaration.components}
     shares = _shares(contributions)
     return [

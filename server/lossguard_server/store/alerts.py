@@ -44,9 +44,10 @@ def open_of(session: Session, run_id: str, states: Sequence[str] = OPEN_STATES) 
     return [json.from_text(row.body) for row in rows]
 
 
-def by_id(session: Session, run_id: str) -> dict[str, dict[str, Any]]:
-    """Every alert of the run, by its id."""
-    return {alert["id"]: alert for alert in newest_first(session, run_id)}
+def all_open(session: Session) -> list[dict[str, Any]]:
+    """The alerts of every run that are not over, oldest first."""
+    rows = session.exec(select(AlertRow).where(col(AlertRow.state).in_(OPEN_STATES)).order_by(col(AlertRow.number)))
+    return [json.from_text(row.body) for row in rows]
 
 
 def get(session: Session, alert_id: str) -> dict[str, Any] | None:

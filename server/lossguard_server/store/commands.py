@@ -4,8 +4,8 @@ Rules of this file: a state changes only by `move`, a compare-and-swap; whoever 
 same transaction. Which changes are legal is services/command_states.py's business.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import update
@@ -35,6 +35,9 @@ class StoredCommand:
     new: Any
     refusal: str | None
     history: list[dict[str, Any]]
+    effect: dict[str, Any] | None = None
+    expires_s: float | None = None
+    ranks: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Keys as in docs/protocol.md."""
@@ -51,6 +54,8 @@ class Outcome:
     old: Any = None
     new: Any = None
     refusal: str | None = None
+    ranks: int | None = None
+    note: Mapping[str, Any] = field(default_factory=dict)  # what its entry in the history says beside state and time
 
 
 def add(session: Session, command: StoredCommand) -> None:
@@ -68,6 +73,7 @@ def add(session: Session, command: StoredCommand) -> None:
         state=command.state,
         created_s=command.created_s,
         history=json.to_text(command.history),
+        expires_s=command.expires_s,
     )
     session.add(row)
     session.flush()
@@ -84,12 +90,12 @@ def move(
     session: Session, command: StoredCommand, to_state: str, at_s: float, outcome: Outcome
 ) -> StoredCommand | None:
     """The command in its new state; None when it is not in `command.state` any more (somebody was faster)."""
-    history = [*command.history, {"state": to_state, "at_s": at_s}]
-    values: dict[str, Any] = {"state": to_state, "history": json.to_text(history)}
+    history = [*command.history, {"state": to_state, "at_s": at_s, **outcome.note}]
+    values: dict[str, Any] = {"state": to_state, "history": json.to_text(history), "refusal": outcome.refusal}
     if outcome.step is not None:
         values["step"] = outcome.step
-    if outcome.refusal is not None:
-        values["refusal"] = outcome.refusal
+    if outcome.ranks is not None:
+        values["ranks"] = outcome.ranks
     for name, value in (("old", outcome.old), ("new", outcome.new)):
         if value is not None:
             values[name] = json.to_text(value)
@@ -100,6 +106,15 @@ def move(
     )
     session.expire_all()  # the update went past the session's identity map
     return get(session, command.id) if moved.rowcount == 1 else None
+
+
+def set_effect(session: Session, command_id: str, effect: dict[str, Any]) -> StoredCommand | None:
+    """The command with its verdict; None when it is gone with its run."""
+    session.connection().execute(
+        update(CommandRow).where(col(CommandRow.id) == command_id).values(effect=json.to_text(effect))
+    )
+    session.expire_all()  # the update went past the session's identity map
+    return get(session, command_id)
 
 
 def get(session: Session, command_id: str) -> StoredCommand | None:
@@ -122,9 +137,34 @@ def newest_first(session: Session, run_id: str) -> list[StoredCommand]:
     return [_stored(row) for row in rows]
 
 
+def given_by(session: Session, run_id: str, actors: str) -> list[StoredCommand]:
+    """The run's commands of actors whose name begins with `actors`, in order of their numbers."""
+    of_them = col(CommandRow.actor).startswith(actors, autoescape=True)
+    rows = session.exec(select(CommandRow).where(CommandRow.run_id == run_id, of_them).order_by(col(CommandRow.number)))
+    return [_stored(row) for row in rows]
+
+
+def naming(session: Session, run_id: str, alert_id: str) -> list[StoredCommand]:
+    """The run's commands that were given because of an alert, in order of their numbers."""
+    of_it = (CommandRow.run_id == run_id, CommandRow.alert == alert_id)
+    rows = session.exec(select(CommandRow).where(*of_it).order_by(col(CommandRow.number)))
+    return [_stored(row) for row in rows]
+
+
 def runs_with(session: Session, states: Collection[str]) -> list[str]:
     """The runs that have a command in any of `states`."""
     return list(session.exec(select(CommandRow.run_id).where(col(CommandRow.state).in_(states)).distinct()))
+
+
+def newest_number(session: Session, run_id: str) -> int:
+    """The number of the run's newest command; 0 while it has none."""
+    return next_number(session, run_id) - 1
+
+
+def due(session: Session, state: str, now_s: float) -> list[StoredCommand]:
+    """Commands of every run that are in `state` although it is too late for them."""
+    rows = session.exec(select(CommandRow).where(CommandRow.state == state, col(CommandRow.expires_s) <= now_s))
+    return [_stored(row) for row in rows]
 
 
 def in_states(session: Session, run_id: str, states: Collection[str], after_number: int = 0) -> list[StoredCommand]:
@@ -155,4 +195,7 @@ def _stored(row: CommandRow) -> StoredCommand:
         new=None if row.new is None else json.from_text(row.new),
         refusal=row.refusal,
         history=json.from_text(row.history),
+        effect=None if row.effect is None else json.from_text(row.effect),
+        expires_s=row.expires_s,
+        ranks=row.ranks,
     )

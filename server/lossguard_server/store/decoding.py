@@ -3,14 +3,14 @@
 Rules of this file: what was checked before it was stored is expected to decode; what does not is JournalDamaged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlmodel import Session
 
 from lossguard.protocol import BadFrame, BadMessage
 from lossguard.protocol.codec import decode_sequenced
 from lossguard.protocol.frames import unpack_frame
-from lossguard.protocol.messages import Declaration, Frame, Schema, Sequenced
+from lossguard.protocol.messages import Declaration, Event, Frame, Schema, Sequenced
 
 from ..errors import JournalDamaged
 from . import journal
@@ -54,6 +54,16 @@ def _decoded(entry: Entry) -> Sequenced:
         return decode_sequenced(entry.payload)
     except BadMessage as error:
         raise JournalDamaged(f"It is message {entry.seq}: {error}") from error
+
+
+def told(session: Session, stream_id: int, up_to_seq: int | None = None) -> Iterator[Declaration | Event]:
+    """What a stream's trainer declared and told, in order. Raises JournalDamaged."""
+    for entry in journal.read_told(session, stream_id):
+        if up_to_seq is not None and entry.seq > up_to_seq:
+            return
+        message = _decoded(entry)
+        if isinstance(message, Declaration | Event):
+            yield message
 
 
 def definitions_of(session: Session, stream_id: int, up_to_seq: int) -> tuple[list[Declaration], list[Schema]]:

@@ -24,11 +24,6 @@ def upsert(session: Session, incident: Mapping[str, Any]) -> dict[str, Any]:
     return dict(incident)
 
 
-def by_id(session: Session, run_id: str) -> dict[str, dict[str, Any]]:
-    """Every incident of the run, by its id."""
-    return {incident["id"]: incident for incident in newest_first(session, run_id)}
-
-
 def newest_first(session: Session, run_id: str, limit: int | None = None) -> list[dict[str, Any]]:
     """The incidents of the run, as answers carry them; all of them, or the last `limit`."""
     statement = select(IncidentRow).where(IncidentRow.run_id == run_id).order_by(col(IncidentRow.number).desc())

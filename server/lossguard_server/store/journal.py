@@ -8,7 +8,7 @@ Rules of this file:
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, update
@@ -169,8 +169,9 @@ def set_judged(session: Session, stream_id: int, seq: int) -> None:
 
 
 def set_found(session: Session, stream_id: int, seq: int) -> None:
-    """What the rules found in the stream up to `seq` is stored."""
-    session.execute(update(StreamRow).where(col(StreamRow.id) == stream_id).values(found_seq=seq))
+    """What the rules found in the stream up to `seq` is stored. Never goes back."""
+    is_ahead = (col(StreamRow.found_seq) < seq, col(StreamRow.last_seq) >= seq)
+    session.execute(update(StreamRow).where(col(StreamRow.id) == stream_id, *is_ahead).values(found_seq=seq))
 
 
 def streams(session: Session, run_id: str) -> list[StreamHead]:
@@ -276,6 +277,14 @@ def read_definitions(session: Session, stream_id: int) -> list[Entry]:
     is_definition = (_c.stream_id == stream_id, _c.kind != FRAME, _c.kind.in_((DECLARATION, SCHEMA)))
     statement = _entries.where(*is_definition).order_by(_c.seq)
     return [Entry(*row) for row in session.connection().execute(statement)]
+
+
+def read_told(session: Session, stream_id: int) -> Iterator[Entry]:
+    """The stream's declarations and events, in order; rollbacks are events."""
+    is_told = (_c.stream_id == stream_id, _c.kind != FRAME, _c.kind != SCHEMA)
+    statement = _entries.where(*is_told).order_by(_c.seq).execution_options(yield_per=_FETCH_ROWS)
+    with session.connection().execute(statement) as rows:
+        yield from (Entry(*row) for row in rows)
 
 
 def _frames_in(stream_id: int, part: Segment) -> tuple[ColumnElement[bool], ...]:

@@ -132,6 +132,11 @@ class Points:
         with self._look(run_id) as sight:
             return sight.points(sight.pieces(_locate(sight, names, first_step, last_step)[0]))
 
+    def last_step(self, run_id: str, names: Sequence[str]) -> int:
+        """The last step that any of these series has; -1: none. No point is read."""
+        with self._look(run_id) as sight:
+            return sight.ends(sight.spans(names).values())[1]
+
     def forget(self, run_id: str) -> None:
         """The run was deleted."""
         with self._lock:

@@ -12,7 +12,7 @@ Rules of this file:
 from sqlalchemy import Column, Index, Integer, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 APPLICATION_ID = 0x4C534752  # "LSGR": tells another program's SQLite file from ours
 
 
@@ -225,6 +225,9 @@ class CommandRow(SQLModel, table=True):
     new: str | None = Field(default=None, sa_column=Column(Text))
     refusal: str | None = None
     history: str = Field(sa_column=Column(Text, nullable=False))
+    effect: str | None = Field(default=None, sa_column=Column(Text))  # JSON; NULL until it is judged
+    expires_s: float | None = None  # when it is too late to apply it
+    ranks: int | None = None  # how many applied it, all at `step`
 
 
 class AuditRow(SQLModel, table=True):

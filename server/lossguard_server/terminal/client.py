@@ -8,9 +8,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
+
+from lossguard.protocol.numbers import dumps
 
 DEFAULT_URL = "http://127.0.0.1:5677"
 LINES = "application/x-ndjson"
@@ -24,6 +26,10 @@ class Refused(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.message, self.hint = message, hint
+
+
+class Unreachable(Refused):
+    """Nobody answers there, for now."""
 
 
 class Client:
@@ -43,18 +49,18 @@ class Client:
 
     def post(self, path: str, body: dict[str, Any], timeout_s: float = TIMEOUT_S) -> Any:
         """The JSON answer to a POST. Raises Refused."""
-        return self._request("POST", path, json=body, timeout=timeout_s)
+        return self._request("POST", path, timeout=timeout_s, **_json(body))
 
     def put(self, path: str, body: Any, **params: Any) -> Any:
         """The JSON answer to a PUT. Raises Refused."""
-        return self._request("PUT", path, json=body, params=params)
+        return self._request("PUT", path, params=params, **_json(body))
 
     def lines(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The lines of JSON that answer a POST, as they come. Raises Refused."""
+        sent = _json(body)
+        sent["headers"]["Accept"] = LINES
         try:
-            with self._http.stream(
-                "POST", path, json=body, headers={"Accept": LINES}, timeout=DOWNLOAD_TIMEOUT_S
-            ) as response:
+            with self._http.stream("POST", path, timeout=DOWNLOAD_TIMEOUT_S, **sent) as response:
                 if response.is_error or not response.headers.get("content-type", "").startswith(LINES):
                     response.read()
                     self._content(response)  # raises: an answer without lines is a refusal
@@ -120,12 +126,21 @@ class Client:
         ids = ", ".join(str(run["id"]) for run in named)
         raise Refused(f"{len(named)} runs are called {wanted!r}.", f"Give the id of one: {ids}.")
 
-    def run_of_command(self, command: str) -> str:
-        """The id of the run that `command` was given to. Raises Refused."""
+    def command(self, wanted: str) -> dict[str, Any]:
+        """The command with this id, or the only one whose id begins so. Raises Refused."""
+        begun: list[dict[str, Any]] = []
         for run in self.get("/api/runs")["items"]:
-            if any(item["id"] == command for item in self.get(address("runs", run["id"], "commands"))["items"]):
-                return str(run["id"])
-        raise Refused(f"There is no command {command!r} on {self.url}.", "The page's list of commands shows the ids.")
+            for item in self.get(address("runs", run["id"], "commands"))["items"]:
+                if item["id"] == wanted:
+                    return dict(item)
+                if wanted and item["id"].startswith(wanted):
+                    begun.append(item)
+        if not begun:
+            raise Refused(f"There is no command {wanted!r} on {self.url}.", "`lossguard commands RUN` shows the ids.")
+        if len(begun) > 1:
+            ids = ", ".join(str(item["id"]) for item in begun[:8])
+            raise Refused(f"{len(begun)} commands begin with {wanted!r}.", f"Give more of the id: {ids}.")
+        return begun[0]
 
     def close(self) -> None:
         """Let the connection go."""
@@ -150,7 +165,7 @@ class Client:
         return answer
 
     def _nobody(self, error: httpx.HTTPError) -> Refused:
-        return Refused(f"No lossguard server answers at {self.url} ({error}).", "Start one with `lossguard serve`.")
+        return Unreachable(f"No lossguard server answers at {self.url} ({error}).", "Start one with `lossguard serve`.")
 
     def _stranger(self) -> Refused:
         return Refused(f"{self.url} is not a lossguard server: it answered no JSON.", "Check LOSSGUARD_URL.")
@@ -162,16 +177,20 @@ def address(*parts: str) -> str:
 
 
 def own_client(data_dir: Path, environ: Mapping[str, str]) -> Client:
-    """The client for the server that the environment names, else for the one that keeps its data in `data_dir`."""
+    """The client for the server that the environment names, else for the one that keeps its data in `data_dir`.
+
+    Raises Refused."""
     url, is_own = _address_of(server_file(data_dir), environ)
-    return Client(url, environ.get("LOSSGUARD_TOKEN") or (_read(data_dir / "token") if is_own else ""))
+    return Client(url, _token(environ) or (_read(data_dir / "token") if is_own else ""))
 
 
 def trainers_access(data_dir: Path, environ: Mapping[str, str]) -> tuple[str, str]:
-    """The address and the token with which a trainer of the same user comes, for what goes to the trainers' socket."""
+    """The address and the token with which a trainer of the same user comes, for what goes to the trainers' socket.
+
+    Raises Refused."""
     found = server_file(data_dir)
     url, is_own = _address_of(found, environ)
-    return url, environ.get("LOSSGUARD_TOKEN") or (str(found.get("ingest_token") or "") if is_own else "")
+    return url, _token(environ) or (str(found.get("ingest_token") or "") if is_own else "")
 
 
 def server_file(data_dir: Path) -> dict[str, Any]:
@@ -187,8 +206,37 @@ def _address_of(found: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[s
     """Where the server is, and whether it is the one that left `found`."""
     own_url = str(found.get("url") or DEFAULT_URL).rstrip("/")
     url = (environ.get("LOSSGUARD_URL") or own_url).rstrip("/")
+    if not _is_address(url):
+        raise Refused(f"The server's address is {url!r}; it must look like {DEFAULT_URL}.", "Check LOSSGUARD_URL.")
     # the tokens of the data folder belong to that server: they must not travel to another address
     return url, url == own_url
+
+
+def _is_address(url: str) -> bool:
+    """Whether a request can be sent there at all; httpx would tell by errors of several families, and late."""
+    try:
+        parts = urlsplit(url)
+        httpx.URL(url)
+        (parts.hostname or "").encode("idna")  # as a socket will: no label is empty or too long
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except (ValueError, httpx.InvalidURL):
+        return False
+
+
+def _token(environ: Mapping[str, str]) -> str:
+    """What a header can carry; the refusal does not repeat it. Raises Refused."""
+    token = environ.get("LOSSGUARD_TOKEN", "")
+    if not (token.isascii() and token.isprintable()):
+        raise Refused("LOSSGUARD_TOKEN has characters that no token has.", "Copy it again.")
+    return token
+
+
+def _json(body: Any) -> dict[str, Any]:
+    """The options of a request with this body; a number that is not finite crosses as its word. Raises Refused."""
+    try:
+        return {"content": dumps(body), "headers": {"Content-Type": "application/json"}}
+    except UnicodeEncodeError:
+        raise Refused("A text in it is not valid Unicode.", "Check how this terminal encodes what is typed.") from None
 
 
 def _read(path: Path) -> str:

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from ..settings import DEFAULT_HOST, DEFAULT_PORT, Settings, default_data_dir
-from . import backtest, notifications, rules, steering, transfers
+from . import backtest, notifications, policies, rules, schedules, steering, transfers
 from .client import Client, Refused, address
 from .console import AsJson, Data, ask, guarded, show
 
@@ -185,6 +185,8 @@ def _confirm(question: str) -> None:
 
 
 rules.add_to(app)
+policies.add_to(app)
 backtest.add_to(app)
 steering.add_to(app)
+schedules.add_to(app)
 transfers.add_to(app)

@@ -36,7 +36,7 @@ Why = Annotated[str, typer.Option(help="Why; kept in the audit trail.")]
 
 def ask(data: Path | None, question: Callable[[Client], T]) -> T:
     """What the server answers. Raises typer.Exit."""
-    client = own_client(data or default_data_dir(os.environ), os.environ)
+    client = guarded(lambda: own_client(data or default_data_dir(os.environ), os.environ))
     try:
         return guarded(lambda: question(client))
     finally:

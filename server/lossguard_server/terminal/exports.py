@@ -4,6 +4,7 @@ Rules of this file: a file has its name when it is complete, and not before: it 
 broken download leaves nothing.
 """
 
+import json
 import os
 import sys
 import uuid
@@ -13,16 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lossguard.protocol.numbers import jsonable
+
 from .client import Client, Refused, address
 
 FORMATS = ("csv", "jsonl", "parquet")
+CURRICULUM = "curriculum"
 STDOUT = "-"
 _FORMAT_BY_SUFFIX = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. `file`: `-` for stdout."""
+    """What was written. `file`: `-` for stdout. `format`: of points, or `curriculum`."""
 
     run: str
     file: str
@@ -42,13 +46,30 @@ def format_of(output: str, given: str | None) -> str:
 def export(client: Client, run: str, output: str, form: str, asked: dict[str, Any]) -> Exported:
     """Write the run's points to `output`. `asked`: series, from, to. Raises Refused."""
     run_id = client.run_id(run)
+    with _written(output) as file:
+        size_bytes = client.download(address("runs", run_id, "export"), file, format=form, **asked)
+    return Exported(run_id, output, form, size_bytes)
+
+
+def export_curriculum(client: Client, run: str, output: str) -> Exported:
+    """Write what steered the run to `output`, as `lg.Curriculum.load` reads it. Raises Refused."""
+    run_id = client.run_id(run)
+    patch = client.get(address("runs", run_id, "curriculum"))
+    text = json.dumps(jsonable(patch), indent=2).encode() + b"\n"
+    with _written(output) as file:
+        file.write(text)
+    return Exported(run_id, output, CURRICULUM, len(text))
+
+
+@contextmanager
+def _written(output: str) -> Iterator[BinaryIO]:
+    """The file, which is there when it is whole. Raises Refused."""
     with _stdout() if output == STDOUT else _beside(Path(output)) as file:
         try:
-            size_bytes = client.download(address("runs", run_id, "export"), file, format=form, **asked)
+            yield file
             file.flush()
         except OSError as error:
             raise Refused(f"{output} cannot be written: {error.strerror or error}.") from error
-    return Exported(run_id, output, form, size_bytes)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import typer
 from ..settings import default_data_dir
 from .client import Refused, trainers_access
 from .console import AsJson, Data, RunName, ask, guarded
-from .exports import STDOUT, Exported, export, format_of
+from .exports import STDOUT, export, export_curriculum, format_of
 from .importing.files import FORMATS, Wishes, import_files
 
 Output = Annotated[
@@ -30,13 +30,21 @@ def export_run(
     first: Annotated[int | None, typer.Option("--from", metavar="STEP", help="From this step on.")] = None,
     last: Annotated[int | None, typer.Option("--to", metavar="STEP", help="Up to this step.")] = None,
     form: Annotated[str | None, typer.Option("--format", help="csv, jsonl or parquet; else by the suffix.")] = None,
+    curriculum: Annotated[
+        bool, typer.Option("--curriculum", help="Not points: the curriculum with all that was changed, as JSON.")
+    ] = False,
     as_json: AsJson = False,
     data: Data = None,
 ) -> None:
-    """Write a run's points to a file: one row a step, one column a series."""
+    """Write a run's points to a file: one row a step, one column a series; or the curriculum that it followed."""
     asked = {"series": series or [], "from": first, "to": last}
-    chosen = guarded(lambda: format_of(output, form))
-    done: Exported = ask(data, lambda client: export(client, run, output, chosen, asked))
+    if curriculum and (series or first is not None or last is not None or form is not None):
+        raise typer.BadParameter("A curriculum is exported whole, as JSON: only -o goes with it.")
+    if curriculum:
+        done = ask(data, lambda client: export_curriculum(client, run, output))
+    else:
+        chosen = guarded(lambda: format_of(output, form))
+        done = ask(data, lambda client: export(client, run, output, chosen, asked))
     if output != STDOUT:
         print(json.dumps(asdict(done)) if as_json else f"{done.bytes} bytes of run {done.run} are in {done.file}")
 
@@ -72,7 +80,7 @@ def sync(
 
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     said = os.environ.get("LOSSGUARD_DIR")
-    where = folder or (Path(said).expanduser() if said else Path(state) / "lossguard" / "spool")
+    where = folder or (Path(os.path.expanduser(said)) if said else Path(state) / "lossguard" / "spool")
 
     def deliver() -> None:
         if folder is not None and not folder.is_dir():

@@ -14,8 +14,9 @@ from unit.rules.rule_world import moment_at, report, report_declaration, window_
 
 PRECURSOR = 1
 SHUT = Schedule(Declaration(seq=1))
-OPEN = Schedule(Declaration(seq=1, controls=ControlsSpec(list(COMMAND_KINDS), {"precursor": (0.0, 0.1)})))
-RAMPS = Schedule(Declaration(seq=1, controls=ControlsSpec([*COMMAND_KINDS, "hold_stage"], {"precursor": (0.0, 0.1)})))
+OLDER = [kind for kind in COMMAND_KINDS if kind != "hold_stage"]  # of a trainer before wire 1.4
+OPEN = Schedule(Declaration(seq=1, controls=ControlsSpec(OLDER, {"precursor": (0.0, 0.1)})))
+RAMPS = Schedule(Declaration(seq=1, controls=ControlsSpec(list(COMMAND_KINDS), {"precursor": (0.0, 0.1)})))
 
 
 def test_the_weight_is_worked_out_from_what_the_others_hold() -> None:
@@ -68,7 +69,7 @@ def test_a_ramp_is_a_command_only_where_the_trainer_knows_ramps() -> None:
     assert advice.ramp(OPEN, "precursor", 0.01, 4.2) is None
     remedy = advice.ramp(RAMPS, "precursor", 0.01, 4.2)
     assert remedy is not None
-    assert remedy.args == {"component": "precursor", "value": 0.01, "ramp": 73}
+    assert remedy.args == {"component": "precursor", "value": 0.01, "ramp_steps": 73}
     assert advice.ramp(RAMPS, "precursor", 0.5, 4.2) is None, "beyond the script's bound"
     assert advice.ramp(RAMPS, "precursor", 0.01, 0.9) is None, "nothing grows"
 

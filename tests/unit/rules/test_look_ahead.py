@@ -197,3 +197,10 @@ def test_a_restart_of_the_server_changes_nothing() -> None:
     after.load("run", before.dump("run"))
     assert repr(first + judged_to(after, 70, 200)) == repr(whole)
     assert whole
+
+
+def test_a_leading_loss_that_will_leap_offers_to_hold_the_stage() -> None:
+    """It cannot be weighed away, but its stage can wait."""
+    declaration = curriculum(CE, {"ce": 5.0}, every=300)
+    changes = changes_of(declaration, {"ce": noisy(2.2, 290, 0.05)})
+    assert {change.alert.remedy["kind"] for change in changes if change.alert.remedy} == {"hold_stage"}

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 import tried_rules
-from lossguard_server.config_file import read_config
+from lossguard_server.config_file import ConfigFile, read_config
 from lossguard_server.errors import BadConfigFile, StartupError
+from lossguard_server.services.policies.wishes import Policy
 from lossguard_server.settings import Settings
 
 RULES = (tried_rules.rule("above"), tried_rules.rule("beyond"))
@@ -30,13 +31,30 @@ def written(folder: Path, text: str) -> Path:
 
 def test_rules_of_all_runs_and_of_projects(tmp_path: Path) -> None:
     found = read_config(written(tmp_path, GOOD), RULES)
-    assert found.rules == {"above": {"parameters": {"limit": 7.0}}, "beyond": {"enabled": False, "parameters": {}}}
-    assert found.projects["de novo"] == {"above": {"parameters": {"limit": 8.5}}}
-    assert found.projects["ris"]["beyond"]["enabled"] is True
+    assert found.rules.rules == {
+        "above": {"parameters": {"limit": 7.0}},
+        "beyond": {"enabled": False, "parameters": {}},
+    }
+    assert found.rules.projects["de novo"] == {"above": {"parameters": {"limit": 8.5}}}
+    assert found.rules.projects["ris"]["beyond"]["enabled"] is True
+
+
+def test_policies_of_all_runs_and_of_projects(tmp_path: Path) -> None:
+    text = """
+[policies.above]
+do = "lower_weight"
+budget = 3
+[project."de novo".policies]
+above = {do = "off"}
+beyond = {do = "pause", budget = 1, severity = "warning", pause_s = 60}
+"""
+    found = read_config(written(tmp_path, text), RULES).policies
+    assert found.policies == {"above": Policy("lower_weight", 3)}
+    assert found.projects == {"de novo": {"above": Policy("off"), "beyond": Policy("pause", 1, "warning", 60.0)}}
 
 
 def test_no_file_says_nothing_unless_it_was_named(tmp_path: Path) -> None:
-    assert read_config(tmp_path / "none.toml", RULES).rules == {}
+    assert read_config(tmp_path / "none.toml", RULES) == ConfigFile()
     with pytest.raises(BadConfigFile, match=r"none\.toml"):
         read_config(tmp_path / "none.toml", RULES, must_exist=True)
 
@@ -59,6 +77,14 @@ def test_no_file_says_nothing_unless_it_was_named(tmp_path: Path) -> None:
         ("[rules.above", ["is not TOML"]),
         ("[rules.above]\nneed = 1.5", ["above.need is 1.5", "a whole number from 1 to 5"]),
         ("[rules.above]\nlimit = 1\nneed = 2", ["need (2) is above limit (1)"]),
+        ("[policies.abvoe]\ndo = 'pause'\nbudget = 1", ["[policies.abvoe]", "Did you mean 'above'"]),
+        ("[policies.above]\ndo = 'paus'\nbudget = 1", ["[policies.above]", "'paus'", "Did you mean 'pause'"]),
+        ("[policies.above]\ndo = 'pause'\nbudget = 0", ["above.budget is 0", "1 to 100"]),
+        ("[policies.above]\ndo = 'pause'", ["above.budget is not said"]),
+        ("[policies]\nabove = 'pause'", ["policies.above is 'pause'", "table"]),
+        ("[policy.above]\ndo = 'pause'", ["Did you mean 'policies'"]),
+        ("[project.p.policies.above]\ndo = 'skip'\nbudget = 1", ["[project.p.policies.above]", "for nonfinite"]),
+        (f"[policies.above]\ndo = 'pause'\nbudget = 0x{'f' * 5_000}", ["too many digits"]),
         (f"[rules.above]\nlimit = {'9' * 400}", ["above.limit is 9999", "from 0.5 to 1e+06"]),
         (f"[rules.above]\nlimit = {'9' * 5_000}", ["too many digits"]),
         (f"[rules.above]\nenabled = 0x{'f' * 5_000}", ["too many digits"]),

@@ -51,7 +51,7 @@ def test_after_a_restart_the_rules_know_what_they_knew_and_judge_what_is_left(st
     store.append(stream, frame(4, [2, 3], [300.0, 4.0]))  # committed, then the server was killed
     with judging(store, second) as (judge, told):
         judge.catch_up()
-    assert second.calls == [("declare", ["ce"]), ("load", "a1"), ("observe", 2), ("observe", 3)]
+    assert second.calls == [("load", "a1"), ("observe", 2), ("observe", 3)]
     assert [alert["id"] for alert in told] == ["a2"]
     with judging(store, third) as (judge, _):
         judge.catch_up()

@@ -28,6 +28,21 @@ def test_a_run_to_look_at_may_be_named_loosely(client: Client, wanted: str, foun
     assert client.run_id(wanted) == found
 
 
+def test_the_beginning_of_several_commands_names_none() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        ids = {"/api/runs": ["b1", "a1"], "/api/runs/b1/commands": ["7f1", "8"], "/api/runs/a1/commands": ["7f", "7f2"]}
+        return httpx.Response(200, json={"items": [{"id": each} for each in ids[request.url.path]]})
+
+    client = Client("http://server", "token", httpx.MockTransport(answer))
+    assert client.command("7f")["id"] == "7f"
+    assert client.command("7f2")["id"] == "7f2"
+    with pytest.raises(Refused) as refused:
+        client.command("7")
+    assert (refused.value.message, refused.value.hint) == (
+        "3 commands begin with '7'.", "Give more of the id: 7f1, 7f, 7f2."
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(("wanted", "found"), [("e40d", "e40d"), ("alone", "e40d"), ("q/both", "a1")])
 def test_a_run_to_delete_is_named_exactly(client: Client, wanted: str, found: str) -> None:
     assert client.only_run(wanted)["id"] == found
@@ -40,6 +55,32 @@ def test_a_beginning_or_a_name_of_several_deletes_nothing(client: Client, wanted
     assert why in refused.value.message
     if wanted == "both":
         assert "b1, a1" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://h:port", "http://h:99999", "http://h:-1", "http://h:0", "http://[::1", "http:///x", "ftp://h", "localhost",
+     "127.0.0.1:5677", "http://a..b", f"http://{'a' * 64}", "http://a\x01b"],
+)  # fmt: skip
+@pytest.mark.parametrize("words", [["runs"], ["pause", "r"], ["export", "r", "-o", "x.csv"], ["sync"]])
+def test_an_address_that_is_none_is_a_refusal(url: str, words: list[str], tmp_path: Path) -> None:
+    environ = {"LOSSGUARD_URL": url, "LOSSGUARD_DATA": str(tmp_path), "LOSSGUARD_DIR": str(tmp_path)}
+    done = CliRunner().invoke(app, words, env=environ)
+    assert (done.exit_code, repr(done.exception)) == (1, "SystemExit(1)")
+    said = f"The server's address is {url!r}; it must look like http://127.0.0.1:5677."
+    assert done.stderr.splitlines() == [said, "Check LOSSGUARD_URL."]
+
+
+@pytest.mark.parametrize("token", ["t\u00f6ken", "secret\nb"])
+def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(token: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["runs"], env={"LOSSGUARD_TOKEN": token, "LOSSGUARD_DATA": str(tmp_path)})
+    assert (done.exit_code, "LOSSGUARD_TOKEN has characters" in done.stderr) == (1, True), done.output
+    assert token.splitlines()[0] not in done.stderr
+
+
+def test_a_text_that_is_not_unicode_is_refused(client: Client) -> None:
+    with pytest.raises(Refused, match="not valid Unicode"):
+        client.post("/api/runs/b1/commands", {"reason": "\udcff"})
 
 
 def test_the_help_of_delete_promises_no_beginning_and_no_newest() -> None:

@@ -9,7 +9,6 @@ import pytest
 import lossguard as lg
 from lossguard.protocol.frames import MAX_STEP
 from lossguard.protocol.messages import RampSpec, StageSpec
-from lossguard.schedule import Schedule
 
 CURRICULUM = lg.Curriculum(
     lg.Stage("ce only", weights={"ce": 1.0}),
@@ -110,14 +109,3 @@ def test_what_cannot_be_meant_so_is_said_at_once(make: Callable[[], object], tex
 def test_a_start_is_a_step_number(start: object) -> None:
     with pytest.raises(lg.ConfigError, match="a start is a step number from 0"):
         lg.Stage("a", start=start, weights={"x": 1})  # type: ignore[arg-type]
-
-
-def test_an_override_holds_across_stages_until_it_is_given_back() -> None:
-    schedule = Schedule(CURRICULUM)
-    schedule.override("spectrum", 0.5)
-    assert [schedule.weight("spectrum", step) for step in (0, 125, 300)] == [0.5, 0.5, 0.5]
-    assert schedule.weight("ce", 300) == 1.0
-    assert schedule.override_of("spectrum") == 0.5
-    schedule.override("spectrum", None)
-    schedule.override("spectrum", None)
-    assert (schedule.override_of("spectrum"), schedule.weight("spectrum", 125)) == (None, 0.05)

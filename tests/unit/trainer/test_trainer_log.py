@@ -126,7 +126,7 @@ def test_names_made_up_at_each_step_do_not_fill_the_memory() -> None:
     run = lg.init(mode="off")
     for i in range(20_050):
         run.log({f"name/{i}": 1.0})
-    assert len(run._logged._good) <= 10_001
+    assert len(run._logged.sorting._good) <= 10_001
 
 
 def test_what_is_no_number_takes_nothing_else_with_it(spool_folder: Path) -> None:

@@ -11,6 +11,8 @@ Rules of this file:
 - Where a parameter has no optimizer state yet, that step goes by trip: a skipped first step would leave state behind,
   for SGD with momentum even uninitialised memory.
 - observe: the verdict is recorded and nothing is changed, no buffer either.
+- Of several ranks that share their gradients each decides by the gradients alone, which are the same on all: what only
+  one of them sees (its loss, its buffers) is recorded, and its buffers are put back.
 """
 
 import math
@@ -38,6 +40,8 @@ class GuardOptions:
 
     mode: str = "auto"
     on_trip: str = "skip"
+    note: str = ""  # why it only observes
+    by_gradients_alone: bool = False
 
 
 @dataclass
@@ -45,6 +49,7 @@ class Verdicts:
     """What was decided in one step. Tensors are 0-d and on their way; the host knows the rest already."""
 
     bad: list[Tensor] = field(default_factory=list)
+    own_bad: list[Tensor] = field(default_factory=list)  # of this rank alone, where ranks judge together
     skipped: list[Tensor] = field(default_factory=list)
     host_bad: bool = False  # and skipped
     stepped: bool = False
@@ -182,27 +187,35 @@ class Guard:
 
     def _act(self, watched: Watched, taken: Taken) -> bool:
         """Decide and act; True when the user asked for an error."""
-        signs = [taken.total, *self._totals()]
+        signs, own = [taken.total], [*self._totals(), *self._shadow.fault()]
         if self.verdicts.host_bad:  # a step is tripped as a whole: what steps after the first trip is held back too
             signs.append(torch.tensor(torch.nan))
-        signs += self._shadow.fault()
+        if not self._options.by_gradients_alone or watched.mode == "observe":
+            signs, own = signs + own, []
         if watched.mode == "observe":
             self.verdicts.bad.append(_is_bad(signs))
         elif watched.mode == "device" and self._is_warm(watched, taken.present):
-            self._skip_on_device(watched.optimizer, signs)
+            self._skip_on_device(watched.optimizer, signs, own)
         elif not _all_finite(signs):
             self.verdicts.host_bad = True
             self._shadow.put_back()
             if self._options.on_trip == "raise":
                 return True
             _drop_gradients(watched)
+        elif own and not _all_finite(own):
+            self._shadow.put_back()
+            self.verdicts.own_bad.append(torch.tensor(True))
         return False
 
-    def _skip_on_device(self, optimizer: Optimizer, signs: list[Tensor]) -> None:
+    def _skip_on_device(self, optimizer: Optimizer, signs: list[Tensor], own: list[Tensor]) -> None:
         bad = _is_bad(signs)
         for earlier in self.verdicts.bad:
             bad = bad.logical_or(earlier.to(bad.device, non_blocking=True))
-        self._shadow.put_back_where(bad)
+        if own:
+            self.verdicts.own_bad.append(_is_bad(own))
+            self._shadow.put_back_where(bad.logical_or(self.verdicts.own_bad[-1].to(bad.device, non_blocking=True)))
+        else:
+            self._shadow.put_back_where(bad)
         flag = bad.to(torch.float32)
         if (theirs := getattr(optimizer, "found_inf", None)) is None:
             self._set_by_us.append(optimizer)
@@ -243,7 +256,7 @@ def _watched(optimizer: Optimizer, options: GuardOptions) -> Watched:
     if reason := unsupported(optimizer):
         return Watched(optimizer, "off", nothing, reason if options.mode == "auto" else "")
     if options.mode in ("observe", "off"):
-        return Watched(optimizer, options.mode, nothing)
+        return Watched(optimizer, options.mode, nothing, options.note)
     if options.on_trip == "raise":  # the host must know before the step, so it reads the verdict
         return Watched(optimizer, "trip", nothing)
     ability = ability_of(optimizer)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-PROTOCOL_VERSION = "1.3"
+PROTOCOL_VERSION = "1.4"
 SUBPROTOCOL = "lossguard.1"
 MAX_MESSAGE_BYTES = 1 << 20
 
@@ -43,6 +43,17 @@ class ControlsSpec(msgspec.Struct, frozen=True):
     kinds: list[str] = []
     weight_bounds: dict[str, tuple[float, float]] = {}
     detail_on_alert: int = 0  # since 1.1
+    lr_scale_bounds: tuple[float, float] = (0.0, 10.0)  # since 1.4
+    clip_bounds: tuple[float, float] = (1e-6, 1e6)  # since 1.4
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """What an applied command did to what is in force, from `step` on; `kind` and `args` as in a Command. Since 1.4."""
+
+    step: int
+    id: str
+    kind: str
+    args: dict[str, Any] = {}
 
 
 class ContractSpec(msgspec.Struct, frozen=True):
@@ -104,6 +115,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, tag="declaration"):
     config: dict[str, Any] = {}
     device: str = ""
     guard: GuardSpec = GuardSpec()  # since 1.1
+    operations: list[Operation] = []  # since 1.4: of a curriculum patch: they are in force from their steps on
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True, tag="schema"):
@@ -199,12 +211,18 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold"):
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
-    """An operator's intention. `number` counts the run's commands; each number is applied at most once."""
+    """An operator's intention. `number` counts the run's commands; each number is applied at most once.
+
+    `at_step`: an earlier attempt applied it there, behind the checkpoint that this one goes on from; -1: it is new.
+    `expires_in_s`: whoever gets to its boundary later than that does not apply it; 0: it does not expire.
+    """
 
     id: str
     number: int
     kind: str
     args: dict[str, Any] = {}
+    at_step: int = -1  # since 1.4
+    expires_in_s: float = 0.0  # since 1.4
 
 
 Sequenced = Declaration | Schema | Frame | Event
@@ -214,9 +232,14 @@ ToTrainer = Welcome | Ack | Nack | Refusal | Hold | Command
 EVENT_KINDS = (
     "stage", "command", "nonfinite", "gap", "error", "finish",
     "trip", "origin", "rollback", "detail", "freeze_frame",  # since 1.1
+    "resume",  # since 1.4
 )  # fmt: skip
 RUN_STATES = ("running", "paused", "finished", "stopped", "crashed")
-COMMAND_KINDS = ("pause", "resume", "stop", "set_weight", "revert", "instrument", "rollback")
+COMMAND_KINDS = (
+    "pause", "resume", "stop", "set_weight", "revert", "instrument", "rollback",
+    "scale_weights", "gate", "hold_stage", "release_stage", "go_to_stage",  # since 1.4, as are the next
+    "set_lr_scale", "set_clip", "checkpoint",
+)  # fmt: skip
 CONTRACT_KINDS = ("", "range", "bound", "count", "ratio", "psd", "blend")
 GUARD_MODES = ("device", "trip", "observe", "off")
 ON_TRIP = ("skip", "pause", "raise")

@@ -54,6 +54,8 @@ class Keeper(Protocol):
 
     def newest_step(self, before: int | None = None) -> int | None: ...
 
+    def obstacle(self, before: int | None = None) -> str: ...
+
     def restore(self, before: int | None = None) -> Restored | None: ...
 
 
@@ -72,6 +74,10 @@ class NoSnapshots:
     def newest_step(self, before: int | None = None) -> int | None:
         """There is none."""
         return None
+
+    def obstacle(self, before: int | None = None) -> str:
+        """There is nothing to go back to."""
+        return "this run keeps no snapshots"
 
     def restore(self, before: int | None = None) -> Restored | None:
         """There is nothing to go back to."""
@@ -103,11 +109,12 @@ class SnapshotKeeper:
         free_bytes: Callable[[], int] = free_bytes,
         tell: Callable[[str], None] = lambda text: None,
         copies: Copies | None = None,
+        cadence: Cadence | None = None,
     ) -> None:
         self._options, self._state, self._clock = options, state, clock
         self._free_bytes, self._tell, self._notes = free_bytes, tell, Notes(tell)
         self._copies = copies or Copies()
-        self._cadence = Cadence(options)
+        self._cadence = cadence or Cadence(options)
         self._shelf: Shelf[Snapshot] = Shelf(options.slots, options.healthy_after)
         self._blocks = [HostBlocks() for _ in range(options.slots + 1)]  # the healthy ones and the candidate
         self._bytes_approved = 0
@@ -123,7 +130,8 @@ class SnapshotKeeper:
         self._cadence.note_step(step_time_s)
         self._drop_if_update_was_missed()
         self._graduate(step)
-        if self._shelf.candidate is None and self._cadence.is_due(step):
+        is_due = self._cadence.is_due(step)  # asked at each boundary: ranks agree on it
+        if self._shelf.candidate is None and is_due:
             self._take(step, loader)
 
     def before_update(self) -> None:
@@ -138,6 +146,14 @@ class SnapshotKeeper:
         """The step of the newest healthy snapshot, below `before` if given; None when there is none."""
         place = self._shelf.newest(before)
         return None if place is None else place.step
+
+    def obstacle(self, before: int | None = None) -> str:
+        """Why `restore` would find nothing to put back; empty where it would."""
+        place = self._shelf.newest(before)
+        if place is None:
+            return "there is no healthy snapshot"
+        found = self._state.obstacle(place.content.frozen)
+        return f"the snapshot of step {place.step} does not fit any more: {found}" if found else ""
 
     def restore(self, before: int | None = None) -> Restored | None:
         """Roll back in place to the newest healthy snapshot, of a step below `before` if given.

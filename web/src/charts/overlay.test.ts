@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { commandText } from "../lib/deeds";
 import { alertOf, commandOf, eventOf } from "../lib/models";
-import { bandsOf, chiefOf, commandText, labelOf, marksOf } from "./overlay";
+import { GLYPHS, bandsOf, chiefOf, labelOf, marksOf } from "./overlay";
 
 it("stages become bands up to the next one", () => {
   const bands = bandsOf([
@@ -11,6 +12,21 @@ it("stages become bands up to the next one", () => {
     { from: 0, to: 10, name: "a", isOdd: false },
     { from: 10, to: null, name: "b", isOdd: true },
   ]);
+});
+
+it("stages are where the trainer says that they began", () => {
+  const declared = [0, 40, 80].map((start, index) => ({ index, name: "abc"[index] ?? "", start }));
+  const stage = (step: number, name: string): ReturnType<typeof eventOf> =>
+    eventOf({ kind: "stage", step, data: { name } });
+  const bands = (...events: ReturnType<typeof eventOf>[]): string[] =>
+    bandsOf(declared, events).map(({ from, to, name }) => `${name} ${from}-${to ?? ""}`);
+  const held = [stage(0, "a"), stage(40, "b"), stage(130, "c")];
+  expect(bands(...held)).toEqual(["a 0-40", "b 40-130", "c 130-"]);
+  expect(bands(...held, stage(165, "a"))).toEqual(["a 0-40", "b 40-130", "c 130-165", "a 165-"]);
+  const back = eventOf({ kind: "rollback", step: 150, data: { from: 150, to: 100 } });
+  expect(bands(...held, back)).toEqual(["a 0-40", "b 40-"]);
+  expect(bands(...held, stage(60, "b"))).toEqual(["a 0-40", "b 40-60", "b 60-"]);
+  expect(bands(stage(130, "c"))).toEqual(["a 0-40", "b 40-80", "c 80-130", "c 130-"]);
 });
 
 it("marks are alerts since their step and commands that were applied", () => {
@@ -30,14 +46,51 @@ it("marks are alerts since their step and commands that were applied", () => {
   ]);
 });
 
-it("a command says what it does, and then what it did", () => {
-  expect(commandText(commandOf({ kind: "set_weight", args: { component: "x", value: 0.5 } }))).toBe(
-    "set x weight to 0.5",
-  );
-  expect(commandText(commandOf({ kind: "set_weight", args: { component: "x", value: 0.5 }, old: 1, new: 0.5 }))).toBe(
-    "x weight 1 → 0.5",
-  );
-  expect(commandText(commandOf({ kind: "pause" }))).toBe("pause");
+describe("a command's ends and its effect", () => {
+  const leased = {
+    id: "c",
+    kind: "set_weight",
+    args: { component: "x", value: 1, ramp_steps: 20, lease_steps: 50 },
+    state: "applied",
+    step: 100,
+    old: 2,
+    new: 1,
+    history: [{ state: "applied", at_s: 10 }],
+  };
+  const marks = (...commands: object[]): string[] =>
+    marksOf([], commands.map(commandOf)).map((mark) => `${mark.kind} ${mark.step}`);
+
+  it("are marks of their own, each with a shape of its own", () => {
+    expect(marks(leased)).toEqual(["command 100", "ramp-end 120", "lease-end 150"]);
+    expect(new Set(Object.values(GLYPHS)).size).toBe(Object.keys(GLYPHS).length);
+  });
+
+  it("are none of a command that was taken back", () => {
+    const back = { id: "b", kind: "revert", args: { command: "c" }, state: "applied", step: 110 };
+    expect(marks(leased, back)).toEqual(["command 100", "command 110"]);
+  });
+
+  it.each([
+    ["worked", "effect-worked", "none"],
+    ["no effect", "effect-none", "none"],
+    ["worse", "effect-worse", "warning"],
+  ])("a verdict says so in words: %s", (verdict, kind, severity) => {
+    const effect = { verdict, at_step: 100, steps: 50, text: "The total rose." };
+    const mark = marksOf([], [commandOf({ ...leased, args: { component: "x" }, effect })]).at(-1);
+    expect(mark).toMatchObject({ kind, severity, step: 150, card: "c" });
+    expect(mark?.text).toBe(`${verdict}: x weight 2 → 1, by step 150. The total rose.`);
+  });
+
+  it("what cannot be said is no mark", () => {
+    const effect = { verdict: "no effect", at_step: 100, steps: 50, text: "", decided: false };
+    expect(marks({ ...leased, args: {}, effect })).toEqual(["command 100"]);
+  });
+
+  it("go with the step that a rollback put it to: it is still in force there", () => {
+    const back = eventOf({ kind: "rollback", step: 140, time_s: 30, data: { from: 140, to: 60 } });
+    const ends = marksOf([], [commandOf(leased)], [back]).map((mark) => `${mark.kind} ${mark.step}`);
+    expect(ends).toEqual(["rollback 60", "ramp-end 80", "lease-end 110"]);
+  });
 });
 
 describe("trips", () => {

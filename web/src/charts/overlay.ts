@@ -1,11 +1,15 @@
 /**
- * What lies behind and upon the curves of all charts: stage bands, and marks of alerts, commands, trips and rollbacks.
+ * What lies behind and upon the curves of all charts: stage bands, and marks of alerts, commands with their ends and
+ * their effects, trips and rollbacks.
  *
  * Rules of this file: pure; a mark says at which step and in a sentence what happened; what a rollback took off the
  * curves it takes off the marks.
  */
+import { text } from "../lib/decode";
+import { commandText, isReverted, leaseEndOf, rampEndOf } from "../lib/deeds";
+import { EFFECT_SHAPES, type EffectWord, judgedAt } from "../lib/effect";
 import { currentBranch, placeOf } from "../lib/events";
-import { short, step as stepText, words } from "../lib/format";
+import { step as stepText, words } from "../lib/format";
 import { originOf, rollbackOf, tripOf } from "../lib/guard";
 import type { Alert, Command, RunEvent, StageMark } from "../lib/models";
 import type { Theme } from "./theme";
@@ -18,9 +22,13 @@ export interface Band {
   readonly isOdd: boolean;
 }
 
+export type MarkKind = "alert" | "command" | "lease-end" | "ramp-end" | EffectMark | "trip" | "rollback";
+/** One a verdict, because its glyph says which. */
+type EffectMark = "effect-worked" | "effect-none" | "effect-worse";
+
 export interface Mark {
   readonly id: string;
-  readonly kind: "alert" | "command" | "trip" | "rollback";
+  readonly kind: MarkKind;
   readonly severity: "critical" | "warning" | "none";
   readonly step: number;
   readonly text: string;
@@ -35,14 +43,29 @@ export interface Overlay {
   readonly marks: readonly Mark[];
 }
 
-export function bandsOf(stages: readonly StageMark[]): Band[] {
-  const sorted = [...stages].sort((a, b) => a.start - b.start);
-  return sorted.map((stage, i) => ({
+/** The stages as they came: a stage that was held or gone to begins where the trainer says, not where it is declared. */
+export function bandsOf(stages: readonly StageMark[], events: readonly RunEvent[] = []): Band[] {
+  const begun = begunStages(events);
+  const first = begun[0]?.start ?? Infinity;
+  const declared = [...stages].sort((a, b) => a.start - b.start).filter((stage) => stage.start < first);
+  const all = [...declared, ...begun];
+  return all.map((stage, i) => ({
     from: stage.start,
-    to: sorted[i + 1]?.start ?? null,
+    to: all[i + 1]?.start ?? null,
     name: stage.name,
     isOdd: i % 2 === 1,
   }));
+}
+
+/** A rollback or another attempt begins a stage once more: what was told of later steps is no more. */
+function begunStages(events: readonly RunEvent[]): { readonly name: string; readonly start: number }[] {
+  let begun: { readonly name: string; readonly start: number }[] = [];
+  for (const event of events) {
+    if (event.kind === "rollback") begun = begun.filter(({ start }) => start < placeOf(event));
+    if (event.kind !== "stage") continue;
+    begun = [...begun.filter(({ start }) => start < event.step), { name: text(event.data["name"]), start: event.step }];
+  }
+  return begun;
 }
 
 /** Alerts at the step since which, commands at the step from which they are in force, trips, rollbacks. */
@@ -56,8 +79,10 @@ export function marksOf(
   const ofAlerts = alerts.filter((alert) => !isTakenBack(backs, alert.step, alert.firedS)).map(alertMark);
   const ofCommands = commands.flatMap((command): Mark[] => {
     if (command.state !== "applied" || command.step === null || told.has(command.id)) return [];
-    const appliedS = command.history.at(-1)?.atS ?? null;
-    return isTakenBack(backs, command.step, appliedS) ? [] : [commandMark(command, command.step)];
+    return [
+      ...doneMarks(command, command.step, backs),
+      ...(isReverted(command, commands) ? [] : endMarks(command, backs)),
+    ];
   });
   const marks = [...ofAlerts, ...ofCommands, ...eventMarks(events, alerts)];
   return marks.sort((a, b) => a.step - b.step || SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity));
@@ -86,6 +111,52 @@ function commandMark(command: Command, at: number): Mark {
     text: `${commandText(command)}, applied at step ${stepText(at)}`,
     card: command.id,
   };
+}
+
+/** That it was applied, and what came of it: gone from the curves where a rollback took its step back. */
+function doneMarks(command: Command, at: number, backs: readonly Back[]): Mark[] {
+  if (isTakenBack(backs, at, appliedS(command))) return [];
+  const { effect } = command;
+  const judged = effect === null ? null : judgedAt(effect);
+  if (effect === null || judged === null || !effect.isDecided) return [commandMark(command, at)];
+  const verdict: Mark = {
+    id: `${command.id}-effect`,
+    kind: EFFECT_MARKS[effect.verdict],
+    // A change that made things worse is a reason to look; the other verdicts are none.
+    severity: effect.verdict === "worse" ? "warning" : "none",
+    step: judged,
+    text: `${effect.verdict}: ${commandText(command)}, by step ${stepText(judged)}. ${effect.text}`.trim(),
+    card: command.id,
+  };
+  return [commandMark(command, at), verdict];
+}
+
+const EFFECT_MARKS: Readonly<Record<EffectWord, EffectMark>> = {
+  worked: "effect-worked",
+  "no effect": "effect-none",
+  worse: "effect-worse",
+};
+
+/** Where what was set ends or arrives by itself. A rollback leaves it in force, from the step it went back to. */
+function endMarks(command: Command, backs: readonly Back[]): Mark[] {
+  const at = backs.reduce(
+    (step, back) => (isTakenBack([back], step, appliedS(command)) ? back.to : step),
+    command.step ?? 0,
+  );
+  const moved = { ...command, step: at };
+  const ends: readonly (readonly [MarkKind, number | null, string])[] = [
+    ["lease-end", leaseEndOf(moved), "ends by itself"],
+    ["ramp-end", rampEndOf(moved), "its ramp arrives"],
+  ];
+  return ends.flatMap(([kind, step, what]): Mark[] => {
+    if (step === null) return [];
+    const text = `${commandText(command)}: ${what} at step ${stepText(step)}`;
+    return [{ id: `${command.id}-${kind}`, kind, severity: "none", step, text, card: command.id }];
+  });
+}
+
+function appliedS(command: Command): number | null {
+  return command.history.findLast((entry) => entry.state === "applied")?.atS ?? command.history.at(-1)?.atS ?? null;
 }
 
 interface Back {
@@ -154,23 +225,6 @@ function rollbackMark(event: RunEvent): Mark {
   };
 }
 
-/** What a command does, or did. */
-export function commandText(command: Command): string {
-  const component = command.args["component"];
-  const name = typeof component === "string" ? `${component} weight` : "";
-  if (command.kind === "set_weight") {
-    const value = typeof command.args["value"] === "number" ? command.args["value"] : Number(command.args["value"]);
-    return command.old === null
-      ? `set ${name} to ${short(command.new ?? value)}`
-      : `${name} ${short(command.old)} → ${short(command.new)}`;
-  }
-  if (command.kind === "revert" && command.new !== null)
-    return `reverted: ${short(command.old)} → ${short(command.new)}`;
-  if (command.kind === "instrument") return `full detail for ${stepText(Number(command.args["steps"]))} steps`;
-  if (command.kind === "rollback") return "roll back";
-  return words(command.kind);
-}
-
 /** The colour of a mark's line: red and amber are health, what a person did has the colour of commands. */
 export function markColour(mark: Mark, theme: Theme): string {
   if (mark.severity === "none") return theme.command;
@@ -181,6 +235,11 @@ export function markColour(mark: Mark, theme: Theme): string {
 export const GLYPHS: Readonly<Record<Mark["kind"], string>> = {
   alert: "▲",
   command: "◆",
+  "lease-end": "◇",
+  "ramp-end": "◈",
+  "effect-worked": EFFECT_SHAPES.worked,
+  "effect-none": EFFECT_SHAPES["no effect"],
+  "effect-worse": EFFECT_SHAPES.worse,
   trip: "■",
   rollback: "◀",
 };

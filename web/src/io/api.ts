@@ -43,6 +43,12 @@ const LINES_TYPE = "application/x-ndjson";
 /** The server ends a backtest after 300 s, and it may wait its turn before. */
 const LINES_TIMEOUT_MS = 330_000;
 
+/** How long somebody waits for an answer: so long, or until it is given up. */
+export interface Patience {
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
 export class Api {
   constructor(
     private readonly base: URL,
@@ -65,8 +71,17 @@ export class Api {
     }
   }
 
-  post(path: string, body: Readonly<Record<string, unknown>> = {}, timeoutMs = TIMEOUT_MS): Promise<unknown> {
-    return this.ask(path, { method: "POST", body: JSON.stringify(body) }, timeoutMs);
+  /** The answer as it is written, for a file: reading and writing it again might change a digit. */
+  async getText(path: string): Promise<string> {
+    const answer = await this.send(path, { method: "GET" });
+    if (!answer.ok) throw await refusalOf(answer);
+    return answer.text().catch(unreachable);
+  }
+
+  post(path: string, body: Readonly<Record<string, unknown>> = {}, patience: Patience = {}): Promise<unknown> {
+    const { signal, timeoutMs } = patience;
+    const init = { method: "POST", body: JSON.stringify(body), ...(signal === undefined ? {} : { signal }) };
+    return this.ask(path, init, timeoutMs);
   }
 
   put(path: string, body: Readonly<Record<string, unknown>>): Promise<unknown> {

@@ -76,3 +76,13 @@ export function applyTheme(storage: Storage, choice: ThemeChoice, systemIsDark: 
   else storage.setItem(THEME_KEY, choice);
   document.documentElement.dataset["theme"] = choice === "auto" ? (systemIsDark ? "dark" : "light") : choice;
 }
+
+/** The browser asks where to, or puts it among its downloads. */
+export function saveFile(name: string, content: string): void {
+  const address = URL.createObjectURL(new Blob([content], { type: "application/json" }));
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name.replaceAll(/[\\/:*?"<>|]/g, "_");
+  link.click();
+  URL.revokeObjectURL(address);
+}

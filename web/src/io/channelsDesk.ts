@@ -34,7 +34,7 @@ export class HttpChannelsDesk implements ChannelsDesk {
   readonly remove = (id: string): Promise<Answer<null>> => answerOf(this.api.remove(pathOf(id)).then(() => null));
 
   readonly test = (id: string): Promise<Answer<Tested>> =>
-    answerOf(this.api.post(`${pathOf(id)}/test`, {}, TEST_TIMEOUT_MS).then(testedOf));
+    answerOf(this.api.post(`${pathOf(id)}/test`, {}, { timeoutMs: TEST_TIMEOUT_MS }).then(testedOf));
 
   readonly notices = (): Promise<Answer<readonly Notice[]>> =>
     answerOf(this.api.get("api/notifications").then((answer) => items(answer, noticeOf)));

@@ -9,7 +9,6 @@ import { ColumnError, type Fields, columnsOf, fields, items, text, texts } from 
 import { rollbackOf } from "../lib/guard";
 import { incidentOf } from "../lib/incidents";
 import {
-  type Command,
   type Run,
   type RunEvent,
   type SeriesInfo,
@@ -122,15 +121,6 @@ export class Session {
 
   unzoom(): void {
     this.history.unzoom();
-  }
-
-  async command(kind: string, args: Fields, alert: string | null): Promise<Command | null> {
-    const run = this.parts.state().selected;
-    if (run === null) return null;
-    const body = { kind, args, idempotency_key: newKey(), ...(alert === null ? {} : { alert }) };
-    const command = commandOf(await this.parts.api.post(`${pathOf(run)}/commands`, body));
-    this.parts.dispatch({ type: "command", command });
-    return command;
   }
 
   acknowledge(alert: string): Promise<void> {
@@ -350,9 +340,4 @@ export class Session {
 
 function isAbort(reason: unknown): boolean {
   return reason instanceof DOMException && reason.name === "AbortError";
-}
-
-/** Not randomUUID: that exists on secure origins only, and a page on a LAN address is none. */
-function newKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

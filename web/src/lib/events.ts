@@ -1,8 +1,8 @@
 /**
  * The events of the run that the page keeps, and what a rollback makes of them.
  *
- * Rules of this file: bounded, because a run may trip at every step for a night; a rollback is never thrown away for a
- * trip, because it says what the steps behind it mean; the heavy part of a freeze-frame is not for the page.
+ * Rules of this file: bounded, because a run may trip at every step for a night; a rollback or a stage is never thrown
+ * away for a trip, because it says what the steps behind it mean; the heavy part of a freeze-frame is not for the page.
  */
 import { rollbackOf } from "./guard";
 import type { RunEvent } from "./models";
@@ -19,10 +19,12 @@ function lightened(event: RunEvent): RunEvent {
   return event.kind === "freeze_frame" ? { ...event, data: {} } : event;
 }
 
+const LASTING: ReadonlySet<string> = new Set(["rollback", "resume", "stage"]);
+
 function bounded(events: readonly RunEvent[]): readonly RunEvent[] {
   let left = events.length - EVENTS_KEPT;
   if (left <= 0) return events;
-  const kept = events.filter((event) => event.kind === "rollback" || left-- <= 0);
+  const kept = events.filter((event) => LASTING.has(event.kind) || left-- <= 0);
   return kept.slice(-EVENTS_KEPT);
 }
 

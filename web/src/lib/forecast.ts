@@ -79,6 +79,7 @@ export function stageAhead(alert: Alert, stages: readonly StageMark[]): StageMar
 /** "Stage 2: spectrum begins in 1 200 steps (about 30 s), at step 9 850." */
 export function aheadText(stage: StageMark, run: Run): string {
   const name = /^\d/.test(stage.name) ? `Stage ${stage.name}` : `Stage “${stage.name}”`;
+  if (!Number.isFinite(stage.start)) return `${name} waits: the present stage is held.`;
   const at = `at step ${stepText(stage.start)}`;
   const left = stage.start - (run.step ?? 0);
   if (left > 0) return `${name} begins in ${counted(left)}${timeTo(left, run)}, ${at}.`;

@@ -17,8 +17,11 @@ import {
   textOrNull,
   texts,
 } from "./decode";
+import { type Effect, effectOf } from "./effect";
 import { type Forecast, forecastOf } from "./forecast";
 import { type Guard, type Origin, guardOf, originOf } from "./guard";
+import { type Rank, ranksOf } from "./ranks";
+import { type Told, toldOf } from "./told";
 
 export const RUN_STATES = ["waiting", "running", "paused", "finished", "stopped", "crashed", "lost"] as const;
 export type RunState = (typeof RUN_STATES)[number];
@@ -35,6 +38,7 @@ export const COMMAND_STATES = [
   "expired",
   "superseded",
   "cancelled",
+  "rolled_back",
 ] as const;
 export type CommandState = (typeof COMMAND_STATES)[number];
 
@@ -48,6 +52,8 @@ export interface Component {
   readonly low: number;
   readonly high: number;
 }
+
+export type Bounds = readonly [low: number, high: number];
 
 export interface StageMark {
   readonly index: number;
@@ -78,6 +84,10 @@ export interface Run {
   readonly pointsQueued: number;
   readonly pointsDropped: number;
   readonly controls: readonly string[];
+  /** within which the script lets learning rates be multiplied, and gradients be clipped */
+  readonly lrScaleBounds: Bounds;
+  readonly clipBounds: Bounds;
+  readonly ranks: readonly Rank[];
   /** null where the trainer says nothing of one */
   readonly guard: Guard | null;
   /** how often the guard tripped */
@@ -165,8 +175,14 @@ export interface Command {
   readonly actor: string;
   readonly alert: string | null;
   readonly step: number | null;
-  readonly old: number | null;
-  readonly new: number | null;
+  readonly old: Told;
+  readonly new: Told;
+  /** how many ranks applied it at that step */
+  readonly ranks: number | null;
+  /** what it brought about; null until that can be said */
+  readonly effect: Effect | null;
+  /** nobody applies it after this, in epoch seconds */
+  readonly expiresS: number | null;
   readonly refusal: string | null;
   readonly history: readonly { readonly state: string; readonly atS: number | null }[];
 }
@@ -191,6 +207,12 @@ function componentOf(value: unknown): Component {
     low: numberOr(low, 0),
     high: numberOr(high, Infinity),
   };
+}
+
+/** `usual`: as docs/protocol.md has them where the script says nothing. */
+function boundsOf(value: unknown, usual: Bounds): Bounds {
+  const [low, high] = list(value);
+  return [numberOr(low, usual[0]), numberOr(high, usual[1])];
 }
 
 export function stageOf(value: unknown): StageMark | null {
@@ -231,6 +253,9 @@ export function runOf(value: unknown): Run {
     pointsQueued: integerOrNull(f["points_queued"]) ?? 0,
     pointsDropped: integerOrNull(f["points_dropped"]) ?? 0,
     controls: texts(f["controls"]),
+    lrScaleBounds: boundsOf(f["lr_scale_bounds"], [0, 10]),
+    clipBounds: boundsOf(f["clip_bounds"], [1e-6, 1e6]),
+    ranks: ranksOf(f["ranks"]),
     guard: guardOf(f["guard"]),
     trips: integerOrNull(f["trips"]) ?? 0,
     snapshotStep: stepOrNull(f["snapshot_step"]),
@@ -334,8 +359,11 @@ export function commandOf(value: unknown): Command {
     actor: text(f["actor"]),
     alert: textOrNull(f["alert"]),
     step: integerOrNull(f["step"]),
-    old: numberOrNull(f["old"]),
-    new: numberOrNull(f["new"]),
+    old: toldOf(f["old"]),
+    new: toldOf(f["new"]),
+    ranks: integerOrNull(f["ranks"]),
+    effect: effectOf(f["effect"]),
+    expiresS: numberOrNull(f["expires_s"]),
     refusal: refusalOf(f["refusal"]),
     history: list(f["history"]).map((entry) => ({
       state: text(fields(entry)["state"]),

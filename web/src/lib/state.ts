@@ -279,14 +279,6 @@ export function reflexOf(detail: Detail, alert: string): Command | null {
   return commandsOf(detail).find((command) => command.alert === alert && isOfRule(command)) ?? null;
 }
 
-/** The newest command about a component's weight that is under way or was decided. */
-export function lastWeightCommand(detail: Detail, component: string): Command | null {
-  return (
-    commandsOf(detail).find((command) => command.kind === "set_weight" && command.args["component"] === component) ??
-    null
-  );
-}
-
 export function canControl(state: State): boolean {
   return state.scopes.includes("control") || state.scopes.includes("admin");
 }

@@ -8,6 +8,7 @@ import type { Fields } from "./decode";
 import { numberOrNull, text } from "./decode";
 import type { Component } from "./models";
 import { share, short } from "./format";
+import { termsText } from "./terms";
 
 export const POSITIONS = 1000;
 
@@ -111,9 +112,11 @@ export function setWeightText(components: readonly Component[], args: Fields): P
   const name = text(args["component"]);
   const weight = numberOrNull(args["value"]);
   const component = components.find((c) => c.name === name);
+  const terms = termsText(args, null);
+  const when = terms === "" ? " at the next step" : ` from the next step on${terms}`;
   if (component === undefined || weight === null)
-    return { action: `Set ${name} weight to ${short(weight)} at the next step`, effect: "" };
-  const action = `Set ${name} weight ${short(component.weight)} → ${short(weight)} at the next step`;
+    return { action: `Set ${name} weight to ${short(weight)}${when}`, effect: "" };
+  const action = `Set ${name} weight ${short(component.weight)} → ${short(weight)}${when}`;
   const then = preview(components, name, weight);
   if (then.contribution === null) return { action, effect: "" };
   const contribution = `contribution ${short(component.contribution, 2)} → ${short(then.contribution, 2)}`;

@@ -1,7 +1,7 @@
 /** One alert: what, since when, why, and the remedy that says what it will do before it is pressed. */
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { commandText } from "../charts/overlay";
+import { commandText, outcomeOf, resultOf } from "../lib/deeds";
 import { aheadText, stageAhead, withoutAhead } from "../lib/forecast";
 import { step } from "../lib/format";
 import { isSameRemedy } from "../lib/incidents";
@@ -11,13 +11,14 @@ import { isSilenced } from "../lib/sayings";
 import { OPEN_AT_END, answerTo, canControl, isOpen, isOver, isPending, reflexOf } from "../lib/state";
 import { AlertEvidence } from "./AlertEvidence";
 import { BlameBar } from "./BlameBar";
-import { CommandLife, outcomeOf, resultOf } from "./CommandLife";
+import { CommandLife } from "./CommandLife";
 import { usePage } from "./context";
 import { ForecastLine } from "./ForecastLine";
 import { HealthLight } from "./HealthLight";
 import { OriginFacts } from "./OriginFacts";
 import { RemedyDeed } from "./RemedyDeed";
 import { Sayings } from "./Sayings";
+import { useStages } from "./steering/schedule";
 
 interface Props {
   readonly alert: Alert;
@@ -70,7 +71,7 @@ export function AlertCard({ alert, run, offered = null }: Props): JSX.Element {
 function Findings({ alert, run }: { alert: Alert; run: Run }): JSX.Element {
   const { detail } = usePage().state.value;
   const reflex = reflexOf(detail, alert.id);
-  const stage = stageAhead(alert, detail.stages);
+  const stage = stageAhead(alert, useStages());
   return (
     <>
       {stage !== null && (

@@ -17,6 +17,8 @@ import { TopBar } from "./TopBar";
 import { usePage } from "./context";
 import { EngineDialogs, EngineEntry } from "./rules/EngineEntry";
 import { type Engine, useEngine } from "./rules/useEngine";
+import { ScheduleContext } from "./steering/schedule";
+import { useSchedule } from "./steering/useSchedule";
 import { useKeys } from "./useKeys";
 import { Vitals } from "./Vitals";
 
@@ -65,7 +67,7 @@ export function App(): JSX.Element {
 function Shown({ engine }: { engine: Engine }): JSX.Element {
   const { runs, selected, runsLoaded, order, link } = usePage().state.value;
   const run = selected === null ? undefined : runs[selected];
-  if (run !== undefined) return <RunPage run={run} engine={engine} />;
+  if (run !== undefined) return <RunPage key={run.id} run={run} engine={engine} />;
   if (runsLoaded && order.length === 0) return <EmptyState />;
   return <p class="quiet waiting">{link === "down" ? "The server cannot be reached. Trying again…" : "Loading…"}</p>;
 }
@@ -73,7 +75,7 @@ function Shown({ engine }: { engine: Engine }): JSX.Element {
 function RunPage({ run, engine }: { run: Run; engine: Engine }): JSX.Element {
   const open = incidentsOf(usePage().state.value.incidents, run.id).filter((incident) => incident.isOpen).length;
   return (
-    <>
+    <ScheduleContext.Provider value={useSchedule(run)}>
       <Vitals run={run} />
       <EngineEntry engine={engine} />
       <main class="middle">
@@ -87,8 +89,8 @@ function RunPage({ run, engine }: { run: Run; engine: Engine }): JSX.Element {
       <nav class="jumps" aria-label="Parts of the page">
         <a href="#alerts">Incidents{open > 0 ? ` (${open})` : ""}</a>
         <a href="#charts">Charts</a>
-        <a href="#control">Weights</a>
+        <a href="#control">Control</a>
       </nav>
-    </>
+    </ScheduleContext.Provider>
   );
 }

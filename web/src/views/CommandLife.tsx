@@ -1,7 +1,10 @@
 /** A command's life as it happens: queued, sent, received, applied at step S with old and new value; or why not. */
+import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { short, step, words } from "../lib/format";
+import { resultOf } from "../lib/deeds";
 import type { Command } from "../lib/models";
+import { canControl } from "../lib/state";
+import { usePage } from "./context";
 
 const ROAD = ["queued", "sent", "received", "applied"] as const;
 
@@ -22,6 +25,7 @@ export function CommandLife({ command }: { command: Command }): JSX.Element {
         ))}
       </ol>
       <p class={`life-result${isOnRoad ? "" : " tone-warning"}`}>{resultOf(command)}</p>
+      <CancelButton command={command} />
     </div>
   );
 }
@@ -30,23 +34,30 @@ function lastReached(command: Command): number {
   return Math.max(...command.history.map((entry) => ROAD.findIndex((state) => state === entry.state)), 0);
 }
 
-/** What an applied command brought about; null where its kind says it all. */
-export function outcomeOf({ kind, old, new: now }: Command): string | null {
-  if (now === null) return null;
-  if (kind === "instrument") return `full detail until step ${step(now)}`;
-  if (kind === "rollback") return old === null ? `to step ${step(now)}` : `from step ${step(old)} to ${step(now)}`;
-  return `${short(old)} → ${short(now)}`;
-}
-
-export function resultOf(command: Command): string {
-  if (command.state === "applied") {
-    const outcome = outcomeOf(command);
-    if (command.kind === "rollback" && outcome !== null) return `applied: ${outcome}`;
-    const at = `applied at step ${step(command.step)}`;
-    return outcome === null ? at : `${at}: ${outcome}`;
-  }
-  if (command.state === "queued") return "stored; waiting for the trainer's connection";
-  if (command.state === "sent") return "on its way to the trainer";
-  if (command.state === "received") return "in the trainer; takes effect at the next step";
-  return command.refusal === null ? words(command.state) : `${words(command.state)}: ${command.refusal}`;
+/** As long as nobody has it, a command can be taken back. */
+export function CancelButton({ command }: { command: Command }): JSX.Element | null {
+  const page = usePage();
+  const fault = useSignal<string | null>(null);
+  if (command.state !== "queued" || !canControl(page.state.value)) return null;
+  const cancel = async (): Promise<void> => {
+    fault.value = await page.desks.control.cancel(command.id);
+  };
+  return (
+    <>
+      <button
+        type="button"
+        class="button button-small"
+        data-testid={`cancel-${command.id}`}
+        title="It is stored and not sent: cancelled, it is never applied"
+        onClick={() => void cancel()}
+      >
+        cancel
+      </button>
+      {fault.value !== null && (
+        <span class="fault" role="status">
+          {fault.value}
+        </span>
+      )}
+    </>
+  );
 }

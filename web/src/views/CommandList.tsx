@@ -1,25 +1,35 @@
-/** The recent commands with their results; an applied weight can be taken back. */
+/** The recent commands with their results and effects; what is in force can be taken back, what is queued cancelled. */
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { commandText } from "../charts/overlay";
-import { short, step } from "../lib/format";
-import type { Command } from "../lib/models";
+import { canBeReverted, commandText, leaseEndOf, outcomeOf, rampEndOf, resultOf } from "../lib/deeds";
+import { step } from "../lib/format";
+import type { Command, Run } from "../lib/models";
 import { commandsOf } from "../lib/state";
-import { outcomeOf, resultOf } from "./CommandLife";
+import { withoutTerms } from "../lib/terms";
+import { toldText } from "../lib/told";
+import { CancelButton } from "./CommandLife";
 import { usePage } from "./context";
+import { EffectView } from "./EffectView";
 
 const SHOWN = 20;
 
-export function CommandList({ isAllowed }: { isAllowed: boolean }): JSX.Element {
+export function CommandList({ run, canCommand }: { run: Run; canCommand: boolean }): JSX.Element {
   const page = usePage();
   const commands = commandsOf(page.state.value.detail);
+  const canRevert = canCommand && run.controls.includes("revert");
   return (
     <section class="panel" aria-label="Commands">
       <h2>Commands</h2>
       {commands.length === 0 && <p class="quiet">None yet.</p>}
       <ul class="command-rows">
         {commands.slice(0, SHOWN).map((command) => (
-          <Row key={command.id} command={command} isShown={page.shownCard.value === command.id} isAllowed={isAllowed} />
+          <Row
+            key={command.id}
+            run={run}
+            command={command}
+            isShown={page.shownCard.value === command.id}
+            canRevert={canRevert && canBeReverted(command, commands, run.step)}
+          />
         ))}
       </ul>
       {commands.length > SHOWN && <p class="quiet">and {commands.length - SHOWN} older</p>}
@@ -29,18 +39,30 @@ export function CommandList({ isAllowed }: { isAllowed: boolean }): JSX.Element 
 
 /** The row says old and new of a weight already. */
 function appliedText(command: Command): string {
-  const outcome = command.kind === "instrument" || command.kind === "rollback" ? outcomeOf(command) : null;
+  const outcome = command.kind === "set_weight" || command.kind === "revert" ? null : outcomeOf(command);
   if (command.kind === "rollback" && outcome !== null) return outcome;
-  return `at step ${step(command.step)}${outcome === null ? "" : `, ${outcome}`}`;
+  const ranks = command.ranks !== null && command.ranks > 1 ? ` on ${command.ranks} ranks` : "";
+  return `at step ${step(command.step)}${ranks}${outcome === null ? "" : `, ${outcome}`}${endsText(command)}`;
 }
 
-function Row({ command, isShown, isAllowed }: { command: Command; isShown: boolean; isAllowed: boolean }): JSX.Element {
-  const { actions } = usePage();
-  const fault = useSignal<string | null>(null);
-  const canRevert = command.kind === "set_weight" && command.state === "applied" && isAllowed;
-  const revert = async (): Promise<void> => {
-    fault.value = await actions.command("revert", { command: command.id });
-  };
+function endsText(command: Command): string {
+  const [ramp, lease] = [rampEndOf(command), leaseEndOf(command)];
+  return `${ramp === null ? "" : `; ramp to step ${step(ramp)}`}${lease === null ? "" : `; ends at step ${step(lease)}`}`;
+}
+
+interface RowProps {
+  readonly run: Run;
+  readonly command: Command;
+  readonly isShown: boolean;
+  readonly canRevert: boolean;
+}
+
+/** Of an applied one the line below says how long it takes and holds. */
+function whatText(command: Command): string {
+  return commandText(command.state === "applied" ? { ...command, args: withoutTerms(command.args) } : command);
+}
+
+function Row({ run, command, isShown, canRevert }: RowProps): JSX.Element {
   return (
     <li
       id={`card-${command.id}`}
@@ -52,24 +74,50 @@ function Row({ command, isShown, isAllowed }: { command: Command; isShown: boole
       data-step={command.step ?? ""}
     >
       <span class="command-number number">#{command.number}</span>
-      <span class="command-what">{commandText(command)}</span>
+      <span class="command-what" title={commandText(command)}>
+        {whatText(command)}
+      </span>
       <span class={`badge badge-${command.state}`}>{command.state}</span>
-      <span class="command-result">
+      <span class="command-result" role="status">
         {command.state === "applied" ? appliedText(command) : resultOf(command)}
         {command.actor !== "" && ` · ${command.actor}`}
       </span>
-      {canRevert && (
-        <button
-          type="button"
-          class="button button-small"
-          data-testid={`revert-${command.id}`}
-          title={command.old === null ? "back to the schedule" : `back to ${short(command.old)}`}
-          onClick={() => void revert()}
-        >
-          revert
-        </button>
-      )}
-      {fault.value !== null && <span class="fault">{fault.value}</span>}
+      <CancelButton command={command} />
+      {command.effect !== null && <EffectView effect={command.effect} />}
+      {canRevert && <RevertButton run={run} command={command} />}
     </li>
   );
+}
+
+function RevertButton({ run, command }: { run: Run; command: Command }): JSX.Element {
+  const { actions } = usePage();
+  const fault = useSignal<string | null>(null);
+  const revert = async (): Promise<void> => {
+    fault.value = await actions.command("revert", { command: command.id });
+  };
+  const isBad = command.effect?.verdict === "worse";
+  return (
+    <>
+      <button
+        type="button"
+        class={`button button-small${isBad ? " button-main" : ""}`}
+        data-testid={`revert-${command.id}`}
+        title={revertTitle(command, run)}
+        onClick={() => void revert()}
+      >
+        revert
+      </button>
+      {fault.value !== null && (
+        <span class="fault" role="status">
+          {fault.value}
+        </span>
+      )}
+    </>
+  );
+}
+
+function revertTitle(command: Command, run: Run): string {
+  const at = `At the next step${run.step === null ? "" : ` (about ${step(run.step + 1)})`}`;
+  const back = command.kind !== "set_weight" || command.old === null ? "" : `, now ${toldText(command.old)}`;
+  return `${at} it is as if this had not been done: what lies beneath holds again${back}`;
 }

@@ -17,6 +17,7 @@ import { ForecastLine } from "./ForecastLine";
 import { HealthLight } from "./HealthLight";
 import { OriginFacts } from "./OriginFacts";
 import { RemedyDeed } from "./RemedyDeed";
+import { useStages } from "./steering/schedule";
 
 interface Props {
   readonly incident: Incident;
@@ -67,7 +68,7 @@ function spanText({ isOpen: isStillOpen, firstStep, lastStep }: Incident): strin
 function Story({ incident, alerts, run, head }: Props & { head: Alert | undefined }): JSX.Element {
   const origin = alerts.find((alert) => alert.origin !== null)?.origin ?? null;
   const foretells = incident.isOpen ? foretelling(alerts) : null;
-  const { stages } = usePage().state.value.detail;
+  const stages = useStages();
   const { message } = incident.headline;
   const isAhead = head !== undefined && stageAhead(head, stages) !== null;
   return (
@@ -100,7 +101,7 @@ function Ahead({ stages, run }: { stages: readonly StageMark[]; run: Run }): JSX
   return (
     <>
       {stages.map((stage) => (
-        <p key={stage.start} class="ahead number" data-testid="ahead">
+        <p key={stage.index} class="ahead number" data-testid="ahead">
           {aheadText(stage, run)}
         </p>
       ))}

@@ -12,15 +12,15 @@ import { DetailEntry } from "./DetailEntry";
 import { RollbackButton } from "./RollbackButton";
 
 const ARMED_MS = 4000;
+const HERE: ReadonlySet<string> = new Set(["pause", "resume", "stop", "rollback", "instrument"]);
 
 export function RunControls({ run }: { run: Run }): JSX.Element {
   const page = usePage();
   const state = page.state.value;
   const fault = useSignal<string | null>(null);
   const refusal = whyNoControl(state, run);
-  const underWay = commandsOf(state.detail).find(
-    (command) => command.kind !== "set_weight" && command.kind !== "revert" && isPending(command),
-  );
+  // What steers the schedule says beside its own control what becomes of it.
+  const underWay = commandsOf(state.detail).find((command) => HERE.has(command.kind) && isPending(command));
   const guardPause = pausedByGuard(run, state.detail);
   const can = (kind: string): boolean => refusal === null && run.controls.includes(kind);
   const send = async (kind: string, args: Fields = {}): Promise<void> => {
@@ -33,6 +33,7 @@ export function RunControls({ run }: { run: Run }): JSX.Element {
           type="button"
           class="button"
           data-testid="btn-pause"
+          title="Training waits before the next step until it is resumed"
           disabled={!can("pause") || run.state === "paused"}
           onClick={() => void send("pause")}
         >
@@ -42,6 +43,7 @@ export function RunControls({ run }: { run: Run }): JSX.Element {
           type="button"
           class={run.state === "paused" ? "button button-main" : "button"}
           data-testid="btn-resume"
+          title="Training goes on with the next step"
           disabled={!can("resume") || run.state !== "paused"}
           onClick={() => void send("resume")}
         >
@@ -103,6 +105,7 @@ function StopButton({ isDisabled, onStop }: { isDisabled: boolean; onStop: () =>
       type="button"
       class={isArmed.value ? "button button-danger" : "button"}
       data-testid="btn-stop"
+      title="The run ends before the next step; nothing brings it back. Asks once more"
       data-armed={isArmed.value}
       disabled={isDisabled}
       onClick={press}

@@ -12,6 +12,7 @@ import type { RedrawLoop } from "../charts/scheduler";
 import type { ChartSpec } from "../charts/spec";
 import type { Theme } from "../charts/theme";
 import type { ChannelsDesk } from "../lib/channels";
+import type { ControlDesk } from "../lib/control";
 import type { Fields } from "../lib/decode";
 import type { Range, StepRange } from "../lib/fold";
 import type { Verdict } from "../lib/models";
@@ -40,15 +41,18 @@ export interface Actions {
   readonly giveToken: (token: string) => void;
   /** the token of this tab, for a person who asked to see it */
   readonly revealToken: () => string | null;
+  /** hands a text to the browser as a file */
+  readonly save: (name: string, content: string) => void;
   readonly dismissProblem: () => void;
   /** leads to the card of an alert or a command */
   readonly showCard: (id: string) => void;
 }
 
-/** What is asked for and answered only while somebody looks at it. */
+/** What a person asks for and waits for, each in its own place. */
 export interface Desks {
   readonly rules: RulesDesk;
   readonly channels: ChannelsDesk;
+  readonly control: ControlDesk;
 }
 
 export interface Page {

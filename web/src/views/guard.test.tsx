@@ -245,7 +245,7 @@ describe("what commands brought about", () => {
     await dispatch({ type: "command", command });
     await show(
       <>
-        <CommandList isAllowed />
+        <CommandList run={RUN} canCommand />
         <CommandLife command={command} />
       </>,
     );

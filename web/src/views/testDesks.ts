@@ -1,13 +1,23 @@
 /** Desks for tests: nobody answers, save where a test says so. */
 import type { Answer } from "../lib/answer";
+import type { ControlDesk } from "../lib/control";
 import type { Desks } from "./context";
 
 export const NOBODY: Answer<never> = { ok: false, fault: "Nobody answers." };
 
-export function testDesks(): Desks {
+/** `control`: what answers in the place of nobody. */
+export function testDesks(control: Partial<ControlDesk> = {}): Desks {
   const refuse = (): Promise<Answer<never>> => Promise.resolve(NOBODY);
   return {
     rules: { view: refuse, set: refuse, preview: refuse, backtest: refuse, health: refuse },
+    control: {
+      give: () => Promise.resolve({ kind: "refused", why: "Nobody answers." }),
+      cancel: () => Promise.resolve("Nobody answers."),
+      whatIf: refuse,
+      schedule: refuse,
+      curriculum: refuse,
+      ...control,
+    },
     channels: { channels: refuse, create: refuse, change: refuse, remove: refuse, test: refuse, notices: refuse },
   };
 }

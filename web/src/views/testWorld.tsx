@@ -9,6 +9,7 @@ import { act } from "preact/test-utils";
 import { afterEach, beforeEach, vi } from "vitest";
 import { RedrawLoop } from "../charts/scheduler";
 import { readTheme } from "../charts/theme";
+import type { ControlDesk } from "../lib/control";
 import { runOf } from "../lib/models";
 import { type Action, INITIAL, type State, reduce } from "../lib/state";
 import type { Explained } from "../lib/span";
@@ -43,6 +44,9 @@ export const command = vi.fn<Actions["command"]>(() => Promise.resolve(null));
 export const acknowledge = vi.fn<Actions["acknowledge"]>(() => Promise.resolve(null));
 export const judge = vi.fn<Actions["judge"]>(() => Promise.resolve(null));
 export const silence = vi.fn<Actions["silence"]>(() => Promise.resolve(null));
+export const save = vi.fn<Actions["save"]>();
+/** what the server's side of control answers in this test */
+export let control: { -readonly [name in keyof ControlDesk]?: ControlDesk[name] } = {};
 export const explained = signal<Explained | null>(null);
 
 function page(): Page {
@@ -59,6 +63,7 @@ function page(): Page {
     chooseTheme: nothing,
     giveToken: nothing,
     revealToken: () => null,
+    save,
     dismissProblem: nothing,
     showCard: nothing,
   };
@@ -68,7 +73,7 @@ function page(): Page {
     store: new PointStore(),
     loop: new RedrawLoop(),
     actions,
-    desks: testDesks(),
+    desks: testDesks(control),
     charts: signal([]),
     overlay: signal({ bands: [], marks: [] }),
     range: signal({ kind: "all" }),
@@ -131,7 +136,8 @@ export function useWorld(): void {
     ];
     state = signal<State>(begun.reduce(reduce, INITIAL));
     explained.value = null;
-    for (const action of [command, acknowledge, judge, silence]) action.mockClear();
+    control = {};
+    for (const action of [command, acknowledge, judge, silence, save]) action.mockClear();
   });
   afterEach(() => {
     render(null, root);

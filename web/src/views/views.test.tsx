@@ -1,11 +1,10 @@
 // @vitest-environment happy-dom
 import { describe, expect, it } from "vitest";
-import { alertOf, commandOf, runOf } from "../lib/models";
+import { alertOf, commandOf } from "../lib/models";
 import { AlertCard } from "./AlertCard";
 import { RunControls } from "./RunControls";
-import { NASTY, RUN, command, dispatch, find, isDisabled, press, root, show, state, type, useWorld } from "./testWorld";
+import { NASTY, RUN, command, dispatch, find, isDisabled, press, root, show, state, useWorld } from "./testWorld";
 import { Vitals } from "./Vitals";
-import { WeightControl } from "./WeightControl";
 
 useWorld();
 
@@ -66,36 +65,6 @@ describe("an alert's card", () => {
     await dispatch({ type: "access", scopes: ["view"] });
     await show(<AlertCard alert={alert} run={RUN} />);
     expect([find("alert-remedy"), find("alert-ack")]).toEqual([null, null]);
-  });
-});
-
-describe("a weight", () => {
-  const precursor = RUN.components[1] ?? runOf({}).components[0];
-  const view = (): preact.ComponentChildren =>
-    precursor && <WeightControl run={RUN} component={precursor} index={1} isAllowed />;
-
-  it("previews share and total before it is applied, and sends what was typed", async () => {
-    await show(view());
-    await type("weight-input-precursor", "1e-3");
-    expect(root.textContent).toContain("0.01 → 0.001: share 76 % → 24 %, total 9.2 → 2.9");
-    await press("weight-apply-precursor");
-    expect(command).toHaveBeenCalledExactlyOnceWith("set_weight", { component: "precursor", value: 0.001 });
-  });
-
-  it.each(["7", "-1", "NaN", ""])("outside of its bounds cannot be applied: %s", async (typed) => {
-    await show(view());
-    await type("weight-input-precursor", typed);
-    expect(isDisabled("weight-apply-precursor")).toBe(true);
-  });
-
-  it("follows the run again once the command is applied", async () => {
-    await show(view());
-    await type("weight-input-precursor", "1e-3");
-    await dispatch({
-      type: "command",
-      command: commandOf({ id: "c", run: "r", kind: "set_weight", args: { component: "precursor" }, state: "applied" }),
-    });
-    expect(root.querySelector<HTMLInputElement>("input[type=text]")?.value).toBe("0.01");
   });
 });
 

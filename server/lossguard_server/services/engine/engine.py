@@ -6,7 +6,7 @@ Rules of this file: no store, no socket; the caller stores each change before it
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lossguard.protocol.messages import Declaration
+from lossguard.protocol.messages import Declaration, Event
 
 from ...errors import StateUnreadable
 from ...rules import default_rules
@@ -14,6 +14,7 @@ from ...rules.alert import Alert, AlertChange
 from ...rules.base import Rule
 from ...rules.incident import IncidentChange
 from ...store.rows import Rows
+from ..plan_fold import steered
 from .ledger import RULE_HEALTH
 from .run import Run
 from .state import from_bytes, to_bytes
@@ -31,6 +32,11 @@ class Engine:
     def declare(self, run_id: str, declaration: Declaration) -> None:
         """What the run is made of (stages, contracts, weight bounds); a later one replaces it. Unknown run: created."""
         self._run(run_id).declare(declaration)
+
+    def steered(self, run_id: str, event: Event) -> None:
+        """What an operator did to the curriculum: an event `command`, `rollback` or `resume`."""
+        run = self._run(run_id)
+        run.declare(steered(run.declaration, event))
 
     def configure(self, run_id: str, rules: Sequence[Rule]) -> list[AlertChange]:
         """These rules judge the run from its next row on; the alerts of those that are gone are resolved."""

@@ -26,6 +26,7 @@ from ...rules.incidents import FirstBadOf, Incidents, nothing
 from ...rules.lifecycle import Condition, Event, State
 from ...rules.memory import Memory
 from ...rules.moment import Moment
+from ...rules.tuning import tuned, tuning_of
 from ...rules.window import BUFFERS, Mask, Window
 from ...store.rows import Rows
 from .faults import Faults
@@ -43,7 +44,7 @@ class Run:
     """Not thread-safe; its rows come in the order of the commits."""
 
     def __init__(self, run_id: str, rules: Sequence[Rule], clock: Callable[[], float]) -> None:
-        self.run_id, self.rules = run_id, tuple(rules)
+        self.run_id, self.rules, self._gallery = run_id, tuple(rules), tuple(rules)
         self.declaration = Declaration(seq=0)
         self.ledger = Ledger(run_id, clock, [rule.name for rule in rules if rule.one_per_run])
         self.incidents = Incidents(run_id)
@@ -264,6 +265,7 @@ class Run:
             "memory": self.memory.dump(),
             "buffer": self._intake.buffer.dump(),
             "rules": self._rule_memories,
+            "tuning": tuning_of(self._gallery, self.rules),
             "faults": self._faults.dump(),
             "ledger": self.ledger.dump(),
             "incidents": self.incidents.dump(),
@@ -281,7 +283,7 @@ class Run:
         self.memory = Memory.load(data["memory"], self.declaration)
         self._intake = Intake(self.memory, RowBuffer.load(data["buffer"]))
         self._faults = Faults.load(data["faults"])
-        self._rule_memories = dict(data["rules"])
+        self._rule_memories, self.rules = dict(data["rules"]), tuned(self._gallery, data["tuning"])
         self.ledger.load(data["ledger"])
         self.incidents.load(data["incidents"])
         self._signals = dict(data["signals"])

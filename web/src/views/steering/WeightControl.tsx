@@ -1,127 +1,150 @@
-/** One component's weight: slider and exact field within its bounds, and what would follow, before it is applied. */
-import { type Signal, useSignal } from "@preact/signals";
+/** One component's weight: slider and exact field within its bounds, what would follow before it is applied, the gate. */
+import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
-import { colourOf } from "../charts/theme";
-import { exact, share, short } from "../lib/format";
-import type { Command, Component, Run } from "../lib/models";
-import { look } from "../lib/palette";
-import { isPending, lastWeightCommand } from "../lib/state";
-import { POSITIONS, type Scale, positionOf, preview, scaleOf, weightAt, weightOf } from "../lib/weights";
-import { CommandLife } from "./CommandLife";
-import { usePage } from "./context";
+import type { Fields } from "../../lib/decode";
+import { type Ground, promiseText } from "../../lib/deeds";
+import { share, short } from "../../lib/format";
+import type { Component, Run } from "../../lib/models";
+import { POSITIONS, type Scale, positionOf, preview, scaleOf, weightAt } from "../../lib/weights";
+import { GateProposal } from "./GateProposal";
+import { OrderOutcome } from "./OrderOutcome";
+import { Terms, type TermsState, useTerms } from "./Terms";
+import { useOrder } from "./useOrder";
+import { type Draft, useWeightDraft } from "./useWeightDraft";
+import { useWhatIf } from "./useWhatIf";
+import { WeightHead } from "./WeightHead";
+import { WhatIfView } from "./WhatIfView";
 
 export interface WeightControlProps {
   readonly run: Run;
   readonly component: Component;
   readonly index: number;
   readonly isAllowed: boolean;
+  readonly canGate: boolean;
+  readonly isGated: boolean;
+  readonly ground: Ground;
 }
 
-/** What a person chose and has not applied. */
-interface Draft {
-  /** null follows the run */
-  readonly typed: Signal<string | null>;
-  /** the weight on the slider: the choice, or the run's where there is none that can be read */
-  readonly chosen: number | null;
-  readonly fault: string | null;
-  readonly isDirty: boolean;
-}
-
-function useDraft({ name, weight }: Component, scale: Scale, command: Command | null): Draft {
-  const typed = useSignal<string | null>(null);
-  // The slider stays where the person left it until the command is decided, and then follows the run again.
-  useEffect(() => {
-    if (command?.state === "applied") typed.value = null;
-  }, [typed, name, command?.id, command?.state]);
-  if (typed.value === null) return { typed, chosen: weight, fault: null, isDirty: false };
-  const entry = weightOf(typed.value, scale);
-  return { typed, chosen: entry.weight ?? weight, fault: entry.fault, isDirty: entry.weight !== weight };
-}
-
-export function WeightControl({ run, component, index, isAllowed }: WeightControlProps): JSX.Element {
-  const page = usePage();
+export function WeightControl(props: WeightControlProps): JSX.Element {
+  const { run, component, isAllowed, isGated, ground } = props;
   const { name } = component;
   const scale = scaleOf(component);
-  const command = lastWeightCommand(page.state.value.detail, name);
-  const draft = useDraft(component, scale, command);
-  const refusal = useSignal<string | null>(null);
-  const isUnderWay = command !== null && isPending(command);
-  const isFailed = command !== null && command.state !== "applied" && !isUnderWay && draft.typed.value !== null;
-  const canApply = isAllowed && draft.isDirty && draft.fault === null && !isUnderWay;
+  const ordering = useOrder(run.id);
+  const draft = useWeightDraft(component, scale, ordering);
+  const terms = useTerms();
+  const isGating = useSignal(false);
+  const args = argsOf(name, draft, terms);
+  const canApply = isAllowed && args !== null && !ordering.isUnderWay;
   const apply = async (): Promise<void> => {
-    if (!canApply) return;
-    refusal.value = await page.actions.command("set_weight", { component: name, value: draft.chosen });
+    if (canApply && (await ordering.send("set_weight", args, draft.seen))) terms.clear();
+  };
+  const sendGate = async (gate: Fields, seen: number): Promise<void> => {
+    if (await ordering.send("gate", gate, seen)) isGating.value = false;
   };
   return (
     <div class="weight">
-      <WeightHead component={component} index={index} draft={draft} isAllowed={isAllowed} onEnter={() => void apply()} />
-      <div class="weight-entry">
-        <WeightSlider component={component} scale={scale} draft={draft} isAllowed={isAllowed} />
-        <button
-          type="button"
-          class={draft.isDirty ? "button button-main" : "button"}
-          data-testid={`weight-apply-${name}`}
-          disabled={!canApply}
-          onClick={() => void apply()}
-        >
-          Apply
-        </button>
-        <button
-          type="button"
-          class="button icon"
-          title="forget the change"
-          aria-label={`forget the change of ${name}`}
-          disabled={draft.typed.value === null}
-          onClick={() => (draft.typed.value = null)}
-        >
-          ✕
-        </button>
-      </div>
-      <p class={`weight-preview number${draft.fault === null ? "" : " fault"}`}>
-        {draft.fault ?? (draft.isDirty ? previewText(run, component, draft.chosen) : boundsText(component, scale))}
-      </p>
-      {(isUnderWay || isFailed) && <CommandLife command={command} />}
-      {refusal.value !== null && <p class="fault">{refusal.value}</p>}
+      <WeightHead
+        {...props}
+        draft={draft}
+        isGating={isGating.value}
+        onGate={() => (isGating.value = !isGating.value)}
+        onEnter={() => void apply()}
+      />
+      <WeightEntry
+        component={component}
+        scale={scale}
+        draft={draft}
+        isAllowed={isAllowed}
+        canApply={canApply}
+        onApply={() => void apply()}
+        onForget={() => {
+          draft.forget();
+          terms.clear();
+        }}
+      />
+      {!draft.isDirty && <p class="weight-preview number">{restText(component, scale, isGated)}</p>}
+      {draft.fault !== null && <p class="weight-preview fault">{draft.fault}</p>}
+      {draft.isDirty && draft.fault === null && (
+        <Ahead {...props} draft={draft} terms={terms} args={args} ground={ground} />
+      )}
+      {isGating.value && (
+        <GateProposal
+          {...props}
+          isDisabled={ordering.isUnderWay}
+          onSend={(gate, seen) => void sendGate(gate, seen)}
+          onForget={() => (isGating.value = false)}
+        />
+      )}
+      <OrderOutcome ordering={ordering} testid={`outcome-weight-${name}`} />
     </div>
   );
 }
 
-interface HeadProps {
-  readonly component: Component;
-  readonly index: number;
-  readonly draft: Draft;
-  readonly isAllowed: boolean;
-  readonly onEnter: () => void;
+function argsOf(name: string, draft: Draft, terms: TermsState): Fields | null {
+  if (!draft.isDirty || draft.fault !== null || terms.fault !== null) return null;
+  return { component: name, value: draft.chosen, ...terms.args };
 }
 
-/** The component's colour, name and live share, and its weight to the last digit. */
-function WeightHead({ component, index, draft, isAllowed, onEnter }: HeadProps): JSX.Element {
-  const { name, weight } = component;
-  const theme = usePage().theme.value;
+interface AheadProps extends WeightControlProps {
+  readonly draft: Draft;
+  readonly terms: TermsState;
+  readonly args: Fields | null;
+}
+
+/** What will happen and what would have come of it, while the person still decides. */
+function Ahead({ run, component, isAllowed, draft, terms, args, ground }: AheadProps): JSX.Element {
+  const { name } = component;
+  // At its full value: over the last steps a ramp would still be rising, and a lease long be over.
+  const foreseen = useWhatIf(
+    run.id,
+    "set_weight",
+    isAllowed && args !== null ? { component: name, value: draft.chosen } : null,
+  );
   return (
-    <div class="weight-head">
-      <svg class="dot" viewBox="0 0 8 8" aria-hidden="true">
-        <rect width="8" height="8" rx="2" fill={colourOf(theme, look(index))} />
-      </svg>
-      <span class="weight-name" title={name}>
-        {name}
-      </span>
-      <span class="weight-share number">{share(component.share)}</span>
-      <input
-        class="field number"
-        type="text"
-        inputMode="decimal"
-        aria-label={`${name} weight, exact`}
-        aria-invalid={draft.fault !== null}
-        data-testid={`weight-input-${name}`}
-        disabled={!isAllowed}
-        value={draft.typed.value ?? exact(weight)}
-        onInput={(event) => (draft.typed.value = event.currentTarget.value)}
-        onKeyDown={(event) => {
-          if (event.key === "Enter") onEnter();
-        }}
+    <div class="draft">
+      <Terms terms={terms} name={name} hasRamp isDisabled={!isAllowed} />
+      <WhatIfView
+        foreseen={foreseen}
+        component={name}
+        change={`${short(component.weight)} → ${short(draft.chosen)}:`}
+        atOnce={previewText(run, component, draft.chosen)}
+        testid={`what-if-${name}`}
       />
+      {args !== null && <p class="promise number">{promiseText("set_weight", args, ground)}</p>}
+    </div>
+  );
+}
+
+interface EntryProps extends SliderProps {
+  readonly canApply: boolean;
+  readonly onApply: () => void;
+  readonly onForget: () => void;
+}
+
+function WeightEntry({ canApply, onApply, onForget, ...slider }: EntryProps): JSX.Element {
+  const { draft, component } = slider;
+  return (
+    <div class="weight-entry">
+      <WeightSlider {...slider} />
+      <button
+        type="button"
+        class={draft.isDirty ? "button button-main" : "button"}
+        data-testid={`weight-apply-${component.name}`}
+        disabled={!canApply}
+        onClick={onApply}
+      >
+        Apply
+      </button>
+      <button
+        type="button"
+        class="button icon"
+        title="forget the change"
+        aria-label={`forget the change of ${component.name}`}
+        disabled={draft.typed.value === null}
+        onClick={onForget}
+      >
+        ✕
+      </button>
     </div>
   );
 }
@@ -146,7 +169,7 @@ function WeightSlider({ component, scale, draft, isAllowed }: SliderProps): JSX.
       data-testid={`weight-slider-${component.name}`}
       disabled={!isAllowed}
       value={positionOf(draft.chosen, scale)}
-      onInput={(event) => (draft.typed.value = short(weightAt(event.currentTarget.valueAsNumber, scale), 3))}
+      onInput={(event) => draft.choose(short(weightAt(event.currentTarget.valueAsNumber, scale), 3))}
     />
   );
 }
@@ -157,10 +180,12 @@ function previewText(run: Run, component: Component, weight: number | null): str
   return `${short(component.weight)} → ${short(weight)}: share ${share(component.share)} → ${share(then.share)}, total ${short(run.total)} → ${short(then.total)}`;
 }
 
-function boundsText(component: Component, scale: Scale): string {
+/** What is said of a weight that nobody is about to change. */
+function restText(component: Component, scale: Scale, isGated: boolean): string {
   const bounds = Number.isFinite(component.high)
     ? `allowed ${short(scale.low)} to ${short(scale.high)}`
     : `allowed from ${short(scale.low)}`;
+  if (isGated) return `gated off; ${bounds}`;
   const isHeld =
     component.scheduledWeight !== null && component.weight !== null && component.scheduledWeight !== component.weight;
   return isHeld ? `${bounds}; the schedule says ${short(component.scheduledWeight)}` : bounds;

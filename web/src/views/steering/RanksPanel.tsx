@@ -1,0 +1,55 @@
+/** Each rank's step time; who holds the others up and where the first bad value was, by name. */
+import type { JSX } from "preact";
+import { step } from "../../lib/format";
+import { type Rank, firstBadOf, firstBadText, stragglerText, timeText } from "../../lib/ranks";
+import { HealthLight } from "../HealthLight";
+
+/** A run of hundreds of ranks: those that stand out are named above, of the others these are enough. */
+const SHOWN = 16;
+
+export function RanksPanel({ ranks }: { ranks: readonly Rank[] }): JSX.Element {
+  const longest = ranks.reduce((most, one) => Math.max(most, one.stepS ?? 0), 0);
+  const bad = firstBadOf(ranks);
+  return (
+    <section class="panel" aria-label="Ranks" data-testid="ranks">
+      <h2>
+        Ranks <span class="quiet number">{ranks.length} · time of a step</span>
+      </h2>
+      {ranks
+        .filter((one) => one.isStraggler)
+        .map((one) => (
+          <p key={one.rank} class="tone-warning number" data-testid="straggler">
+            <HealthLight health="warning" /> {stragglerText(one, ranks)}
+          </p>
+        ))}
+      {bad !== null && (
+        <p class="tone-critical number" data-testid="first-bad">
+          <HealthLight health="critical" /> {firstBadText(bad, ranks)}
+        </p>
+      )}
+      <ul class="rank-rows">
+        {ranks.slice(0, SHOWN).map((one) => (
+          <Row key={one.rank} rank={one} longest={longest} isFirstBad={one === bad} />
+        ))}
+      </ul>
+      {ranks.length > SHOWN && <p class="quiet">and {ranks.length - SHOWN} more</p>}
+    </section>
+  );
+}
+
+function Row({ rank, longest, isFirstBad }: { rank: Rank; longest: number; isFirstBad: boolean }): JSX.Element {
+  const width = longest > 0 ? (100 * (rank.stepS ?? 0)) / longest : 0;
+  return (
+    <li class="rank-row number" data-testid={`rank-${rank.rank}`}>
+      <span>{rank.rank}</span>
+      <svg class="rank-bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
+        <rect width={width} height="8" />
+      </svg>
+      <span>
+        {timeText(rank.stepS)}
+        {rank.isStraggler && " ← straggler"}
+        {rank.firstBadStep !== null && (isFirstBad ? " ← first bad" : ` ← bad since ${step(rank.firstBadStep)}`)}
+      </span>
+    </li>
+  );
+}
