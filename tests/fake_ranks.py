@@ -72,6 +72,9 @@ class ThreadWire:
         assert len(every[0]) == nbytes
         return every[0]
 
+    def close(self) -> None:
+        pass
+
     def gather(self, content: bytes) -> list[bytes]:
         every = self._table.look(self._lay("answers", content), None)
         assert every is not None

@@ -48,6 +48,8 @@ class Wire(Protocol):
 
     def gather(self, content: bytes) -> list[bytes]: ...
 
+    def close(self) -> None: ...
+
 
 class Together:
     """One of several ranks."""
@@ -106,7 +108,7 @@ class Together:
         try:
             every = self._wire.gather(answer + bytes(ANSWER_BYTES - len(answer)))
         except WireBroken as broken:
-            self._give_up(_gone(broken))
+            self._break_off(broken)
             raise NotSettled(self.over) from broken
         return [each.rstrip(b"\0").decode(errors="replace") for each in every]
 
@@ -169,7 +171,7 @@ class Together:
         try:
             self._pending = self._wire.start(word.packed(), timeout_s)
         except WireBroken as broken:
-            self._give_up(_gone(broken))
+            self._break_off(broken)
 
     def _finish(self, limit_s: float | None = None) -> tuple[Decision, list[Command]]:
         """What came of the exchange on its way, and of the one before an epoch's end."""
@@ -183,7 +185,7 @@ class Together:
             decision = decide(largest)
             more = self._commands(decision)
         except WireBroken as broken:
-            self._give_up(_gone(broken))
+            self._break_off(broken)
             return early, commands
         if decision.over:
             self._give_up(decision.over)
@@ -208,11 +210,11 @@ class Together:
             refused, self._sent, self._waiting = self._sent + self._waiting, [], []
         return Agreed(commands, decision.wants, refused, self.over)
 
+    def _break_off(self, broken: WireBroken) -> None:
+        self._wire.close()  # the others wait for this rank now
+        self._give_up(f"a rank is gone ({broken})")
+
     def _give_up(self, reason: str) -> None:
         if not self.over:
             self.over = f"this run can be controlled no more: {reason}"
             self.tell(self.over)
-
-
-def _gone(broken: WireBroken) -> str:
-    return f"a rank is gone ({broken})"

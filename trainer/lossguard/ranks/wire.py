@@ -4,6 +4,7 @@ Rules of this file: the only one here that talks to torch.distributed. Whatever 
 WireBroken. A wait is cut into slices, because a signal's handler does not run while a wait within gloo goes on.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -39,6 +40,11 @@ class GlooWire:
             options.timeout = timedelta(seconds=timeout_s)
         with _Guarded():
             return Pending(tensor, self._group.allreduce([tensor], options), self._clock)
+
+    def close(self) -> None:
+        """Break the connections: a rank that waits for one which has given up would wait until the group's timeout."""
+        with contextlib.suppress(RuntimeError, ValueError, AssertionError):
+            dist.destroy_process_group(self._group)
 
     def broadcast(self, content: bytes, nbytes: int) -> bytes:
         """What rank 0 says, `nbytes` long."""
