@@ -24,7 +24,7 @@ from raw_trainer import RawTrainer
 
 pytestmark = pytest.mark.browser
 
-STAGE_STEPS = 120
+STAGE_STEPS = 300
 APPEARS_MS = 60_000
 PHONE = (390, 844)
 

@@ -154,7 +154,8 @@ def test_a_resumed_run_applies_what_the_server_offers_again_at_its_step() -> Non
 
 def test_without_a_server_a_resumed_run_waits_no_longer_than_it_was_told() -> None:
     with TinyServer() as server:
-        state = lg.init(url=server.url).state_dict()
+        with lg.init(url=server.url) as before:
+            state = before.state_dict()
         url = server.url
     run = lg.init(url=url, resume=state, resume_wait_s=0.2)
     began_s = time.monotonic()
