@@ -1,13 +1,14 @@
 """The norm of every parameter's gradient, once a step, whoever asks first: the clip, the guard or an optimizer's hook.
 
 Rules of this file: norms only, on the device, no wait. What is recorded is the gradient before clipping where
-lossguard clips. Where a gradient was written again after its norm was taken, `of` takes it afresh, so that a verdict
-never rests on an older gradient. A finite L2 norm means that every element is finite: a sum of squares cannot cancel.
+lossguard clips. Where a gradient was written again after its norm was taken, or an optimizer has stepped since, `of`
+takes it afresh, so that a verdict never rests on an older gradient: the next one may lie at the same address, with the
+same version. A finite L2 norm means that every element is finite: a sum of squares cannot cancel.
 Of gradients that are cut among ranks the norms are those of the whole, the same on every rank.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -60,7 +61,9 @@ class GradNorms:
             self.groups, self._group_of = [], []
         self._group_index: dict[Present, Tensor] = {}
         self._shards: dict[Present, Shards] = {}
-        self._taken: dict[Present, Taken] = {}
+        self._taken: dict[Present, Taken] = {}  # of the step, to be recorded: what was taken first
+        self._current: dict[Present, Taken] = {}  # for verdicts: what was taken last, since an optimizer stepped
+        self._clipping: Present | None = None  # what was taken for the clip that is being made
 
     def __bool__(self) -> bool:
         return bool(self._taken)
@@ -106,12 +109,10 @@ class GradNorms:
         present = self._present(with_free)
         if not present:
             return None
-        taken = self._taken.get(present)
+        taken = self._current.get(present)
         if taken is None or taken.versions != self._versions(present):
-            fresh = self._take(present, scale)
-            if taken is None:
-                self._remember(fresh)
-            taken = fresh
+            taken = self._current[present] = self._take(present, scale)
+            self._remember(taken)
         return taken if own is with_free else self._part(taken, own)
 
     def to_clip_by(self, whole_model: bool) -> Tensor | None:
@@ -121,6 +122,7 @@ class GradNorms:
         where that is ours. Never of gradients that are cut among ranks: torch scales them by a tensor of their kind.
         """
         present = self._present(range(self._model_count or len(self._params)))
+        self._clipping = None
         if not present:
             return None
         grads = [grad for i in present if (grad := self._params[i].grad) is not None]
@@ -128,14 +130,22 @@ class GradNorms:
         shared = whole_model and not self._is_sharded and kinds == {(grads[0].device, torch.float32, torch.strided)}
         if present in self._taken and not shared:
             return None
-        taken = self._take(present)
+        taken = self._current[present] = self._take(present)
         self._remember(taken)
+        self._clipping = present
         return taken.total if shared else None
 
     def clipped(self) -> None:
         """lossguard itself has just scaled the gradients by a finite factor, or spread what was not finite."""
-        for present, taken in self._taken.items():
-            self._taken[present] = Taken(present, taken.each, taken.total, self._versions(present))
+        present, self._clipping = self._clipping, None
+        taken = None if present is None else self._current.get(present)
+        self._current.clear()
+        if present is not None and taken is not None:
+            self._current[present] = replace(taken, versions=self._versions(present))
+
+    def stepped(self) -> None:
+        """An optimizer has stepped: whatever it steps on next is another gradient."""
+        self._current.clear()
 
     def series(self) -> list[tuple[list[str], Tensor]]:
         """(names, values [len(names)]) of the step's total and groups."""
@@ -161,6 +171,7 @@ class GradNorms:
     def clear(self) -> None:
         """The step is over."""
         self._taken.clear()
+        self._current.clear()
 
     # -- inside -------------------------------------------------------------------------------------------------
 

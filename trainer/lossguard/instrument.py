@@ -139,14 +139,22 @@ class Instrument:
     def _send_step(self, step: int) -> None:
         host_names, host_values = tuple(self._host_values), list(self._host_values.values())
         series, tensors = self._unique(host_names)
-        self._names, self._tensors, self._host_values = [], [], {}
-        self.gradients.clear()
-        self.losses.clear()
-        self.grads.clear()
+        self._forget_step()
         if series:
             self._send(step, host_names + series, host_values, tensors)
         elif host_names:
             self._emit(step, host_names, np.array(host_values))
+
+    def pass_over(self) -> None:
+        """A step begins that is guarded and not recorded: nothing of the one before may stand for it."""
+        self._forget_step()
+        self.guard.begin_step()
+
+    def _forget_step(self) -> None:
+        self._names, self._tensors, self._host_values = [], [], {}
+        self.gradients.clear()
+        self.losses.clear()
+        self.grads.clear()
 
     def log(self, step: int, values: Mapping[str, Tensor], with_step: bool) -> None:
         """0-d tensors that the user logs: with the step that is being made, or as a row of their own at `step`."""

@@ -349,3 +349,28 @@ def test_an_optimizer_that_steps_again_without_a_new_step_says_so() -> None:
         w.grad = torch.ones(2)
         optimizer.step()
     assert len(again) == 2
+
+
+@pytest.mark.parametrize("clips", [False, True], ids=["bare", "clipped"])
+@pytest.mark.parametrize("fused", [True, False], ids=["device", "trip"])
+def test_a_gradient_at_the_address_and_version_of_one_already_stepped_on_is_judged(fused: bool, clips: bool) -> None:
+    """Memory is used again: after zero_grad the next backward's gradients often lie where the last ones lay."""
+    net = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, fused=fused)
+    guard, norms = guard_of(net, optimizer)
+    guard.begin_step()
+
+    def step() -> None:
+        if clips:
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)  # as run.clip_grad_norm_ does it
+            norms.to_clip_by(whole_model=True)
+            norms.clipped()
+        optimizer.step()
+
+    net(torch.ones(1, 2)).sum().backward()
+    step()
+    before = bits(net.weight, net.bias)
+    assert net.weight.grad is not None
+    net.weight.grad.data.fill_(torch.nan)  # .data has a version of its own: nothing tells that this is another one
+    step()
+    assert bits(net.weight, net.bias) == before

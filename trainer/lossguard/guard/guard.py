@@ -142,6 +142,7 @@ class Guard:
 
         def after(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
             _give_back(watched)
+            self._norms.stepped()
             if optimizer in self._set_by_us:
                 self._set_by_us.remove(optimizer)
                 _forget(optimizer)
