@@ -50,17 +50,18 @@ def _met(number: int, joins: Callable[[], bool], tell: Callable[[str], None]) ->
     import torch.distributed as dist
     from torch.distributed.distributed_c10d import _get_default_store
 
-    if not _all_are_here(_get_default_store(), f"lossguard/{number}", dist.get_world_size(), ARRIVAL_S):
+    store, key = _get_default_store(), f"lossguard/{number}"
+    if not _all_are_here(store, key, dist.get_world_size(), ARRIVAL_S):
         log.warning(
             "lossguard: lg.init was not called on every rank within %g s: rank 0 alone is watched, and cannot be "
             "controlled. Call it on all ranks.",
             ARRIVAL_S,
         )
         return Alone()
-    from .wire import GlooWire
+    from .wire import GlooWire, Notice
 
     group = dist.new_group(backend="gloo", timeout=timedelta(seconds=TIMEOUT_S))
-    return Together(GlooWire(group), TIMEOUT_S, joins, tell)
+    return Together(GlooWire(group, Notice(store, f"{key}/over")), TIMEOUT_S, joins, tell)
 
 
 def _all_are_here(store: Any, key: str, world: int, patience_s: float) -> bool:
