@@ -6,6 +6,9 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .make
+# of tests at a time; one thread each, because many tensors are too small to share among two
+JOBS ?= 2
+PARALLEL := -n $(JOBS) --dist loadfile
 NODE_OK := $(shell node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && npm --version >/dev/null 2>&1 && echo yes)
 NODE_PATH_FIRST := PATH="$(CURDIR)/$(BIN):$$PATH"
 PAGE := server/lossguard_server/static/index.html
@@ -15,7 +18,7 @@ PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -print
 
 help:
 	@echo "make demo [ARGS='--steps 2000']   server, reference trainer and page"
-	@echo "make test                         everything, the browser tests too"
+	@echo "make test [JOBS=2]                everything, the browser tests too"
 	@echo "make lint | unit | page | bench   parts of it"
 	@echo "make faults [N=400] [SEED=1]      kills, cuts, bad wires, full disks: N kills, 50 x N power cuts"
 
@@ -24,10 +27,10 @@ demo: install page
 
 test: lint page
 	cd web && $(NODE_PATH_FIRST) npm run --silent lint && $(NODE_PATH_FIRST) npm run --silent test
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 unit: install
-	$(BIN)/python -m pytest tests/contract tests/unit tests/property $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) tests/contract tests/unit tests/property $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .
