@@ -1,6 +1,7 @@
 """A folder of spools whose trainers are dead, and a round of deliveries over it, without the pauses."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,9 @@ def address(server: TinyServer) -> str:
     return f"ws://127.0.0.1:{server.port}/ws/trainer"
 
 
-def looking_after(folder: Path, server: TinyServer) -> Orphans:
+def looking_after(folder: Path, server: TinyServer, is_own: Callable[[str], bool] = lambda stem: False) -> Orphans:
     """What delivers the folder to the server, whose own stream leaves room always."""
-    return Orphans(folder, lambda: Endpoint(address(server), "", False), lambda: True)
+    return Orphans(folder, lambda: Endpoint(address(server), "", False), lambda: True, is_own)
 
 
 def one_round(folder: Path, server: TinyServer) -> None:

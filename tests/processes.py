@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -145,20 +145,13 @@ class ServerProcess:
             raise
 
 
-class TrainerProcess:
-    """`python -m lossguard.scenarios ...` against a server, writing its own record."""
+class LoggedProcess:
+    """A process of python's own, which says what it has to say to a file."""
 
-    def __init__(self, server: ServerProcess, folder: Path, *args: str, token: str | None = None) -> None:
-        self.record_path = folder / "record.jsonl"
-        self._log = folder / "trainer.log"
-        env = clean_environment() | {
-            "LOSSGUARD_URL": server.url,
-            "LOSSGUARD_TOKEN": token or server.ingest_token,
-            "LOSSGUARD_DIR": str(folder / "spool"),
-        }
-        command = [sys.executable, "-m", "lossguard.scenarios", *args, "--record", str(self.record_path)]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=env)
+    def __init__(self, arguments: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
+        self._log = log
+        with log.open("wb") as file:
+            self._process = subprocess.Popen([sys.executable, *arguments], stdout=file, stderr=file, env=dict(env))
 
     def running(self) -> bool:
         return self._process.poll() is None
@@ -173,6 +166,20 @@ class TrainerProcess:
 
     def log_text(self) -> str:
         return self._log.read_text(errors="replace")
+
+
+class TrainerProcess(LoggedProcess):
+    """`python -m lossguard.scenarios ...` against a server, writing its own record."""
+
+    def __init__(self, server: ServerProcess, folder: Path, *args: str, token: str | None = None) -> None:
+        self.record_path = folder / "record.jsonl"
+        env = clean_environment() | {
+            "LOSSGUARD_URL": server.url,
+            "LOSSGUARD_TOKEN": token or server.ingest_token,
+            "LOSSGUARD_DIR": str(folder / "spool"),
+        }
+        arguments = ["-m", "lossguard.scenarios", *args, "--record", str(self.record_path)]
+        super().__init__(arguments, folder / "trainer.log", env)
 
     def record(self) -> list[dict[str, Any]]:
         """What the trainer itself computed, a dict a step; numbers as float.hex() words."""

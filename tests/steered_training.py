@@ -9,13 +9,12 @@ written as the hexadecimal words of their bits.
 import itertools
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import lossguard as lg
-from processes import ServerProcess, clean_environment
+from processes import LoggedProcess, ServerProcess, clean_environment
 
 STEP_S = 0.002
 STAGE_AT = 600
@@ -25,19 +24,17 @@ CURRICULUM = lg.Curriculum(
 )
 
 
-class SteeredProcess:
+class SteeredProcess(LoggedProcess):
     """One of them, for a test."""
 
     def __init__(self, server: ServerProcess | None, folder: Path, *given: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._path, self._log = folder / "weights", folder / "trainer.log"
+        self._path = folder / "weights"
         env = clean_environment() | {"LOSSGUARD_DIR": str(folder / "spool"), "LOSSGUARD_MODE": "offline"}
         if server is not None:
             env |= {"LOSSGUARD_MODE": "online", "LOSSGUARD_URL": server.url, "LOSSGUARD_TOKEN": server.admin_token}
         env["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        with self._log.open("wb") as log:
-            command = [sys.executable, __file__, str(folder), *given]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=env)
+        super().__init__([__file__, str(folder), *given], folder / "trainer.log", env)
 
     def weights(self) -> list[dict[str, float]]:
         """Of each step that was made, from 0 on."""
@@ -48,17 +45,6 @@ class SteeredProcess:
     @property
     def steps(self) -> int:
         return len(self.weights())
-
-    def wait(self, timeout_s: float = 60.0) -> int:
-        return self._process.wait(timeout_s)
-
-    def end(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-
-    def log_text(self) -> str:
-        return self._log.read_text(errors="replace")
 
 
 def main(folder: str, file: str = "", steps: str = "") -> None:

@@ -53,6 +53,7 @@ from .services.recall import Rules
 from .services.reflex import Reflex
 from .services.registry import Registry
 from .services.retention import Retention
+from .services.ticking import Ticking
 from .services.tokens import INGEST, Keyring, Tickets
 from .services.viewing.hub import Hub
 from .settings import Settings
@@ -61,7 +62,6 @@ from .store.points import Points
 from .store.writer import Writer
 
 LOCAL_TOKEN = "local trainers"
-TICK_S = 1.0
 DRAIN_TIMEOUT_S = 1.0  # with uvicorn's own second: SIGTERM ends the process in two
 # While the rules work through a backlog, each hand-over between loop and writer waits this long for the interpreter:
 # four trainers at full speed got 5,700 frames/s stored at the usual 5 ms, 14,800 at 1 ms, 3,100 at 0.2 ms.
@@ -193,12 +193,12 @@ class Assembly:
         self._folder.catch_up()
         self._judging.notifying.courier.wake()
         reflexes = (self._reflex.run(), self._policies.run())
-        tasks = (self._tick(), self._tidy(), self._retain(), *reflexes, self._judging.notifying.run())
-        ticking = [asyncio.create_task(task) for task in tasks]
+        ticking = (each.run() for each in self._ticking())
+        tasks = [asyncio.create_task(task) for task in (*ticking, *reflexes, self._judging.notifying.run())]
         try:
             yield
         finally:
-            for task in ticking:
+            for task in tasks:
                 task.cancel()
             await self.drain()
             # each waits for its thread, which may be waiting for the disk
@@ -217,27 +217,18 @@ class Assembly:
             _, secret = await self._keyring.create(LOCAL_TOKEN, [INGEST], "server")
         datadir.write_note(folder, Note(self.settings.url, secret, os.getpid()))
 
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_S)
-            self._broadcast.tick()
-            self._writer.tick()
-            self._folder.tick()
-            self._judge.tick()
-            self._policies.tick()
-
-    async def _tidy(self) -> None:
-        # a task of its own: it waits for the database, and the page's clock must not
-        while True:
-            await asyncio.sleep(TICK_S)
-            await self._abandoned.tick()
-            await self._effects.tick()
-
-    async def _retain(self) -> None:
-        # a deletion may take long
-        while True:
-            await asyncio.sleep(TICK_S)
-            await self._retention.tick()
+    def _ticking(self) -> tuple[Ticking, ...]:
+        moving = {
+            "telling what moves": self._broadcast.tick,
+            "the writer's look at its disk": self._writer.tick,
+            "folding": self._folder.tick,
+            "judging": self._judge.tick,
+            "policies that wait": self._policies.tick,
+        }
+        # these wait for the database, and the page's clock must not
+        tidying = {"expiring commands": self._abandoned.tick, "judging effects": self._effects.tick}
+        retaining = {"deleting old runs": self._retention.tick}  # a deletion may take long
+        return Ticking(moving), Ticking(tidying), Ticking(retaining)
 
     def _tracked(self, handler: Callable[[WebSocket], Awaitable[None]]) -> Callable[[WebSocket], Awaitable[None]]:
         async def handle(socket: WebSocket) -> None:

@@ -21,13 +21,6 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path / "data").start()
-    yield process
-    assert process.stop() == 0
-
-
-@pytest.fixture
 def trainer(server: ServerProcess, tmp_path: Path) -> Iterator[SteeredProcess]:
     process = SteeredProcess(server, tmp_path / "trainer")
     yield process

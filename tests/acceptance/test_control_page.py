@@ -5,10 +5,14 @@ wait_for_function: it evaluates a string, which the page's CSP refuses.
 """
 
 import asyncio
+import contextlib
 import json
 import re
+import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ import lossguard as lg
 from lossguard.protocol.messages import ControlsSpec
 from processes import ServerProcess, TrainerProcess, chromium_page, until
 from raw_trainer import RawTrainer
+from torchrun import torchrun
 
 pytestmark = pytest.mark.browser
 
@@ -174,56 +179,37 @@ def test_a_verdict_appears_and_one_press_takes_the_command_back(
     until(lambda: shown.get_by_test_id(f"revert-{told['id']}").count() == 0, "what is taken back is not offered again")
 
 
-class TwoAttempts:
-    """An attempt that is still connected, and a newer one that goes away: from then on nobody fetches commands."""
-
-    def __init__(self, server: ServerProcess) -> None:
-        self._older, self._newer = (RawTrainer(server.url, server.ingest_token, attempt=attempt) for attempt in (0, 1))
-        self._loop = asyncio.new_event_loop()  # Playwright's own is in this thread
-        self._thread = threading.Thread(target=self._loop.run_forever)
-
-    def __enter__(self) -> "TwoAttempts":
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._begin(), self._loop).result(30)
-        return self
-
-    async def _begin(self) -> None:
-        for trainer in (self._older, self._newer):
-            await trainer.connect()
-            trainer.declare(components=["ce"], controls=ControlsSpec(["set_weight"], {"ce": (0.0, 1.0)}))
-            trainer.frame([0, 1], loss__ce=[1.0, 1.0], weight__ce=[0.5, 0.5])
-            await trainer.deliver()
-
-    def cut_newer(self) -> None:
-        self._loop.call_soon_threadsafe(self._newer.disconnect)
-
-    async def _end(self) -> None:
-        self._older.disconnect()
-        for trainer in (self._older, self._newer):
-            await trainer.socket.wait_closed()
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(30)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-
 def test_what_is_queued_can_be_cancelled(server: ServerProcess, page: Any) -> None:
-    with TwoAttempts(server) as attempts:
-        page.set_default_timeout(APPEARS_MS)
-        page.goto(server.page_url)
-        field = page.get_by_test_id("weight-input-ce")
-        field.wait_for()
-        attempts.cut_newer()
-        field.fill("0.25")
-        page.get_by_test_id("weight-apply-ce").click()
-        row = page.locator("[data-testid=command-row][data-state=queued]")
-        row.wait_for()
-        row.get_by_role("button", name="cancel").click()
-        says(page, "outcome-weight-ce", "#1 cancelled")
-        assert [each["state"] for each in commands(server)] == ["cancelled"]
-        assert field.input_value() == "0.25", "the choice stays, to be sent again"
+    async def asked_for() -> None:
+        trainer = RawTrainer(server.url, server.ingest_token)
+        await trainer.connect()
+        trainer.declare(components=["ce"], controls=ControlsSpec(["set_weight"], {"ce": (0.0, 1.0)}))
+        trainer.frame([0, 1], loss__ce=[1.0, 1.0], weight__ce=[0.5, 0.5])
+        await trainer.deliver()
+        body = {"kind": "set_weight", "args": {"component": "ce", "value": 0.25}, "idempotency_key": "mine"}
+        sent = await asyncio.to_thread(post, server, f"/api/runs/{run_of(server)}/commands", body)
+        assert sent.status_code == 201
+        trainer.disconnect()
+
+    in_a_thread(asked_for)
+    assert server.stop() == 0
+    # as if the server had died between storing it and sending it, and the trainer with it
+    with contextlib.closing(sqlite3.connect(server.folder / "lossguard.db")) as database, database:
+        (history,) = database.execute("SELECT history FROM command").fetchone()
+        database.execute("UPDATE command SET state = 'queued', history = ?", [json.dumps(json.loads(history)[:1])])
+    server.start()
+    page.set_default_timeout(APPEARS_MS)
+    page.goto(server.page_url)
+    row = page.locator("[data-testid=command-row][data-state=queued]")
+    row.get_by_role("button", name="cancel").click()
+    page.locator("[data-testid=command-row][data-state=cancelled]").wait_for()
+    assert [each["state"] for each in commands(server)] == ["cancelled"]
+
+
+def in_a_thread(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Playwright's own loop is in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work()).result(30)
 
 
 def test_a_change_by_somebody_else_is_shown_before_mine_goes(
@@ -255,11 +241,62 @@ def test_a_refusal_of_the_trainer_reaches_the_control(server: ServerProcess, pag
         assert page.get_by_test_id("weight-slider-ce").is_disabled()
 
 
+def test_a_checkpoint_is_written_where_the_script_can(server: ServerProcess, page: Any, tmp_path: Path) -> None:
+    saved: list[int] = []
+
+    def save(step: int) -> str:
+        saved.append(step)
+        return f"checkpoints/{step}.pt"
+
+    with training(server, tmp_path, lg.Controls(kinds=("checkpoint",)), checkpoint=save):
+        page.set_default_timeout(APPEARS_MS)
+        page.goto(server.page_url)
+        page.get_by_test_id("btn-checkpoint").click()
+        says(page, "proposal-checkpoint", "The script writes a checkpoint at the next step.")
+        assert saved == [], "nothing is sent before the second press"
+        page.get_by_test_id("send-checkpoint").click()
+        said = says(page, "outcome-checkpoint", "applied at step")
+        assert f"#1 applied at step {saved[0]}: checkpoints/{saved[0]}.pt" in said
+        assert saved == [commands(server)[0]["step"]]
+
+
+def slow_and_bad(rank: int, folder: Path) -> int:
+    """Three ranks, the last of them slow; from step 30 on the gradients of rank 1 are not finite."""
+    from ranked_training import RankedTraining
+
+    where = json.loads((folder / "where").read_text())
+    training = RankedTraining(folder, "alone", mode="online", **where)
+    step = 0
+    while not (folder / "end").exists() and training.run.boundary():
+        time.sleep(0.03 if rank == 2 else 0.01)  # who holds the others up is what is tested
+        training.one(training.batches(1)[0], "gradients" if rank == 1 and step >= 30 else "")
+        step += 1
+    training.finish()
+    return step
+
+
+def test_the_ranks_of_a_real_job_are_told_apart(server: ServerProcess, page: Any, tmp_path: Path) -> None:
+    where = {"url": server.url, "token": server.ingest_token}
+    (tmp_path / "where").write_text(json.dumps(where))
+    job = threading.Thread(target=torchrun, args=(slow_and_bad, 3, tmp_path))
+    job.start()
+    try:
+        page.set_default_timeout(APPEARS_MS)
+        page.goto(server.page_url)
+        says(page, "straggler", "rank 2 is a straggler")
+        says(page, "first-bad", "first bad value on rank 1, step 30")
+        for rank in range(3):
+            says(page, f"rank-{rank}", "ms")
+    finally:
+        (tmp_path / "end").touch()
+        job.join()
+
+
 @contextmanager
-def training(server: ServerProcess, folder: Path, controls: lg.Controls) -> Iterator[None]:
+def training(server: ServerProcess, folder: Path, controls: lg.Controls, **init: Any) -> Iterator[None]:
     """A loop of one loss in this process, which never clips."""
     to_server = {"url": server.url, "token": server.ingest_token, "dir": str(folder / "spool")}
-    run = lg.init("test", "page", losses={"ce": 1.0}, controls=controls, **to_server)
+    run = lg.init("test", "page", losses={"ce": 1.0}, controls=controls, **to_server, **init)
     end = threading.Event()
 
     def loop() -> None:

@@ -1,7 +1,8 @@
-"""The page's panels of rules and of notifications, in a real Chromium against a real server.
+"""The page's panels of rules, policies and notifications, in a real Chromium against a real server.
 
-Rules of this file: the run is made up in this process and over before the page looks, so that what a preview finds is
-known beforehand. No wait_for_function: it evaluates a string, which the page's CSP refuses.
+Rules of this file: the run is made up in this process and, save where a policy acts, over before the page looks, so
+that what a preview finds is known beforehand. No wait_for_function: it evaluates a string, which the page's CSP
+refuses.
 """
 
 import json
@@ -158,6 +159,73 @@ def test_edited_rules_are_tried_on_chosen_runs(server: ServerProcess, page: Any,
     assert factor_of(server, run) == (1.5, "default")
 
 
+@contextmanager
+def training(server: ServerProcess, folder: Path) -> Iterator[threading.Event]:
+    """A run under way, whose loss jumps when the event is set."""
+    run = lg.init(
+        "test", "live", losses={"ce": 1.0}, url=server.url, token=server.ingest_token, dir=str(folder / "spool")
+    )
+    jump, end = threading.Event(), threading.Event()
+
+    def loop() -> None:
+        while not end.wait(0.01) and run.boundary():
+            run.total(ce=torch.tensor((50.0 if jump.is_set() else LEVEL) + WOBBLE * (run.step % 3)))
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield jump
+    finally:
+        end.set()
+        headers = {"Authorization": f"Bearer {server.admin_token}"}
+        path = f"{server.url}/api/runs/{server.get('/api/runs')['items'][0]['id']}/commands"
+        # the loop may stand in a pause
+        httpx.post(path, json={"kind": "stop", "idempotency_key": "end"}, headers=headers, trust_env=False)
+        thread.join()
+        run.finish(timeout_s=10)
+
+
+def test_a_policy_is_set_acts_by_itself_and_is_taken_back(
+    server: ServerProcess, page: Any, complaints: list[str], tmp_path: Path
+) -> None:
+    with training(server, tmp_path) as jump:
+        open_page(page, server.page_url)
+        until(lambda: server.get("/api/runs")["items"][0]["step"] > STEPS, "the rules know its level")
+        run = server.get("/api/runs")["items"][0]["id"]
+        open_rules(page)
+        says(page, "rule-policy", "nothing happens")
+        page.get_by_test_id("rules-tab-policies").click()
+        says(page, "policies-none", "In this run nothing happens by itself.")
+        page.get_by_test_id("policy-add").click()
+        page.get_by_test_id("policy-rule").select_option("loss_jump")
+        page.get_by_test_id("policy-do").select_option("checkpoint")
+        page.get_by_text("here nothing would happen").wait_for()
+        page.get_by_test_id("policy-do").select_option("pause")
+        page.get_by_test_id("policy-budget").fill("0")
+        assert page.get_by_test_id("policy-set").is_disabled()
+        page.get_by_test_id("policy-budget").fill("2")
+        page.get_by_test_id("policy-warnings").check()
+        says(page, "policy-promise", "the server pauses the run without asking anybody: at most 2 times in a run")
+        assert server.get(f"/api/runs/{run}/policies")["policies"] == {}, "nothing is set before Set is pressed"
+        page.get_by_test_id("policy-set").click()
+        says(page, "policies-said", "Set for this run")
+        said = server.get(f"/api/runs/{run}/policies")["own"]["loss_jump"]
+        assert said == {"do": "pause", "budget": 2, "severity": "warning", "pause_s": 600.0}
+        says(page, "policy-used", "0 of 2 used")
+        jump.set()
+        says(page, "policy-used", "1 of 2 used")
+        page.get_by_test_id("policy-change-loss_jump").click()
+        page.get_by_test_id("policy-do").select_option("")
+        page.get_by_test_id("policy-set").click()
+        says(page, "policies-said", "Taken away for this run")
+        says(page, "policy-used", "acted once before")
+        page.keyboard.press("Escape")
+        says(page, "vital-state", "paused")
+        reason = "By itself: The policy for loss_jump (set by: run) does pause when it fires; 1 of 2 left."
+        page.get_by_test_id("incident").get_by_text(reason).first.wait_for()
+    assert complaints == []
+
+
 def test_without_the_control_scope_nothing_can_be_set(server: ServerProcess, page: Any, tmp_path: Path) -> None:
     trained(server, tmp_path)
     admin = {"Authorization": f"Bearer {server.admin_token}"}
@@ -170,6 +238,9 @@ def test_without_the_control_scope_nothing_can_be_set(server: ServerProcess, pag
     page.get_by_test_id("rules-preview").click()
     says(page, "trial-summary", "only now")
     assert page.get_by_test_id("rules-set").is_disabled()
+    page.get_by_test_id("rules-tab-policies").click()
+    says(page, "rules-view-only", "Policies can be read here, not set.")
+    assert page.get_by_test_id("policy-add").is_disabled()
     page.keyboard.press("Escape")
     page.locator("[data-testid=open-notifications]:visible").click()
     says(page, "channels-view-only", "View only")

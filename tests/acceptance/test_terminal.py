@@ -4,7 +4,6 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,13 +14,6 @@ from journal_reader import stored_points
 from lossguard.protocol.messages import Command, ControlsSpec, Heartbeat
 from processes import ServerProcess, clean_environment, until
 from raw_trainer import RawTrainer
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path / "data").start()
-    yield process
-    assert process.stop() == 0
 
 
 def lossguard(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -9,7 +9,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SDK = ROOT / "trainer" / "lossguard"
-SERVER = ROOT / "server" / "lossguard_server"
 
 
 @dataclass(frozen=True)

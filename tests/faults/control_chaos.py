@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
@@ -164,12 +165,18 @@ class ControlChaos:
         self._record = Record(folder)
 
     def __enter__(self) -> "ControlChaos":
-        self.server.start()
-        self.operator = Operator(self.server, self._seed)
-        self._begin()
+        with ExitStack() as undo:
+            undo.callback(self._end)
+            self.server.start()
+            self.operator = Operator(self.server, self._seed)
+            self._begin()
+            undo.pop_all()  # it stands: what was started is ended by __exit__
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self._end()
+
+    def _end(self) -> None:
         for life in self._lives:
             if life.is_alive():
                 life.kill()
@@ -210,9 +217,8 @@ class ControlChaos:
 
     def settle(self) -> None:
         """All commands come to an end, the trainer finishes, and everything is compared."""
-        while self.is_paused:
-            self.operator.give(self.run, ("resume", {}))
-            until(lambda: not self.is_paused or self._is_final(), "the trainer resumes")
+        # paused or not: the heartbeat that would say so is up to a second behind the last command
+        until(lambda: self.operator.give(self.run, ("resume", {})), "the trainer is told to go on")
         self._sync()
         deadline_s = time.monotonic() + 20
         while time.monotonic() < deadline_s and not self._is_final():

@@ -14,7 +14,7 @@ from lossguard.protocol.codec import decode_sequenced
 from lossguard.protocol.errors import BadMessage
 from lossguard.protocol.messages import Frame
 from lossguard.protocol.spool_format import SUFFIX
-from processes import ServerProcess, clean_environment, until
+from processes import ServerProcess, clean_environment
 from segments import parse_segment
 
 # forked from a process that has imported torch once: the import takes longer than most of these lives last
@@ -118,12 +118,6 @@ class Lives:
             if life.process.is_alive():
                 life.process.kill()
                 life.process.join()
-
-    def wait_until_logging(self) -> None:
-        """The current life is in the middle of its work."""
-        life = self.current
-        until(lambda: life.record[ACKED] > 3 or not life.process.is_alive(), "a trainer delivers")
-        assert life.process.is_alive(), (life.folder / "log").read_text()
 
     def _spooled_steps(self, run: str) -> int:
         """How many first steps of a run lie in the spool, or before it."""

@@ -16,8 +16,6 @@ from typing import Any
 
 import msgspec
 
-JSON_SABOTAGE = "nan_through_json"
-
 
 def acknowledge_before_commit() -> None:
     """The acknowledgement leaves while the commit is still on its way."""

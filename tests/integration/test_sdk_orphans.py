@@ -10,6 +10,7 @@ import pytest
 
 import lossguard as lg
 from helpers import events, points, soon
+from lossguard import controller, orphans
 from lossguard.protocol.messages import Declaration, Refusal
 from orphan_world import hurry, looking_after, one_round
 from spool_damage import HELLO, check, stream, write
@@ -169,3 +170,47 @@ def test_the_end_of_a_run_does_not_wait_for_an_orphan(tmp_path: Path) -> None:
         server.acknowledges = False
         run.finish(timeout_s=0.5)
         assert list((tmp_path / "spool").glob("r-0-0*"))
+
+
+def test_a_run_that_goes_on_waits_at_its_first_boundary_for_what_its_earlier_life_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orphans, "FIRST_S", 600.0)  # for what others left
+    monkeypatch.setattr(orphans, "PAUSE_S", 0.3)
+    monkeypatch.setattr(controller, "QUIET_S", 0.0)
+    earlier = lg.init("p", "r", mode="offline")
+    assert earlier.boundary()
+    state = earlier.state_dict()
+    earlier.finish()
+    other = lg.init("p", "other", mode="offline")
+    other.finish()
+    with TinyServer() as server:
+        run = lg.init("p", "r", url=server.url, resume=state, resume_wait_s=60.0)
+        assert run.boundary()
+        assert events(server.journal[earlier.id, 0, 0], "finish"), "the word of its earlier life was waited for"
+        assert not list((tmp_path / "spool").glob(f"{earlier.id}-0-0.*"))
+        run.finish()
+
+
+def test_what_an_earlier_life_of_the_run_left_goes_before_what_others_left(tmp_path: Path) -> None:
+    runs = [lg.init("p", f"dead{number}", mode="offline") for number in range(2)]
+    for run in runs:
+        run.finish()
+    for own in runs:
+        with TinyServer() as server:
+            server.refusal = Refusal(error="bad_hello", message="No.", hint="Go away.")
+            looked_after = looking_after(tmp_path / "spool", server, lambda stem, own=own: stem.startswith(own.id))
+            asyncio.run(looked_after.deliver_all())
+            assert server.hellos[0].run == own.id
+
+
+def test_what_the_server_refuses_of_an_earlier_life_is_not_waited_for(tmp_path: Path) -> None:
+    dead = lg.init("p", "dead", mode="offline")
+    dead.finish()
+    with TinyServer() as server:
+        server.refusal = Refusal(error="bad_hello", message="No.", hint="Go away.")
+        looked_after = looking_after(tmp_path / "spool", server, lambda stem: stem.startswith(dead.id))
+        assert looked_after.is_awaited()
+        asyncio.run(looked_after.deliver_all())
+        assert not looked_after.is_awaited()
+    assert not looking_after(tmp_path / "spool", server).is_awaited()

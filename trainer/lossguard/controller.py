@@ -3,12 +3,13 @@
 Rules of this file:
 - `offer` runs in the link thread and only queues; `apply` runs in the training thread, at a boundary, on every rank:
   what the ranks have agreed on, in this order: stop, rollback, checkpoint, steering by number, pause and resume.
-- A command is applied at most once: an id that was seen is ignored. (Not its number: a server that was restored from
-  a backup counts again from an older one.)
+- A command is applied at most once, by its id. (Not its number: a server that was restored from a backup counts again
+  from an older one.) What became of one that comes again is told again: that server does not know it any more.
 - What was applied is on disk before the next step begins: a step that a command changed must not outlive its record.
 - A command that an earlier life applied, behind the checkpoint that this one goes on from, is applied at its old step.
 """
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -19,13 +20,17 @@ from .protocol.commands import ORDER, checked
 from .protocol.frames import MAX_STEP
 from .protocol.messages import Command
 from .protocol.steering import NotPossible
-from .ranks import Agreed, Ranks, Wants
+from .ranks import COMMANDS_MAX, Agreed, Ranks, Wants
 from .resuming import Resumed
+
+log = logging.getLogger("lossguard")
 
 _WAKE_S = 1.0  # how often a paused trainer looks at the clock; commands wake it at once
 JOURNAL_S = 1.0  # the disk that takes longer is slower than training is willing to wait
 _LOOK_S = 0.02  # while a resumed run waits for what the server offers again
 QUIET_S = 0.5  # how long after its last word the server has said all: it reads the commands from its disk
+ROUNDS_MAX = 40  # of COMMANDS_MAX each, that a run takes up as it goes on: a server must not hold it up for ever
+OUTCOMES_MAX = 10_000  # the newest, that are told again; of older ones the server has backups
 LATE = (
     "it was applied at step {} in the attempt before, behind the checkpoint, "
     "and came too late to be applied there again"
@@ -33,6 +38,7 @@ LATE = (
 _STATES = ("pause", "resume")
 
 Report = Callable[[Command, int, dict[str, Any]], None]
+Outcome = tuple[Command, int, dict[str, Any]]  # as it was reported
 
 
 class Wire(Protocol):
@@ -84,14 +90,18 @@ class Controller:
         self._queue: deque[tuple[Command, float]] = deque()  # and when it came
         self._later: list[Command] = []  # for a step that is yet to come
         self._wake = threading.Event()
+        self._has_more = False  # than one boundary takes
         self._seen: set[str] = set()
+        self._outcomes: dict[str, Outcome] = {}  # by id, the newest last
         self._wants, self._why = Wants.NOTHING, ""
+        self._stays_because = ""
         self._paused_at_s = 0.0
         self._resume_wait_s: float | None = None  # until the first boundary after a resume
 
     def offer(self, command: Command) -> None:
-        """Queue a command; a repeat is dropped. Called by the link thread."""
+        """Queue a command; of a repeat it is told again what became of it. Called by the link thread."""
         if command.id in self._seen:
+            self._tell_again(command.id)
             return
         self._seen.add(command.id)
         self._report(command, -1, {"state": "received"})
@@ -99,8 +109,17 @@ class Controller:
         self._wake.set()
 
     def resume(self, resumed: Resumed, wait_s: float) -> None:
-        """Go on from a checkpoint: its commands are not applied again; what the server offers again is waited for."""
-        self._seen.update(operation.id for operation in resumed.operations)
+        """Go on from a checkpoint: its commands are not applied again; what the server offers again is waited for.
+
+        Before the first step, and once more where another checkpoint takes this one's place.
+        """
+        self._seen.clear()
+        self._outcomes.clear()
+        for operation in resumed.operations:
+            self._seen.add(operation.id)
+            applied = Command(id=operation.id, number=0, kind=operation.kind, args=operation.args)
+            result = {"state": "applied", "args": operation.args, "ranks": self._ranks.count}
+            self._keep(applied, operation.step, result)
         self.applied_upto, self._resume_wait_s = resumed.applied_upto, wait_s
 
     def hold(self, step: int, reason: str) -> None:
@@ -123,10 +142,11 @@ class Controller:
     # -- what is offered ----------------------------------------------------------------------------------------
 
     def _offered(self, step: int) -> list[Command]:
-        """What has come and has not expired; what has is refused here, before anybody agrees on it."""
-        offered, kept = [], []
-        while self._queue:
-            command, came_s = self._queue.popleft()
+        """What has come and has not expired, at most COMMANDS_MAX; what has is refused here, before anybody agrees."""
+        offered: list[Command] = []
+        kept: list[tuple[Command, float]] = []
+        come = [self._queue.popleft() for _ in range(len(self._queue))]
+        for command, came_s in sorted(come, key=lambda each: _order(each[0])):
             waited_s = self._clock() - came_s
             if 0 < command.expires_in_s < waited_s:
                 text = f"it expired: it waited {waited_s:.3g} s for a step boundary, and had {command.expires_in_s:g} s"
@@ -135,9 +155,12 @@ class Controller:
                 self._refuse(command, step, f"its number {command.number} is more than can be counted")
             elif command.expires_in_s > 0 and command.at_step > step + 1:
                 kept.append((command, came_s))  # only this rank's clock says whether it expires: not agreed on before
+            elif len(offered) == COMMANDS_MAX:
+                kept.append((command, came_s))
             else:
                 offered.append(command)
         self._queue.extend(kept)
+        self._has_more = len(offered) == COMMANDS_MAX
         return offered
 
     def _begin_again(self, step: int, wants: Wants, wait_s: float) -> int:
@@ -145,8 +168,13 @@ class Controller:
         if self._ranks.is_first:
             self._listen(wait_s)
         step = self._obey(self._ranks.agree([], step, wants), step)
-        # as in a pause: it is for this boundary, and not for the next
-        return self._obey(self._ranks.wait(self._offered(step), step), step)
+        # as in a pause: it is for this boundary, and not for the next. The first round ends what `agree` has begun
+        for number in range(ROUNDS_MAX):
+            agreed = self._ranks.wait(self._offered(step), step)
+            step = self._obey(agreed, step)
+            if number > 0 and len(agreed.commands) < COMMANDS_MAX:  # as every rank sees
+                break
+        return step
 
     def _listen(self, wait_s: float) -> None:
         """Until the server has said all, at most so long."""
@@ -164,7 +192,7 @@ class Controller:
 
     def _rest(self) -> Wants:
         """While paused, until something comes or it is time to say that this rank is there."""
-        self._wake.wait(min(_WAKE_S, self._ranks.keep_alive_s))
+        self._wake.wait(0.0 if self._has_more else min(_WAKE_S, self._ranks.keep_alive_s))
         self._wake.clear()
         return Wants.RESUME if self._clock() - self._paused_at_s > self._pause_max_s else Wants.NOTHING
 
@@ -214,7 +242,7 @@ class Controller:
             self._refuse(command, step, str(refusal))
             return None
         self.applied_upto = max(self.applied_upto, command.number)
-        self._report(command, step, {"state": "applied", **result, "ranks": self._ranks.count})
+        self._settle(command, step, {"state": "applied", **result, "ranks": self._ranks.count})
         return result
 
     def _done(self, command: Command, step: int) -> dict[str, Any]:
@@ -238,8 +266,11 @@ class Controller:
     def _go_back(self, step: int) -> int:
         """By a wish of the script's. Where there is nowhere to go back to, nothing happens."""
         try:
-            return self._deeds.roll_back(None, None)[1]
-        except NotPossible:
+            return self._deeds.roll_back(step, None, None)[1]
+        except NotPossible as reason:
+            if str(reason) != self._stays_because:  # a script may ask at every step
+                self._stays_because = str(reason)
+                log.warning("lossguard: run.rollback() changed nothing at step %d: %s", step, reason)
             return step
 
     def _pause(self) -> None:
@@ -252,7 +283,24 @@ class Controller:
     def _refuse(self, command: Command, step: int, reason: str) -> None:
         if command.number <= MAX_STEP:  # no checkpoint with a higher one could be read
             self.applied_upto = max(self.applied_upto, command.number)
-        self._report(command, step, {"state": "rejected", "reason": reason})
+        self._settle(command, step, {"state": "rejected", "reason": reason})
+
+    # -- what is told -------------------------------------------------------------------------------------------
+
+    def _settle(self, command: Command, step: int, result: dict[str, Any]) -> None:
+        self._report(command, step, result)
+        self._keep(command, step, result)
+
+    def _keep(self, command: Command, step: int, result: dict[str, Any]) -> None:
+        self._outcomes[command.id] = (command, step, result)
+        if len(self._outcomes) > OUTCOMES_MAX:
+            del self._outcomes[next(iter(self._outcomes))]
+
+    def _tell_again(self, id: str) -> None:
+        """Nothing of one that waits for its boundary. The server takes the same word twice for one."""
+        if (outcome := self._outcomes.get(id)) is not None:
+            command, step, result = outcome
+            self._report(command, self._deeds.in_force_from(id, step), result)
 
 
 def _order(command: Command) -> tuple[int, bool, int]:

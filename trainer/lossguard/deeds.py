@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from .protocol.commands import fits
+from .protocol.commands import fits, fits_back
 from .protocol.messages import Command, ControlsSpec, Operation
 from .protocol.steering import (
     CLIP,
@@ -76,22 +76,30 @@ class Deeds:
         if command.kind in STEERING_KINDS:
             return self._steer(command, args, step)
         if command.kind == "rollback":
-            moved = self.roll_back(args.get("before_step"), command.id)
+            moved = self.roll_back(step, args.get("before_step"), command.id)
             return {"old": moved[0], "new": moved[1]}
         if command.kind == "checkpoint":
             return {"old": None, "new": self._checkpoint(step)}
         return {"old": None, "new": self._means.raise_detail(step, args["steps"], f"command {command.id}")}
 
-    def roll_back(self, before: int | None, command: str | None) -> tuple[int, int]:
-        """All ranks to the newest healthy snapshot that all have; (from, to). Raises NotPossible."""
+    def roll_back(self, step: int, before: int | None, command: str | None) -> tuple[int, int]:
+        """From the boundary before `step`, all ranks to the newest healthy snapshot that all have; (from, to).
+
+        Raises NotPossible.
+        """
         if (newest := self._newest_of_all(before)) is None:
             when = "" if before is None else f" before step {before}"
             raise NotPossible(f"there is no healthy snapshot{when}")
+        fits_back(self._schedule.plan, newest, step, self._spec)
         self._settle(self._means.obstacle(newest + 1))
         moved = self._means.roll_back(newest + 1, command)
         if moved is None:
             raise NotPossible(f"the snapshot of step {newest} could not be put back")
         return moved
+
+    def in_force_from(self, id: str, step: int) -> int:
+        """The step from which what was applied at `step` holds now: a rollback moves it. Asked by any thread."""
+        return next((each.step for each in self._schedule.plan.operations if each.id == id), step)
 
     # -- inside -------------------------------------------------------------------------------------------------
 

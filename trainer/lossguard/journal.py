@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 
 from .buffer import SampleBuffer
 from .disk_sync import DiskSync
+from .orphans import Orphans
 from .protocol.session import State, TrainerSession
 from .spool import Spool
 
@@ -20,13 +21,18 @@ Answer = SimpleQueue[bool]
 
 
 class Journal:
-    """Of one stream. `is_online`: a server may send commands."""
+    """Of one stream. `orphans`: what delivers those of the run's earlier lives; None where no command can come."""
 
     def __init__(
-        self, buffer: SampleBuffer, spool: Spool, disk: DiskSync, session: TrainerSession, is_online: bool
+        self,
+        buffer: SampleBuffer,
+        spool: Spool,
+        disk: DiskSync,
+        session: TrainerSession,
+        orphans: Orphans | None,
     ) -> None:
         self._buffer, self._spool, self._disk, self._session = buffer, spool, disk, session
-        self._is_online, self._is_over = is_online, False
+        self._orphans, self._is_over = orphans, False
         self._asked: deque[Answer] = deque()
         self._hurry = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None  # while the link's thread runs
@@ -48,12 +54,13 @@ class Journal:
 
     def hears(self) -> bool:
         """Commands may come."""
-        return self._is_online and not self._is_over
+        return self._orphans is not None and not self._is_over
 
     def is_heard(self) -> bool:
-        """The server has everything that was told so far."""
+        """The server has everything that was told so far, by earlier lives of the run as well."""
         is_there = self._session.state is State.STREAMING
-        return is_there and not len(self._buffer) and self._session.acked_seq >= self._spool.last_seq
+        is_acked = not len(self._buffer) and self._session.acked_seq >= self._spool.last_seq
+        return is_there and is_acked and (self._orphans is None or not self._orphans.is_awaited())
 
     # -- the link thread's --------------------------------------------------------------------------------------
 

@@ -101,8 +101,10 @@ class LinkThread:
         self._address = ""  # of this connection
         self._socket: ClientConnection | None = None
         self._orphans: Orphans | None = None
+        if endpoint is not None:
+            self._orphans = Orphans(spool.folder, endpoint, self._flows, spool.files.is_of_another_life)
         self._random = random.Random()
-        self.journal = Journal(buffer, spool, self._disk, self._session, endpoint is not None)
+        self.journal = Journal(buffer, spool, self._disk, self._session, self._orphans)
         self._thread = threading.Thread(target=self._run, name="lossguard-link", daemon=True)
 
     def start(self) -> None:
@@ -156,9 +158,8 @@ class LinkThread:
         self._wake = asyncio.Event()
         self.journal.begin()
         talking = orphans = None
-        if self._endpoint is not None:
+        if self._orphans is not None:
             talking = asyncio.create_task(self._talk())
-            self._orphans = Orphans(self._spool.folder, self._endpoint, self._flows)
             orphans = asyncio.create_task(self._orphans.run())
         while not self._is_ending:
             with self.journal.written():

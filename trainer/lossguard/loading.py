@@ -3,6 +3,7 @@
 Rules of this file: a batch may be anything, even None. What the user's loader raises is the user's.
 """
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
@@ -55,8 +56,7 @@ class Loading(Generic[T]):
             yield batch, time.perf_counter() - began_s
 
 
-def _length(loader: object) -> int | None:
-    try:
-        return len(loader)  # type: ignore[arg-type]
-    except (TypeError, NotImplementedError):  # it has no length, or its data set has none
-        return None
+def _length(loader: Any) -> int | None:
+    with contextlib.suppress(Exception):  # it has none, or fails at it; the script alone would not have asked
+        return len(loader)
+    return None

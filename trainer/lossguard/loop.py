@@ -5,6 +5,7 @@ snapshot, obey commands, fetch the next batch, begin the step. Half-accumulated 
 Each part runs in a shield, so that none stops the training or another part.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,20 +40,20 @@ class Loop:
         ranks: Ranks | None = None,
     ) -> None:
         self.ranks = ranks or Alone()
-        self.step = first_step - 1
-        self.first_step = first_step
+        self.first_step, self.step = first_step, first_step - 1
         self.state = "running"
         self.recovery = Recovery(add_note, clock, shield.report)
         self.terms, self.schedule, self.lr_scale = terms, terms.schedule, terms.lr_scale
         self._shield = shield
         # each of its own: what fails in one must not switch off another
-        self._command_shield, self._keeper_shield, self._batch_shield = (Shield(shield.report) for _ in range(3))
+        self._keeper_shield, self._batch_shield = Shield(shield.report), Shield(shield.report)
+        # never off: the other ranks wait for this one, and what was told as applied is in force
+        self._command_shield, self._terms_shield = (Shield(shield.report, allowed=math.inf) for _ in range(2))
         self._boundary_at_s = time.perf_counter()
         self._data_wait_s = 0.0  # for all batches of the step
         self._fetched_s = 0.0  # for the first of them, which came before the step's clock began
         self._step_time_s = 0.0
-        self.is_open = False
-        self._batches = 0
+        self.is_open, self._batches = False, 0
         self._rewound: object = None
         self.wants_rollback = False  # at the next boundary
         self._at_end = Standing()
@@ -80,7 +81,9 @@ class Loop:
     def weights(self) -> dict[str, float]:
         """The weight of every component in force now; in a replay those of the step that is replayed."""
         replay = self.replay
-        return self.schedule.weights_at(max(self.step, self.first_step) if replay is None else replay.kept.step)
+        with self._terms_shield("the weights in force"):
+            return self.schedule.weights_at(max(self.step, self.first_step) if replay is None else replay.kept.step)
+        return dict(self.terms.now.weights)
 
     @property
     def stage(self) -> str:
@@ -228,14 +231,15 @@ class Loop:
     def _enter(self, data_wait_s: float) -> None:
         self.step += 1
         self._data_wait_s = self._fetched_s = data_wait_s
-        now = self.terms.enter(self.step, None if self.replay is None else self.replay.kept.step)
+        with self._terms_shield("the terms of a step, which are those of the step before"):
+            self.terms.enter(self.step, None if self.replay is None else self.replay.kept.step)
         if (instrument := self.instrument) is not None:
             with self._shield("the start of a step"):
-                instrument.lr_scale = now.lr_scale
+                instrument.lr_scale = self.terms.now.lr_scale
                 instrument.detail.at_step(self.step)
                 instrument.guard.begin_step()
         if self.parts is not None:
-            self.parts.replays.begin(self.step, now.weights, now.gated)
+            self.parts.replays.begin(self.step, self.terms.now.weights, self.terms.now.gated)
         self.is_open = True
         self._boundary_at_s = time.perf_counter()
 

@@ -7,6 +7,7 @@ Rules of this file:
   What the folder held before the lock was ours is not believed: its trainer may have begun a new segment meanwhile.
 - Only what is addressed to this server, or to any. A segment is deleted when the server acknowledged all of it; one
   with damage in it is kept in bad/.
+- What earlier lives of this very run left goes first, and at once: the run may wait for what the server makes of it.
 - An orphan that the server refuses is left alone, and that is said once; `lossguard sync` may be asked about it.
 - Trouble with a file concerns its orphan, trouble with the server ends the round; both are tried again in the next one.
 """
@@ -44,8 +45,15 @@ class _ServerTrouble(Exception):
 class Orphans:
     """Looks after one folder. `may_go` is asked before each message."""
 
-    def __init__(self, folder: Path, endpoint: Callable[[], Endpoint], may_go: Callable[[], bool]) -> None:
-        self._folder, self._endpoint, self._may_go = folder, endpoint, may_go
+    def __init__(
+        self,
+        folder: Path,
+        endpoint: Callable[[], Endpoint],
+        may_go: Callable[[], bool],
+        is_own: Callable[[str], bool] = lambda stem: False,
+    ) -> None:
+        """`is_own`: whether a stem is of an earlier life of the run that is being made."""
+        self._folder, self._endpoint, self._may_go, self._is_own = folder, endpoint, may_go, is_own
         self._left: set[str] = set()
         self._told: set[str] = set()
         self._broken_off: Counter[str] = Counter()  # rounds that ended at this one: the others go first
@@ -53,11 +61,20 @@ class Orphans:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        await asyncio.sleep(FIRST_S)
+        first_s = asyncio.get_running_loop().time() + FIRST_S
+        is_awaited = self.is_awaited()
+        while (left_s := first_s - asyncio.get_running_loop().time()) > 0 and not (is_awaited and self._may_go()):
+            await asyncio.sleep(PAUSE_S if is_awaited else left_s)
         while True:
             if self._may_go():
                 await self.deliver_all()
             await asyncio.sleep(EVERY_S)
+
+    def is_awaited(self) -> bool:
+        """An earlier life of this run left something that may still be delivered. Asked by any thread."""
+        with contextlib.suppress(OSError):
+            return any(self._is_own(stem) and stem not in self._left for stem in dead_streams(self._folder))
+        return False
 
     def disown(self) -> None:
         """In a forked child: let go of the lock that the parent holds."""
@@ -67,7 +84,7 @@ class Orphans:
     async def deliver_all(self) -> None:
         """One round over the folder."""
         streams = dead_streams(self._folder)
-        for stem in sorted(streams, key=lambda stem: (self._broken_off[stem], stem)):
+        for stem in sorted(streams, key=lambda stem: (self._broken_off[stem], not self._is_own(stem), stem)):
             if stem in self._left:
                 continue
             with held(streams[stem][-1]) as self._lock:

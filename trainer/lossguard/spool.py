@@ -60,7 +60,7 @@ class Spool:
         self.folder = folder
         self.last_seq = 0
         self._hello, self._label = hello, Label(server=server)
-        self._files = SpoolFiles(folder, hello)
+        self.files = SpoolFiles(folder, hello)
         self._segment_bytes, self._cap_bytes = segment_bytes, cap_bytes
         self._segments: list[Segment] = []
         self._closed_bytes = 0  # of all segments but the newest
@@ -143,7 +143,7 @@ class Spool:
     def quarantine(self, seq: int, payload: bytes, refusal: Refusal) -> bool:
         """Keep a message that the server refuses, and what it said, where a person may look at it; True when it is."""
         try:
-            keep_refused(self.folder / BAD, self._files.name(seq), payload, refusal)
+            keep_refused(self.folder / BAD, self.files.name(seq), payload, refusal)
         except OSError:
             return False
         return True
@@ -285,7 +285,7 @@ class Spool:
     def _open_segment(self, first_seq: int) -> Segment:
         has_older = bool(self._segments)
         head = self._header(has_older)
-        path, fd = self._files.make(first_seq, head, is_first=not has_older)
+        path, fd = self.files.make(first_seq, head, is_first=not has_older)
         segment = Segment(path, first_seq, first_seq - 1, len(head), fd, Places(), (self._hello, self._label))
         segment.is_defined = has_older
         self._segments.append(segment)

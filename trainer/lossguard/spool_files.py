@@ -27,11 +27,17 @@ class SpoolFiles:
 
     def __init__(self, folder: Path, hello: Hello) -> None:
         self._folder = folder
-        self._stem = f"{re.sub(r'[^A-Za-z0-9_-]', '_', hello.run)[:64]}-{hello.rank}-{hello.attempt}"
+        self._whose = f"{re.sub(r'[^A-Za-z0-9_-]', '_', hello.run)[:64]}-{hello.rank}-"
+        self._stem = f"{self._whose}{hello.attempt}"
 
     def name(self, seq: int) -> str:
         """Of what begins with this message, without an ending."""
         return f"{self._stem}.{seq:020d}"
+
+    def is_of_another_life(self, stem: str) -> bool:
+        """Whether it names a stream of the same rank of the same run, and not this one."""
+        attempt = stem.removeprefix(self._whose).rstrip("+")
+        return stem.startswith(self._whose) and attempt.isdigit() and stem != self._stem
 
     def make(self, first_seq: int, head: bytes, is_first: bool) -> tuple[Path, int]:
         """A new segment, locked, with its header: (path, descriptor). `is_first`: of this life. Raises OSError."""

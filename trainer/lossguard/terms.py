@@ -1,6 +1,7 @@
 """Puts what is in force at a step where it acts: into the weights on the device and the learning rates.
 
-Rules of this file: at a boundary only. A change of stage is told when its first step begins.
+Rules of this file: at a boundary only. A change of stage is told when its first step begins. Where the terms of a step
+cannot be computed, those before stay in force.
 """
 
 from collections.abc import Callable
@@ -33,13 +34,13 @@ class Terms:
         self.script_clips_to: float | None = None  # what run.clip_grad_norm_ was called with last
         self._stage_index = -1
 
-    def enter(self, step: int, replayed: int | None = None) -> InForce:
+    def enter(self, step: int, replayed: int | None = None) -> None:
         """Step `step` begins; `replayed`: the earlier step that it makes once more, under that step's terms."""
-        self.now = now = self.schedule.at(step if replayed is None else replayed)
+        now = self.schedule.at(step if replayed is None else replayed)
         self._weights.update(now.weights, now.gated)
         self.lr_scale.set(now.lr_scale)
+        self.now = now
         self.stage = self.schedule.curriculum.stages[now.stage_index].name
         if replayed is None and now.stage_index != self._stage_index:
             self._stage_index = now.stage_index
             self._add_note(Note("stage", step, self._clock(), {"index": now.stage_index, "name": self.stage}))
-        return now

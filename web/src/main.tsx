@@ -14,6 +14,7 @@ import { HttpChannelsDesk } from "./io/channelsDesk";
 import { HttpControlDesk } from "./io/controlDesk";
 import { troubleOf } from "./io/health";
 import { Herald, applyTheme, rememberedTheme, saveFile, showInTab, titleOf } from "./io/browser";
+import { HttpPoliciesDesk } from "./io/policiesDesk";
 import { HttpRulesDesk } from "./io/rulesDesk";
 import { Session } from "./io/session";
 import { TokenBox } from "./io/token";
@@ -260,7 +261,12 @@ const page: Page = {
   store,
   loop,
   actions,
-  desks: { rules: new HttpRulesDesk(api), channels: new HttpChannelsDesk(api), control },
+  desks: {
+    rules: new HttpRulesDesk(api),
+    policies: new HttpPoliciesDesk(api),
+    channels: new HttpChannelsDesk(api),
+    control,
+  },
   charts,
   overlay,
   range,

@@ -34,6 +34,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/api/runs/{run}/events"): VIEW,
     ("GET", "/api/runs/{run}/audit"): VIEW,
     ("POST", "/api/runs/{run}/commands"): CONTROL,
+    ("GET", "/api/commands/{id}"): VIEW,
     ("POST", "/api/commands/{id}/cancel"): CONTROL,
     ("GET", "/api/runs/{run}/schedule"): VIEW,
     ("GET", "/api/runs/{run}/curriculum"): VIEW,

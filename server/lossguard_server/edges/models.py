@@ -170,8 +170,8 @@ class Run(BaseModel):
     points_queued: int
     points_dropped: int
     controls: list[str]
-    lr_scale_bounds: tuple[float, float]
-    clip_bounds: tuple[float, float]
+    lr_scale_bounds: tuple[Num, Num]
+    clip_bounds: tuple[Num, Num]
     config: dict[str, Any]
     guard: Guard
     trips: int

@@ -1,4 +1,4 @@
-"""What steers a run: its schedule, its curriculum as a file, and commands that are taken back.
+"""What steers a run: its schedule, its curriculum as a file, and single commands, looked at or taken back.
 
 Rules of this file: as in edges/http.py, a handler asks one service and answers.
 """
@@ -26,7 +26,7 @@ from .http import REFUSALS
 from .models import Num
 
 SCHEDULE, CURRICULUM = "/api/runs/{run}/schedule", "/api/runs/{run}/curriculum"
-CANCEL = "/api/commands/{id}/cancel"
+COMMAND, CANCEL = "/api/commands/{id}", "/api/commands/{id}/cancel"
 
 
 class StageAhead(BaseModel):
@@ -147,6 +147,10 @@ class Steering:
         name = f"filename=\"curriculum.json\"; filename*=UTF-8''{quote(run)}.curriculum.json"
         return Json(patch, headers={"Content-Disposition": f"attachment; {name}"})
 
+    async def command(self, id: str) -> Response:
+        """One command: what became of it so far."""
+        return Json((await self._commands.find(id)).to_dict())
+
     async def cancel(self, request: Request, id: str) -> Response:
         """Take back a command that has not gone out."""
         principal = request.scope[PRINCIPAL]
@@ -163,6 +167,7 @@ def add_routes(app: FastAPI, steering: Steering) -> None:
     """Put the handlers on the app."""
     _add(app, "GET", SCHEDULE, steering.schedule, Schedule)
     _add(app, "GET", CURRICULUM, steering.curriculum, Curriculum)
+    _add(app, "GET", COMMAND, steering.command, models.Command)
     _add(app, "POST", CANCEL, steering.cancel, models.Command)
 
 

@@ -103,7 +103,7 @@ class _Connection:
         others: list[Coroutine[Any, Any, object]] = [stream.replaced.wait(), self._stopping.wait()]
         # an older attempt may still bring its data; commands are for the newest
         if stream.state.key.rank == VIEW_RANK and stream.state.key.attempt == stream.run.stored.attempt:
-            others.append(self._commands.deliver(stream.run.id, self._send))
+            others.append(self._commands.deliver(stream.run, stream.state.key.attempt, self._send))
         waiting = [asyncio.create_task(other) for other in others]
         await asyncio.wait([reading, committing, *waiting], return_when=asyncio.FIRST_COMPLETED)
         for task in [reading, *waiting]:

@@ -80,7 +80,7 @@ class RollbackPending(CommandError):
 
     code = "rollback_pending"
     status = 409
-    hint = "Wait for its result; until it is applied, rejected or expired there can be no second one."
+    hint = "Wait for its result, which comes with the trainer's next step; after ten minutes without one give another."
 
 
 class RunNotConnected(CommandError):

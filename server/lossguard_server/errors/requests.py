@@ -84,7 +84,7 @@ class UnknownToken(NotThere):
 
 
 class UnknownCommand(NotThere):
-    """There is no such command in this run."""
+    """There is no such command."""
 
     code = "unknown_command"
     hint = "GET /api/runs/{run}/commands lists them."

@@ -53,20 +53,9 @@ def set_back(moment: Moment, component: str, weight: float) -> Remedy | None:
     return Remedy("set_weight", {"component": component, "value": weight}, text)
 
 
-def ramp(schedule: Schedule, component: str, value: float, jump: float) -> Remedy | None:
-    """Bring the weight of a component to `value` over so many steps that a total which becomes `jump` times as large
-    grows by at most 2 % in each. None where the trainer knows no ramps (see `ramp_text`) or `value` breaks a bound."""
-    steps = ramp_steps(jump)
-    if steps is None or not schedule.allows("set_weight") or not schedule.allows(HOLDS_AND_RAMPS):
-        return None
-    if _bounded(schedule, component, value) != value:
-        return None
-    args = {"component": component, "value": value, "ramp_steps": steps}
-    return Remedy("set_weight", args, f"Ramp the weight of {component} to {value:.3g} over {steps} steps.")
-
-
 def ramp_text(component: str, value: float, jump: float) -> str:
-    """The same as words, to write into the curriculum; empty where the total does not grow."""
+    """A ramp by which a total that becomes `jump` times as large grows by at most 2 % a step, as words to write into
+    the curriculum; empty where the total does not grow."""
     steps = ramp_steps(jump)
     if steps is None:
         return ""

@@ -91,7 +91,7 @@ class Broadcast:
         """Once a second: runs that move, and runs whose state changed by time alone (lost)."""
         now_s, wall_s = self._clock.monotonic_s(), self._clock.wall_s()
         for run in self._registry.loaded():
-            if any(run.connections.values()) or state_of(run, now_s, wall_s) != self._states.get(run.id):
+            if run.connections or state_of(run, now_s, wall_s) != self._states.get(run.id):
                 self.run(run)
             self._settle_when_quiet(run, now_s)
 

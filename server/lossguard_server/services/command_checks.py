@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lossguard.protocol import COMMAND_KINDS
-from lossguard.protocol.commands import checked, fits
+from lossguard.protocol.commands import checked, fits, fits_back
 from lossguard.protocol.frames import MAX_STEP
 from lossguard.protocol.messages import DETAIL_STEPS_MAX, Operation
 from lossguard.protocol.numbers import WORDS
@@ -149,6 +149,11 @@ def _rollback(run: LiveRun, args: dict[str, Any], target: StoredCommand | None) 
     # without a heartbeat nothing is known: the trainer decides
     if run.heartbeat is not None and run.heartbeat.snapshot_step < 0:
         raise NoSnapshot(f"It is {run.id!r}.")
+    if run.heartbeat is not None and args.get("before_step") is None:
+        try:
+            fits_back(run.plan, run.heartbeat.snapshot_step, run.next_step, run.declaration.controls)
+        except NotPossible as reason:
+            raise NotPossibleNow(_sentence(reason)) from reason
 
 
 def _nothing_more(run: LiveRun, args: dict[str, Any], target: StoredCommand | None) -> None:

@@ -2,7 +2,7 @@
 
 Rules of this file:
 - What a trainer reports of a command that it cannot concern, or that was offered to a newer attempt since, changes
-  nothing.
+  nothing. Nor does it twice: who is offered again what it has settled, by a server that was set back, repeats its word.
 - A trainer that refuses what was offered again says that it stays rolled back; what was never applied is rejected.
 """
 
@@ -50,6 +50,8 @@ def settle(session: Session, key: StreamKey, event: Event, wall_s: float) -> lis
     command = commands.get(session, command_id)
     if command is None or command.run != key.run or key.attempt < offered_to(command):
         return []
+    if reported == states.APPLIED and _is_told(command, key.attempt, event.step):
+        return []
     state = states.ROLLED_BACK if reported == states.REJECTED and was_applied(command) else reported
     is_refusal_of_nothing = reported == states.REJECTED and command.state not in states.OPEN
     if is_refusal_of_nothing or not states.is_legal(command.state, state):
@@ -77,6 +79,12 @@ def is_late(command: StoredCommand, wall_s: float) -> bool:
 def was_applied(command: StoredCommand) -> bool:
     """An attempt applied it, and may have lost it since."""
     return any(entry["state"] == states.APPLIED for entry in command.history)
+
+
+def _is_told(command: StoredCommand, attempt: int, step: int) -> bool:
+    """The attempt said before that it applied it there."""
+    word = (states.APPLIED, attempt, step)
+    return any((entry["state"], entry.get(ATTEMPT), entry.get("step")) == word for entry in command.history)
 
 
 def offered_to(command: StoredCommand) -> int:

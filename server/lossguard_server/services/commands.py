@@ -35,6 +35,7 @@ Publish = Callable[[dict[str, Any]], None]
 
 REPLACING = (SET, GATE, LR, CLIP, "instrument")
 ROLLBACK = "rollback"
+ROLLBACK_WAIT_S = 600.0  # for word of one: an older SDK says nothing to a server that was set back and asks again
 LATE_S = 1e-3  # what is left of the time of a command that went out before and is late by now: 0 means for ever
 
 
@@ -77,7 +78,7 @@ class Commands:
             if (earlier := commands.by_key(session, run.id, intention.idempotency_key)) is not None:
                 return _same(earlier, intention), False, []
             _check_version(session, run.id, intention)
-            _check_not_going_back(session, run.id, intention)
+            _check_not_going_back(session, run.id, intention, wall_s)
             replaced = _supersede(session, run.id, intention, args, wall_s)
             return add(session, _new(session, run.id, command_id, intention, args, wall_s)), True, replaced
 
@@ -103,7 +104,7 @@ class Commands:
 
         def store(session: Session) -> StoredCommand:
             if (command := commands.get(session, command_id)) is None:
-                raise UnknownCommand(f"It was asked for as {command_id[:80]!r}.", "GET /api/runs lists the runs.")
+                raise _unknown(command_id)
             moved = None
             if states.is_legal(command.state, states.CANCELLED):
                 moved = move(session, command, states.CANCELLED, actor, wall_s)
@@ -115,6 +116,12 @@ class Commands:
         self._publish(command.to_dict())
         return command
 
+    async def find(self, command_id: str) -> StoredCommand:
+        """The command as it is now. Raises UnknownCommand, StorageError."""
+        if (found := await asyncio.to_thread(self._get, command_id)) is None:
+            raise _unknown(command_id)
+        return found
+
     async def is_open(self, run_id: str, kind: str) -> bool:
         """Whether a command of this kind is on its way. Raises StorageError."""
         return any(command.kind == kind for command in await asyncio.to_thread(self._open_of, run_id))
@@ -124,15 +131,17 @@ class Commands:
         if run_id in self._bells:
             self._bells[run_id].set()
 
-    async def deliver(self, run_id: str, send: Send) -> None:
-        """The courier of one connection: offers what is open, then whatever comes. Ends by cancellation."""
-        self._bells[run_id] = bell = asyncio.Event()
+    async def deliver(self, run: LiveRun, attempt: int, send: Send) -> None:
+        """The courier of an attempt's connection: offers what is open, then whatever comes. Ends by cancellation."""
+        self._bells[run.id] = bell = asyncio.Event()
         bell.set()
         offered: set[str] = set()
         while True:
             await bell.wait()
             bell.clear()
-            found = await asyncio.to_thread(self._open_of, run_id)
+            if attempt != run.stored.attempt:
+                continue  # a newer one began, whose courier is about to come
+            found = await asyncio.to_thread(self._open_of, run.id)
             new, offered = [each for each in found if each.id not in offered], {each.id for each in found}
             for command in new:
                 # one that was superseded, cancelled or late meanwhile does not go out
@@ -171,7 +180,7 @@ class Commands:
             return None
         found = await asyncio.to_thread(self._get, target)
         if found is None or found.run != run_id:
-            raise UnknownCommand(f"It was asked for as {target[:80]!r}.")
+            raise UnknownCommand(f"The run {run_id!r} has none that is called {target[:80]!r}.")
         return found
 
     def _by_key(self, run_id: str, key: str) -> StoredCommand | None:
@@ -229,12 +238,12 @@ def _check_version(session: Session, run_id: str, intention: Intention) -> None:
         )
 
 
-def _check_not_going_back(session: Session, run_id: str, intention: Intention) -> None:
+def _check_not_going_back(session: Session, run_id: str, intention: Intention, wall_s: float) -> None:
     """Two rollbacks that were meant as one would undo what the first had mended. Raises RollbackPending."""
     if intention.kind != ROLLBACK:
         return
     for command in commands.in_states(session, run_id, states.OPEN):
-        if command.kind == ROLLBACK:
+        if command.kind == ROLLBACK and wall_s - command.history[-1]["at_s"] < ROLLBACK_WAIT_S:
             raise RollbackPending(f"It is command {command.number} ({command.id}), {command.state}.")
 
 
@@ -254,6 +263,10 @@ def _supersede(
         and not was_applied(command)
     ]
     return [command for command in moved if command is not None]
+
+
+def _unknown(command_id: str) -> UnknownCommand:
+    return UnknownCommand(f"It was asked for as {command_id[:80]!r}.", "GET /api/runs lists the runs.")
 
 
 def _became(command: StoredCommand) -> str:

@@ -89,7 +89,7 @@ class Ingest:
         """Its connection is gone."""
         if self._open.get(stream.state.key) is stream:
             del self._open[stream.state.key]
-        stream.run.closed(stream.state.key.rank)
+        stream.run.closed(stream.state.key.attempt, stream.state.key.rank)
         if stream.came_late:
             self._audience.rewound(stream.run)
         self._audience.run(stream.run)
@@ -124,7 +124,7 @@ class Ingest:
             self._audience.command(command.to_dict())
         state = StreamState(key, head.id, head.begins_step)
         state.restore(await asyncio.to_thread(self._schemas, head.id))
-        run = await self._registry.opened(stored, key.rank)
+        run = await self._registry.opened(stored, key)
         self._replace(key)  # one that opened while we waited
         self._open[key] = stream = OpenStream(state, head.last_seq, run)
         self._audience.run(run)

@@ -4,7 +4,7 @@ Rules of this file: no I/O. Owned by the event loop's thread. Everything here ca
 (services/restore.py); only the ages and the rate are lost with the process.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +15,7 @@ from lossguard.protocol.names import TOTAL
 from lossguard.protocol.steering import Plan
 
 from ..store.branches import target_of
+from ..store.columns import VIEW_RANK
 from ..store.rows import Rows
 from ..store.runs import StoredRun
 from .plan_fold import Given, PlanFold
@@ -35,7 +36,7 @@ class LiveRun:
     gaps: int = 0
     trips: int = 0
     values: dict[str, float] = field(default_factory=dict)  # series name -> last value
-    connections: dict[int, int] = field(default_factory=dict)  # rank -> open connections
+    connections: Counter[tuple[int, int]] = field(default_factory=Counter)  # open ones, by (attempt, rank)
     heartbeat: Heartbeat | None = None
     detail: int = -1  # full detail is recorded up to this step; -1: it is not
     data_at_s: float | None = None  # the last frame
@@ -68,8 +69,8 @@ class LiveRun:
 
     @property
     def is_connected(self) -> bool:
-        """True while the trainer that obeys commands (rank 0) is connected."""
-        return self.connections.get(0, 0) > 0
+        """True while the trainer that obeys commands is connected: rank 0 of the newest attempt."""
+        return self.connections[self.stored.attempt, VIEW_RANK] > 0
 
     @property
     def snapshot_step(self) -> int | None:
@@ -82,13 +83,14 @@ class LiveRun:
         """The last step of the full detail that is being recorded; None while it is not, or is over."""
         return self.detail if (self.step or 0) <= self.detail <= MAX_STEP else None
 
-    def opened(self, stored: StoredRun, rank: int) -> None:
-        """A connection of one rank was made. It is no sign of life: nothing may ever come through it."""
+    def opened(self, stored: StoredRun, attempt: int, rank: int) -> None:
+        """A connection of one rank was made, of the run's attempt or an older one. It is no sign of life: nothing may
+        ever come through it."""
         if stored.attempt > self.stored.attempt:
             self.heartbeat = self.sign_at_s = None  # `stored.seen_s` is when it began
             self.rate, self.begins, self.detail, self.ranks = Rate(), True, -1, Ranks()
         self.stored = stored
-        self.connections[rank] = self.connections.get(rank, 0) + 1
+        self.connections[attempt, rank] += 1
 
     def declare(self, declaration: Declaration, attempt: int) -> None:
         """An attempt says what it is; an older one's word, which comes late, changes nothing."""
@@ -110,9 +112,9 @@ class LiveRun:
         if rank == 0 and (to_step := target_of(event)) is not None:
             self.ranks.rolled_back(to_step)
 
-    def closed(self, rank: int) -> None:
+    def closed(self, attempt: int, rank: int) -> None:
         """A connection of one rank is gone."""
-        self.connections[rank] -= 1
+        self.connections -= Counter([(attempt, rank)])  # which keeps no zeros
 
     def observe(self, rows: Rows, now_s: float) -> None:
         """Committed rows of rank 0."""

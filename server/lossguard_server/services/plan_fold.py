@@ -4,6 +4,8 @@ Rules of this file:
 - Pure, and of one attempt: a newer one begins with what it declares, or with the checkpoint that its `resume` names.
 - The trainer is the truth of what it applied: nothing is refused here because it makes no sense. What could not be
   computed with (no such kind, arguments that are none, a revert of nothing) is left out, whoever sent it.
+- A trainer repeats its word to a server that was set back and offers again what is settled. A repeat changes nothing:
+  what a `resume` of the same attempt left out since stays out.
 - A trainer before wire 1.4 tells no arguments; they are those of the command that it obeyed (`given`).
 """
 
@@ -32,12 +34,14 @@ class PlanFold:
     """What one attempt has said so far; `plan` is computed when it is asked for."""
 
     def __init__(self) -> None:
-        self.has_declared = self.has_resumed = False
+        self.has_declared = False
+        self.resumed_step: int | None = None  # where it goes on from a checkpoint
         self.reached_step = 0  # the latest boundary of which it told; rows may be behind it
         self._declared = Declaration(seq=0)
         self._stages: list[StageSpec] = []
         self._components: list[str] = []
         self._operations: dict[str, Operation] = {}  # by id, in order
+        self._told: set[tuple[str, int]] = set()  # what it said it applied, and where
         self._plan: Plan | None = None
 
     @property
@@ -62,16 +66,21 @@ class PlanFold:
     def tell(self, event: Event, given: Given = nothing_given) -> None:
         """One of its events; those that steer nothing change nothing."""
         if event.kind == "resume":
-            self.has_resumed = True
-            self.reached_step = max(event.step, 0)
+            self.resumed_step = self.reached_step = max(event.step, 0)
             self._replace(operations_of(event))
         elif event.kind == "rollback" and (to_step := target_of(event)) is not None:
             self.reached_step = to_step
             moved = self.plan.rolled_back(to_step, step_of(event, "from")).operations
             self._operations, self._plan = {each.id: each for each in moved}, None
         elif event.kind == "command" and (operation := applied_by(event, given)) is not None:
-            self.reached_step = max(self.reached_step, operation.step)
-            self._add(operation)
+            self._applied(operation)
+
+    def _applied(self, operation: Operation) -> None:
+        if (word := (operation.id, operation.step)) in self._told:
+            return
+        self._told.add(word)
+        self.reached_step = max(self.reached_step, operation.step)
+        self._add(operation)
 
     def _replace(self, operations: Iterable[Operation]) -> None:
         self._operations, self._plan = {}, None

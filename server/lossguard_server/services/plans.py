@@ -6,6 +6,8 @@ Rules of this file:
 - Bounded: CHANGES_MAX and PIECES_MAX, whatever was done to a run.
 """
 
+import re
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -111,9 +113,11 @@ def _change(plan: Plan, step: int) -> dict[str, Any]:
 
 def _change_text(change: dict[str, Any]) -> str:
     said = [f"stage {change['stage']}"] if "stage" in change else []
+    in_name = _pairs_in(change.get("stage") or "")
     if "held" in change:
         said.append("the stage is held" if change["held"] else "the stage is released")
-    said += [f"{name} {weight:g}" for name, weight in change["weights"].items()]
+    weights = [f"{name} {weight:g}" for name, weight in change["weights"].items()]
+    said += [words for words in weights if words not in in_name]
     if "gated" in change:
         said.append(f"gated: {', '.join(change['gated']) or 'none'}")
     if "lr_scale" in change:
@@ -121,6 +125,11 @@ def _change_text(change: dict[str, Any]) -> str:
     if "clip" in change:
         said.append("clipping as the script says" if change["clip"] is None else f"clipping at {change['clip']:g}")
     return ", ".join(said)
+
+
+def _pairs_in(stage: str) -> set[str]:
+    """Of a stage that is named after its weights ("ce 1, aux=0.5") what need not be said again: "ce 1", "aux 0.5"."""
+    return set(map(" ".join, pairwise(re.findall(r"[^\s,;:=]+", stage))))
 
 
 def _held(plan: Plan, step: int) -> dict[str, int | None] | None:

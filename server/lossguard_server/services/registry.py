@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from ..errors import UnknownRun
 from ..store import runs
 from ..store.columns import Reading
+from ..store.journal import StreamKey
 from ..store.runs import StoredRun
 from .live import LiveRun
 from .restore import load_run
@@ -72,12 +73,12 @@ class Registry:
     def is_in_use(self, run_id: str) -> bool:
         """A trainer of any rank is connected, or connects just now."""
         run = self._runs.get(run_id)
-        return run_id in self._opening or (run is not None and any(count > 0 for count in run.connections.values()))
+        return run_id in self._opening or (run is not None and bool(run.connections))
 
-    async def opened(self, stored: StoredRun, rank: int) -> LiveRun:
-        """A connection of the run's `rank` was made."""
+    async def opened(self, stored: StoredRun, key: StreamKey) -> LiveRun:
+        """A connection of one of the run's streams was made."""
         run = await self.find(stored.id)
-        run.opened(stored, rank)
+        run.opened(stored, key.attempt, key.rank)
         return run
 
     def _load(self, run_id: str) -> LiveRun | None:

@@ -2,9 +2,11 @@
 
 Rules of this file:
 - In the transaction that stores the trainer's word. What is in force is read from the journal (plan_fold.py).
-- A resume's operations are in force. What an earlier attempt applied behind that checkpoint is offered again, at the
-  step where it held, once an attempt; what this attempt itself applied or was offered is not: its process drops ids
-  that it has seen, so they are rolled back.
+- A resume's operations are in force. What an earlier attempt applied and they lack is offered again, at the step where
+  it held, once an attempt; what this attempt itself applied or was offered is not: its process drops ids that it has
+  seen, so they are rolled back.
+- Where it held before the resume's step already, it is offered at that step: a rollback brought it there, and the
+  checkpoint is of the branch that was left. At a step that has passed it would be refused, though it was in force.
 - An attempt that trains without a resume has nothing of the earlier ones.
 """
 
@@ -47,19 +49,20 @@ def resumed(session: Session, key: StreamKey, event: Event, wall_s: float) -> li
         for command in _steering(session, key.run, (*states.OPEN, states.ROLLED_BACK, states.EXPIRED))
         if command.id in in_force and states.is_legal(command.state, states.APPLIED)
     ]
-    missing = [command for command in _lacking(session, key.run, in_force)]
-    steps = _steps_before(session, key, {command.id for command in missing})
-    by_step = sorted(missing, key=lambda each: (steps.get(each.id, _last_step(each)), each.number))
-    changed += [
-        _taken_up(session, command, steps.get(command.id, _last_step(command)), key.attempt, wall_s)
-        for command in by_step
-    ]
+    missing = _lacking(session, key.run, in_force)
+    known = _steps_before(session, key, {command.id for command in missing})
+    steps = {each.id: max(known.get(each.id, _last_step(each)), event.step) for each in missing}
+    by_step = sorted(missing, key=lambda each: (steps[each.id], each.number))
+    changed += [_taken_up(session, command, steps[command.id], key.attempt, wall_s) for command in by_step]
     return [command for command in changed if command is not None]
 
 
 def begun(session: Session, key: StreamKey, stream_id: int, wall_s: float) -> list[StoredCommand]:
     """The commands that a newer attempt lacks as it begins to train."""
-    in_force = {each.id for each in fold_of(session, stream_id).plan.operations}
+    folded = fold_of(session, stream_id)
+    if not folded.has_declared:
+        return []  # its first words are lost with its spool, the `resume` among them: it may have all of them
+    in_force = {each.id for each in folded.plan.operations}
     why = f"Attempt {key.attempt} began without it."
     moved = [_roll_back(session, command, why, key.attempt, wall_s) for command in _lacking(session, key.run, in_force)]
     return [command for command in moved if command is not None]
@@ -75,8 +78,8 @@ def told_late(
     folded = fold_of(session, head.id)
     if any(each.id == command.id for each in folded.plan.operations):
         return []
-    if folded.has_resumed:
-        moved = _taken_up(session, command, step, newest_attempt, wall_s)
+    if folded.resumed_step is not None:
+        moved = _taken_up(session, command, max(step, folded.resumed_step), newest_attempt, wall_s)
     elif head.begins_step is not None:
         why = f"Attempt {newest_attempt} began without it."
         moved = _roll_back(session, command, why, newest_attempt, wall_s)

@@ -73,10 +73,7 @@ class Following:
         return Seen(command)
 
     def _look(self, command: Item) -> Item:
-        for item in self._client.get(address("runs", command["run"], "commands"))["items"]:
-            if item["id"] == command["id"]:
-                return dict(item)
-        raise Refused(f"The server has no command {command['id']} any more.")
+        return dict(self._client.get(address("commands", command["id"])))
 
     def _look_while_running(self, command: Item) -> Item:
         """The run first: a verdict that its end brought is seen then."""

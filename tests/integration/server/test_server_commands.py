@@ -94,6 +94,19 @@ async def test_a_command_is_delivered_and_settled(tmp_path: Path) -> None:
         assert what == ["command applied", "command received", "command sent", "command queued"]
 
 
+async def test_one_command_is_answered_as_in_the_list(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as inside:
+        trainer = await connected(inside)
+        for number in range(2):
+            await give(inside, "pause", f"k{number}")
+            await trainer.expect(Command)
+        listed = await inside.items("/api/runs/r1/commands")
+        assert [await inside.get(f"/api/commands/{each['id']}") for each in listed] == listed
+        for name in ("none", "%00", "a%20b"):
+            answer = await inside.http.get(f"/api/commands/{name}")
+            assert (answer.status_code, answer.json()["error"]) == (404, "unknown_command")
+
+
 async def test_a_repeated_key_is_one_command(tmp_path: Path) -> None:
     async with running_server(tmp_path) as inside:
         trainer = await connected(inside)
@@ -168,6 +181,28 @@ async def test_a_trainer_that_is_away_gets_no_command(tmp_path: Path) -> None:
         while (await inside.get("/api/runs/r1"))["connected"]:
             await asyncio.sleep(0)
         refused = await give(inside, "pause", "k1")
+        assert (refused.status_code, refused.json()["error"]) == (409, "run_not_connected")
+
+
+async def test_an_older_attempt_that_is_still_there_gets_no_command(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as inside:
+        older = await connected(inside)
+        bell = inside.assembly._trainers._commands._bells["r1"]
+        newer = inside.trainer(attempt=1)
+        await newer.connect()
+        newer.declare(components=["ce"], controls=CONTROLS)
+        await newer.deliver()
+        assert (await give(inside, "pause", "k1")).status_code == 201
+        await newer.expect(Command)
+        bell.set()  # as if it had been given before the newer one's courier came
+        for step in range(5):  # so much time as there is for a command to come
+            older.event("gap", step)
+            await older.deliver()
+        assert older.others == []
+        await newer.socket.close()
+        while (await inside.get("/api/runs/r1"))["connected"]:
+            await asyncio.sleep(0)
+        refused = await give(inside, "pause", "k2")
         assert (refused.status_code, refused.json()["error"]) == (409, "run_not_connected")
 
 

@@ -40,6 +40,14 @@ def resume(trainer: RawTrainer, step: int, *held: tuple[int, Command]) -> None:
     trainer.event("resume", step, step=step, operations=operations, applied_upto=len(held))
 
 
+async def goes_on(inside: Inside, number: int, step: int, *held: tuple[int, Command]) -> RawTrainer:
+    """An attempt from a checkpoint before `step`, which holds these."""
+    trainer = await attempt(inside, number)
+    resume(trainer, step, *held)
+    await trainer.deliver()
+    return trainer
+
+
 def trained(trainer: RawTrainer, *steps: int) -> None:
     trainer.frame(steps, loss__total=[1.0] * len(steps))
 
@@ -73,9 +81,7 @@ async def two_applied(inside: Inside) -> tuple[RawTrainer, Command, Command]:
 async def test_what_lies_behind_the_checkpoint_is_offered_again_at_its_step(tmp_path: Path) -> None:
     async with running_server(tmp_path) as inside:
         _, first, second = await two_applied(inside)
-        trainer = await attempt(inside, 1)
-        resume(trainer, 30, (10, first))
-        await trainer.deliver()
+        trainer = await goes_on(inside, 1, 30, (10, first))
         again = await trainer.expect(Command)
         assert (again.id, again.number, again.at_step, again.args) == (second.id, 2, 40, second.args)
         assert again.expires_in_s == 0
@@ -103,9 +109,7 @@ async def test_what_was_applied_in_time_is_offered_again_although_its_time_is_ov
         trainer.disconnect()
         courier = inside.assembly._trainers._commands
         courier._clock = Clock(time.monotonic, lambda: time.time() + 120)  # its time is over
-        later = await attempt(inside, 1)
-        resume(later, 30)
-        await later.deliver()
+        later = await goes_on(inside, 1, 30)
         again = await later.expect(Command)
         assert (again.id, again.at_step, again.expires_in_s) == (command.id, 40, 0)
 
@@ -113,9 +117,7 @@ async def test_what_was_applied_in_time_is_offered_again_although_its_time_is_ov
 async def test_over_a_broken_connection_it_is_offered_once_more_and_not_after_it_was_applied(tmp_path: Path) -> None:
     async with running_server(tmp_path) as inside:
         _, first, second = await two_applied(inside)
-        trainer = await attempt(inside, 1)
-        resume(trainer, 30, (10, first))
-        await trainer.deliver()
+        trainer = await goes_on(inside, 1, 30, (10, first))
         assert (await trainer.expect(Command)).id == second.id
         trainer.disconnect()
     async with running_server(tmp_path) as inside:
@@ -134,9 +136,7 @@ async def test_over_a_broken_connection_it_is_offered_once_more_and_not_after_it
 async def test_what_is_refused_as_too_late_is_shown_as_rolled_back(tmp_path: Path) -> None:
     async with running_server(tmp_path) as inside:
         _, first, _ = await two_applied(inside)
-        trainer = await attempt(inside, 1)
-        resume(trainer, 45, (10, first))
-        await trainer.deliver()
+        trainer = await goes_on(inside, 1, 45, (10, first))
         again = await trainer.expect(Command)
         trainer.event("command", 45, id=again.id, state="rejected", reason="step 40 has passed")
         await trainer.deliver()
@@ -191,9 +191,7 @@ async def test_an_attempt_that_dies_before_it_took_them_up_leaves_them_to_the_ne
 async def test_in_one_attempt_it_is_offered_once(tmp_path: Path) -> None:
     async with running_server(tmp_path) as inside:
         _, first, second = await two_applied(inside)
-        trainer = await attempt(inside, 1)
-        resume(trainer, 30, (10, first))
-        await trainer.deliver()
+        trainer = await goes_on(inside, 1, 30, (10, first))
         apply(trainer, again := await trainer.expect(Command), 40)
         third = await given(inside, trainer, 0.75)
         apply(trainer, third, 45)
@@ -266,12 +264,46 @@ async def test_after_a_rollback_it_is_offered_where_the_rollback_put_it(tmp_path
         older.event("rollback", 35, **{"from": 50, "to": 35})
         await older.deliver()
         older.disconnect()
-        trainer = await attempt(inside, 1)
-        resume(trainer, 5)
-        await trainer.deliver()
+        trainer = await goes_on(inside, 1, 5)
         offered = [await trainer.expect(Command) for _ in range(2)]
         assert [(each.number, each.at_step) for each in offered] == [(1, 10), (2, 35)]
         assert offered[1].id == second.id
+
+
+async def test_on_the_branch_that_a_rollback_left_what_held_is_offered_at_the_first_step(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as inside:
+        older, first, second = await two_applied(inside)
+        await older.connect()
+        older.event("rollback", 20, **{"from": 50, "to": 20})  # the second holds from there on
+        third = await given(inside, older, 0.75)
+        apply(older, third, 25)
+        trained(older, *range(20, 28))
+        await older.deliver()
+        older.disconnect()
+        trainer = await goes_on(inside, 1, 35, (10, first))  # a checkpoint from before the rollback
+        offered = [await trainer.expect(Command) for _ in range(2)]
+        assert [(each.id, each.at_step) for each in offered] == [(second.id, 35), (third.id, 35)]
+        assert (await states(inside), await weight(inside)) == (["applied", "sent", "sent"], 0.5), "what its word is"
+        for again in offered:
+            apply(trainer, again, 35)
+        await trainer.deliver()
+        assert (await states(inside), await weight(inside)) == (["applied"] * 3, 0.75)
+    async with running_server(tmp_path) as inside:
+        operations = (await inside.get("/api/runs/r1/schedule"))["operations"]
+        assert [(each["id"], each["step"]) for each in operations] == [(first.id, 10), (second.id, 35), (third.id, 35)]
+
+
+async def test_a_late_word_of_what_held_before_the_checkpoint_is_offered_at_the_first_step(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as inside:
+        older = await attempt(inside, 0)
+        first = await given(inside, older, 0.5)
+        older.disconnect()
+        trainer = await goes_on(inside, 1, 35)
+        apply(older, first, 10)
+        await older.connect()
+        await older.deliver()
+        again = await trainer.expect(Command)
+        assert (again.id, again.at_step) == (first.id, 35)
 
 
 async def test_a_newer_wish_does_not_replace_what_is_offered_again(tmp_path: Path) -> None:

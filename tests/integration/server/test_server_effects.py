@@ -4,6 +4,7 @@ import asyncio
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import numpy as np
 import pytest
@@ -74,6 +75,22 @@ async def test_from_press_to_verdict(tmp_path: Path) -> None:
         assert told["effect"] == effect
         entry = next(each for each in await inside.items("/api/runs/r1/audit") if each["what"] == "command judged")
         assert (entry["detail"]["command"], entry["detail"]["verdict"]) == (command["id"], "worked")
+
+
+async def test_a_fault_in_another_service_keeps_no_verdict_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running_server(tmp_path) as inside:
+        look: Any = AsyncMock(side_effect=RuntimeError("a fault"))
+        inside.assembly._abandoned._look = look  # type: ignore[method-assign]
+        trainer = await training(inside)
+        await press(inside, trainer, 200)
+        train(trainer, 200, 260, weight=0.001)
+        await trainer.deliver()
+        while look.await_count < 2:
+            await asyncio.sleep(0.05)
+        assert (await judged(inside))["effect"]["verdict"] == "worked"
+    assert [each.getMessage() for each in caplog.records].count("expiring commands failed, and is tried again") == 1
 
 
 async def test_a_server_that_restarts_in_between_judges_all_the_same(tmp_path: Path) -> None:

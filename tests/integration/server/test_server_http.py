@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from lossguard.protocol import PROTOCOL_VERSION
 from lossguard.protocol.messages import ContractSpec, ControlsSpec, RampSpec, StageSpec
+from lossguard_server.edges import models
 from server_inside import Inside, running_server
 
 
@@ -54,6 +56,27 @@ async def test_a_run_and_what_it_is_made_of(tmp_path: Path) -> None:
         }  # fmt: skip
         assert series["contribution/aux"]["kind"] == "contribution"
         assert [event["kind"] for event in await inside.items("/api/runs/r1/events")] == ["stage"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "lr_scale", "clip"),
+    [
+        ({}, [0.0, 10.0], [1e-6, 1e6]),
+        ({"lr_scale_bounds": (0.1, 1.0), "clip_bounds": (0.5, 8.0)}, [0.1, 1.0], [0.5, 8.0]),
+        ({"lr_scale_bounds": (0.0, math.inf), "clip_bounds": (-math.inf, 8.0)}, [0.0, "Infinity"], ["-Infinity", 8.0]),
+    ],
+)
+async def test_a_run_tells_the_bounds_of_its_learning_rates_and_of_its_clipping(
+    tmp_path: Path, declared: dict[str, Any], lr_scale: list[Any], clip: list[Any]
+) -> None:
+    async with running_server(tmp_path) as inside:
+        trainer = inside.trainer()
+        await trainer.connect()
+        trainer.declare(components=["ce"], controls=ControlsSpec(["set_lr_scale"], **declared))
+        await trainer.deliver()
+        answer = await inside.http.get("/api/runs/r1")
+        assert (answer.json()["lr_scale_bounds"], answer.json()["clip_bounds"]) == (lr_scale, clip)
+        models.Run.model_validate_json(answer.content, strict=True)  # what openapi.json promises
 
 
 async def test_points_with_and_without_a_width(tmp_path: Path) -> None:

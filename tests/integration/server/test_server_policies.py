@@ -166,6 +166,25 @@ async def test_what_makes_no_sense_is_refused_and_changes_nothing(
         assert (await inside.http.get(path)).json()["own"] == {}
 
 
+MALFORMED: list[tuple[dict[str, Any], str]] = [
+    ({"do": {"a": 1}, "budget": 1}, "unknown_deed"),
+    ({"do": None, "budget": 1}, "unknown_deed"),
+    ({"do": "off", "budget": 1}, "unknown_deed"),
+    *[({"do": "pause", "budget": each}, "budget_out_of_bounds") for each in ("1", 1.5, 10**40, [1], None)],
+    *[({"do": "pause", "budget": 1, "severity": each}, "bad_policies") for each in ({}, None, 1)],
+    *[({"do": "pause", "budget": 1, "pause_s": each}, "bad_policies") for each in ("NaN", True, 10**400, [600], None)],
+]
+
+
+async def test_values_that_are_none_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as inside:
+        await connected(inside)
+        for wish, error in MALFORMED:
+            refused = await put(inside, {"nonfinite": wish}, RUN, 422)
+            assert (refused["error"], bool(refused["message"]), bool(refused["hint"])) == (error, True, True), wish
+        assert (await inside.get(RUN))["own"] == {}
+
+
 async def test_the_file_s_policies_count_and_a_run_can_switch_them_off(tmp_path: Path) -> None:
     (tmp_path / "lossguard.toml").write_text('[policies.nonfinite]\ndo = "checkpoint"\nbudget = 1\n')
     async with running_server(tmp_path) as inside:

@@ -65,15 +65,6 @@ def test_set_back_respects_bounds_and_kinds() -> None:
     assert advice.set_back(moment_at(report(), 300, shut), "precursor", 0.05) is None
 
 
-def test_a_ramp_is_a_command_only_where_the_trainer_knows_ramps() -> None:
-    assert advice.ramp(OPEN, "precursor", 0.01, 4.2) is None
-    remedy = advice.ramp(RAMPS, "precursor", 0.01, 4.2)
-    assert remedy is not None
-    assert remedy.args == {"component": "precursor", "value": 0.01, "ramp_steps": 73}
-    assert advice.ramp(RAMPS, "precursor", 0.5, 4.2) is None, "beyond the script's bound"
-    assert advice.ramp(RAMPS, "precursor", 0.01, 0.9) is None, "nothing grows"
-
-
 def test_a_ramp_as_words_is_a_line_for_the_curriculum() -> None:
     assert "lossguard.ramp(0.0, 0.01, 73)" in advice.ramp_text("precursor", 0.01, 4.2)
     assert advice.ramp_text("precursor", 0.01, 1.0) == ""

@@ -18,7 +18,7 @@ def run_of(kinds: list[str] = KINDS, modes: tuple[str, ...] = ("device",), run: 
     )
     live = LiveRun(StoredRun(run, "p", "n", 1.0, 1.0, 1, 0, None), declaration)
     live.values["weight/aux"] = 1.0
-    live.connections[0] = 1
+    live.connections[0, 0] = 1
     return live
 
 

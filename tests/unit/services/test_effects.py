@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from effects_world import AT, NAMES, world
+from effects_world import AT, NAMES, World, world
 from lossguard.protocol.messages import Event
 from lossguard_server.errors import DiskFull
 from lossguard_server.services.effects.verdict import Effect
@@ -15,7 +15,7 @@ from lossguard_server.store import audit, commands, runs
 from lossguard_server.store.commands import Outcome
 from lossguard_server.store.journal import StreamHead
 from lossguard_server.store.tables import StreamRow
-from store_world import Store, rollback, schema
+from store_world import Store, opened_store, rollback, schema
 
 
 def test_a_lower_weight_is_judged_after_50_steps_stored_audited_and_told_once(tmp_path: Path) -> None:
@@ -99,6 +99,30 @@ def test_a_total_that_rises_is_worse_and_a_weight_that_was_raised_is_no_rise(tmp
         run.train(AT + 600, AT + 660, weight=0.1, ce=20.0)
         effect = run.effect()
         assert (effect["verdict"], effect["numbers"]["total"][1]) == ("worked", pytest.approx(90.0, rel=0.05))
+
+
+@pytest.mark.parametrize(("fall", "ce", "verdict"), [(0.0, 2.2, "no effect"), (0.008, 2.2, "no effect"),
+                                                     (0.0, 1.0, "worked"), (0.0, 6.0, "worse")])  # fmt: skip
+def test_a_hold_in_the_middle_of_a_ramp_is_no_merit_where_the_losses_only_go_on(
+    tmp_path: Path, fall: float, ce: float, verdict: str
+) -> None:
+    """The weight grew as fast as the losses fell: the total stood still, and falls once the weight is held."""
+
+    def put(first: int, behind: int, weights: Any, level: float) -> None:
+        steps, noise = np.arange(first, behind), np.random.default_rng(first).standard_normal((3, behind - first))
+        losses = np.array([[level], [700.0]]) * np.exp(0.02 * noise[:2] - fall * (steps - AT))
+        rows = np.array([np.ones_like(weights), weights])
+        total = (losses * rows).sum(axis=0)
+        run.put(first, behind, np.array([total, total * np.exp(0.02 * noise[2]), *losses, *rows]))
+        run.judge()
+
+    with opened_store(tmp_path) as store:
+        run = World(store)
+        put(0, AT, 0.01 * np.exp(max(fall, 0.004) * np.arange(-AT, 0)), 2.2)
+        run.apply("hold_stage")
+        put(AT, AT + 600, np.full(600, 0.01), ce)
+        effect = run.effect()
+        assert (effect["verdict"], effect["decided"]) == (verdict, True), effect["text"]
 
 
 def test_values_that_are_not_finite(tmp_path: Path) -> None:

@@ -218,7 +218,7 @@ async def test_an_alert_that_a_person_answered_first_is_theirs(store: Store) -> 
     run.connections.clear()
     async with opened(store, run) as world:
         await world.fire("a1")
-        run.connections[0] = 1
+        run.connections[0, 0] = 1
         await world.commands.give(run, Intention("pause", {}, "k", "t1", alert="a1"))
         await world.later()
         assert (world.given(), world.said()) == ([], [("policy waits", "a1"), ("policy did nothing", "a1")])
@@ -231,7 +231,7 @@ async def test_a_trainer_that_is_away_is_waited_for_but_not_for_ever(store: Stor
         await world.fire("a1")
         await world.fire("a2")
         assert world.said() == [("policy waits", "a1"), ("policy waits", "a2")]
-        run.connections[0] = 1
+        run.connections[0, 0] = 1
         await world.later()
         assert [command.alert for command in world.given()] == ["a1"]
         await world.later(WAIT_MAX_S)

@@ -50,21 +50,21 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def test_a_run_that_moves_is_told_once_a_second_and_one_that_rests_is_not(world: World) -> None:
-    world.run.opened(world.run.stored, 0)
+    world.run.opened(world.run.stored, 0, 0)
     world.run.beat(Heartbeat(state="running", step=0), world.clock.now_s)
     for _ in range(3):
         world.turn(1.0)
         assert world.told() == ["waiting"]
-    world.run.closed(0)
+    world.run.closed(0, 0)
     world.turn(1.0)
     assert world.told() == []
 
 
 def test_a_lost_run_is_told_though_nothing_came(world: World) -> None:
-    world.run.opened(world.run.stored, 0)
+    world.run.opened(world.run.stored, 0, 0)
     world.run.beat(Heartbeat(state="running", step=0), world.clock.now_s)
     world.broadcast.run(world.run)
-    world.run.closed(0)
+    world.run.closed(0, 0)
     assert world.told() == ["waiting"]
     world.turn(9.0)
     assert world.told() == []

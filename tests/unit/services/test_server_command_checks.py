@@ -1,6 +1,7 @@
 """Each command that cannot be given is refused with what is wrong, where, and what would be right."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,7 +36,7 @@ def a_run(
     controls = ControlsSpec(list(kinds), {"ce": (0.0, 2.0)}, lr_scale_bounds=(0.0, 4.0), clip_bounds=(0.1, 10.0))
     declaration = Declaration(seq=1, components=["ce", "free"], controls=controls, stages=list(stages))
     stored = StoredRun("r1", "p", "n", 1.0, 1.0, 1, 0, finish)
-    return LiveRun(stored, declaration=declaration, connections={0: 1}, declared_attempt=0)
+    return LiveRun(stored, declaration=declaration, connections=Counter({(0, 0): 1}), declared_attempt=0)
 
 
 def applied(run: LiveRun, step: int, command_id: str, kind: str, **args: Any) -> None:
@@ -227,14 +228,14 @@ def test_a_run_that_is_over_or_away_takes_none() -> None:
     with pytest.raises(errors.RunOver, match="stopped"):
         checked_args(a_run(finish="stopped"), "pause", {})
     away = a_run()
-    away.closed(0)
+    away.closed(0, 0)
     with pytest.raises(errors.RunNotConnected):
         checked_args(away, "pause", {})
 
 
 def test_a_dry_run_may_be_asked_of_them_but_of_what_steers_only() -> None:
     over = a_run(finish="finished")
-    over.closed(0)
+    over.closed(0, 0)
     wish = {"component": "ce", "value": 0.5}
     assert checked_args(over, "set_weight", wish, is_dry=True) == wish
     assert isinstance(refused(over, "set_weight", {**wish, "value": 3.0}, is_dry=True), errors.WeightOutOfBounds)
@@ -255,3 +256,15 @@ def test_the_coming_step_is_behind_all_that_is_known() -> None:
         8,
         (Operation(6, "c1", "set_weight", {"component": "ce", "value": 0.5}),),
     )
+
+
+def test_a_rollback_takes_no_scale_to_a_weight_beyond_its_bounds() -> None:
+    stages = [StageSpec("warm", 0, {"ce": 1.5, "free": 0.5}), StageSpec("main", 100, {"ce": 1.0, "free": 1.0})]
+    run = a_run(ALL_KINDS, stages=stages)
+    applied(run, 150, "c1", "scale_weights", factor=1.8)
+    run.beat(Heartbeat(state="running", step=200, snapshot_step=120), 0.0)
+    assert checked_args(run, "rollback", {}) == {}
+    run.beat(Heartbeat(state="running", step=200, snapshot_step=90), 0.0)
+    fault = refused(run, "rollback", {})
+    assert isinstance(fault, errors.NotPossibleNow)
+    assert fault.detail.endswith("revert that first.")

@@ -33,7 +33,7 @@ def test_applied_commands_steer_from_their_step_on() -> None:
     )
     assert ids(folded) == [("c1", 10)], "a pause steers nothing"
     assert [folded.plan.weight_at("a", step) for step in (9, 10, 200)] == [1.0, 0.5, 0.5]
-    assert (folded.reached_step, folded.has_declared, folded.has_resumed) == (20, True, False)
+    assert (folded.reached_step, folded.has_declared, folded.resumed_step) == (20, True, None)
 
 
 @pytest.mark.parametrize("state", ["received", "rejected", None, 5])
@@ -53,7 +53,7 @@ def test_a_resume_replaces_what_was_applied() -> None:
     checkpoint = [[5, "c7", "gate", {"component": "b", "open": False}], [8, "c9", "revert", {"command": "c7"}]]
     folded = fold([declared(), applied(10, "c1"), event("resume", 50, operations=checkpoint, applied_upto=9)])
     assert ids(folded) == [("c7", 5), ("c9", 8)]
-    assert (folded.has_resumed, folded.reached_step) == (True, 50)
+    assert (folded.resumed_step, folded.reached_step) == (50, 50)
     folded.tell(applied(60, "c1"))
     assert ids(folded) == [("c7", 5), ("c9", 8), ("c1", 60)], "it is applied again"
 
@@ -113,3 +113,8 @@ def test_what_goes_to_a_stage_that_is_no_more_goes_nowhere() -> None:
 def test_each_command_counts_once() -> None:
     again = applied(12, "c1", args={"component": "a", "value": 0.9})
     assert ids(fold([declared(), applied(10, "c1"), again])) == [("c1", 10)]
+
+
+def test_a_word_that_is_repeated_changes_nothing() -> None:
+    folded = fold([declared(), applied(10, "c1"), event("resume", 5, operations=[]), applied(10, "c1")])
+    assert (ids(folded), folded.reached_step) == ([], 5), "what the checkpoint lacks stays out"

@@ -46,6 +46,17 @@ def test_each_thing_that_will_change_is_said_once_at_its_step() -> None:
     assert (view["version"], view["gated"], view["lr_scale"], view["clip"]) == (3, ["a"], 0.5, 2.0)
 
 
+def test_of_a_stage_that_is_named_after_its_weights_they_are_not_said_twice() -> None:
+    stages = [
+        StageSpec("one", 0, {"a": 1.0}),
+        StageSpec("a 0.5, b=0.25", 20, {"a": 0.5, "b": 0.25}),
+        StageSpec("extra a 10", 30, {"a": 1.0, "b": 0.1}),
+    ]
+    run = a_run(5, [], stages)
+    assert said(run) == [(20, "stage a 0.5, b=0.25"), (30, "stage extra a 10, a 1, b 0.1")]
+    assert next(change["weights"] for change in schedule_view(run, 3)["changes"]) == {"a": 0.5, "b": 0.25}
+
+
 def test_a_hold_says_since_when_and_until_when() -> None:
     for_ever = schedule_view(a_run(12, [op(7, 1, "hold_stage")]), 1)
     assert (for_ever["held"], for_ever["position"], for_ever["stages"][1]["begins_at"]) == (

@@ -59,14 +59,34 @@ def test_the_state_follows_the_signs_of_life() -> None:
 def test_a_connection_alone_is_no_sign_of_life() -> None:
     run = observed([1.0, 1.0])
     for second in range(60, 100):  # a trainer whose every batch the disk refuses comes again and again
-        run.opened(STORED, 0)
-        run.closed(0)
+        run.opened(STORED, 0, 0)
+        run.closed(0, 0)
         assert state_of(run, second + 1.0, second + 101.0) == "lost"
     run.saw(101.0, 201.0)
     assert state_of(run, 102.0, 202.0) == "running"
-    run.opened(replace(STORED, attempt=1, seen_s=300.0), 0)
+    run.opened(replace(STORED, attempt=1, seen_s=300.0), 1, 0)
     assert state_of(run, 205.0, 305.0) == "running", "an attempt begins once"
     assert state_of(run, 211.0, 311.0) == "lost"
+
+
+def test_connected_is_who_obeys_commands() -> None:
+    run = LiveRun(STORED)
+    run.opened(STORED, 0, 1)
+    assert not run.is_connected, "another rank"
+    run.opened(STORED, 0, 0)
+    assert run.is_connected
+    later = replace(STORED, attempt=1)
+    run.opened(later, 1, 1)
+    assert not run.is_connected, "an older attempt that brings its data"
+    run.opened(later, 1, 0)
+    run.opened(later, 0, 0)
+    run.closed(1, 0)
+    assert not run.is_connected
+    run.opened(later, 1, 0)
+    assert run.is_connected
+    for attempt, rank in ((0, 0), (0, 0), (0, 1), (1, 0), (1, 1)):
+        run.closed(attempt, rank)
+    assert not run.connections, "so that nothing grows with the attempts"
 
 
 def test_the_end_of_an_older_attempt_ends_nothing() -> None:
@@ -128,7 +148,7 @@ def test_detail_is_over_when_the_step_is_past_it_and_with_the_attempt() -> None:
     assert found == {7: 8, 8: 8, 9: None}
     run.beat(Heartbeat(state="running", step=9, detail_until=50), 51.0)
     assert run.detail_until == 50
-    run.opened(replace(STORED, attempt=1), 0)
+    run.opened(replace(STORED, attempt=1), 1, 0)
     assert run.detail_until is None
 
 
@@ -137,7 +157,7 @@ def test_late_values_do_not_set_the_step_back_and_a_new_attempt_does() -> None:
     late = Rows(np.arange(40, 296), ("param_grad_norm/w",), np.zeros((1, 256)))
     run.observe(late, 51.0)
     assert run.step == 300
-    run.opened(replace(STORED, attempt=1), 0)
+    run.opened(replace(STORED, attempt=1), 1, 0)
     run.observe(late, 52.0)
     assert run.step == 295, "the first of a new attempt, whatever it carries"
     run.rewound([])
@@ -202,5 +222,5 @@ def test_a_rewind_within_an_attempt_keeps_the_rate_and_a_new_attempt_does_not() 
     for second in range(20):
         commit(run, float(second), second * 10 if second < 15 else (second - 10) * 10)
     assert run.rate.steps_per_s(19.0) == pytest.approx(10.0, rel=0.15)
-    run.opened(replace(STORED, attempt=1), 0)
+    run.opened(replace(STORED, attempt=1), 1, 0)
     assert run.rate.steps_per_s(20.0) is None

@@ -31,7 +31,8 @@ class World:
             raise answer
         if isinstance(answer, httpx.Response):
             return answer
-        return httpx.Response(200, json={"items": [{**QUEUED, "id": "c2"}, {**QUEUED, "state": answer}]})
+        assert request.url.path == "/api/commands/c1"
+        return httpx.Response(200, json={**QUEUED, "state": answer})
 
     def following(self, limit_s: float | None = None) -> Following:
         client = Client("http://server", "t", httpx.MockTransport(self))
@@ -81,7 +82,7 @@ def test_a_server_that_stays_away_is_told_with_the_command_as_it_was() -> None:
     ("answer", "why"),
     [
         (httpx.Response(401, json={"error": "e", "message": "The token is unknown.", "hint": "h"}), "token"),
-        (httpx.Response(200, json={"items": []}), "has no command c1 any more"),
+        (httpx.Response(404, json={"message": "There is no such command.", "hint": "h"}), "There is no such command"),
     ],
 )
 def test_a_refusal_ends_it_at_once(answer: httpx.Response, why: str) -> None:

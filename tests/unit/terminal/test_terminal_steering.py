@@ -38,8 +38,10 @@ class Server:
             return httpx.Response(200, json={"items": [{"id": "r1", "project": "p", "name": "n"}]})
         if path == "/api/runs/r1":
             return httpx.Response(200, json={"id": "r1", "state": self.run_state})
-        assert path == "/api/runs/r1/commands"
         command = self.command()
+        if path == "/api/commands/c1":
+            return httpx.Response(200, json=command)
+        assert path == "/api/runs/r1/commands"
         return httpx.Response(200, json={"items": [command, {**command, "id": "other"}]})
 
     def command(self) -> dict[str, Any]:

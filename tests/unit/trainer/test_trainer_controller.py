@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import lossguard as lg
+from lossguard import controller
 from lossguard.controller import Controller
 from lossguard.controls import Controls
 from lossguard.deeds import Deeds, Means
@@ -138,10 +139,58 @@ def test_a_command_that_came_before_is_not_applied_again_whatever_its_number() -
     for command in (first, later, first):
         world.controller.offer(command)
     assert world.controller.apply(13)
-    assert [(id, state) for id, _, state, _ in world.results] == [
-        ("c1", "received"), ("c1", "applied"), ("c2", "received"), ("c2", "applied"),
+    assert [(id, step, state) for id, step, state, _ in world.results] == [
+        ("c1", -1, "received"), ("c1", 12, "applied"),
+        ("c1", 12, "applied"), ("c2", -1, "received"), ("c1", 12, "applied"),  # that server does not know it any more
+        ("c2", 13, "applied"),
     ]  # fmt: skip
+    assert world.results[1] == world.results[2]
     assert world.controller.applied_upto == 5
+
+
+def test_a_refusal_is_told_again_and_where_a_rollback_moved_it_an_application_with_its_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(controller, "OUTCOMES_MAX", 3)
+    world = World()
+    world.do("old", "instrument", steps=1)
+    world.do("no", "set_weight", component="aux", value=9)
+    world.do("set", "set_weight", component="aux", value=0.1)
+    world.do("detail", "instrument", steps=1)
+    world.schedule.roll_back(12, 7)
+    del world.results[:]
+    for id in ("old", "no", "set", "detail"):
+        world.offer(id, "stop")  # what it was counts, not what the server makes of it
+    assert [(id, step, state) for id, step, state, _ in world.results] == [
+        ("no", 12, "rejected"), ("set", 7, "applied"), ("detail", 12, "applied"),
+    ]  # fmt: skip
+    assert world.controller.apply(13)
+    assert len(world.results) == 3
+
+
+def test_a_boundary_takes_so_many_commands_and_the_next_goes_on_by_number() -> None:
+    world = World()
+    for number in reversed(range(600)):
+        world.controller.offer(Command(id=f"c{number}", number=number, kind="instrument", args={"steps": 1}))
+    at: list[list[str]] = []
+    for step in range(12, 16):
+        before = len(world.applied)
+        world.controller.apply(step)
+        at.append(world.applied[before:])
+    assert [len(each) for each in at] == [256, 256, 88, 0]
+    assert [id for each in at for id in each] == [f"c{number}" for number in range(600)]
+
+
+def test_a_paused_trainer_does_not_rest_while_more_has_come_than_it_takes_at_once() -> None:
+    world = World()
+    waits: list[float | None] = []
+    world.controller._wake.wait = lambda timeout=None: bool(waits.append(timeout)) or True  # type: ignore[method-assign,func-returns-value,assignment]
+    world.controller.hold(12, "a look")
+    for number in range(600):
+        world.controller.offer(Command(id=f"c{number}", number=number, kind="instrument", args={"steps": 1}))
+    world.controller.offer(Command(id="on", number=600, kind="resume"))
+    world.controller.apply(12)
+    assert (waits, len(world.applied)) == ([0.0, 0.0], 601)
 
 
 def test_the_order_at_a_boundary_is_stop_rollback_checkpoint_steering_pause() -> None:
@@ -304,7 +353,9 @@ def test_a_hold_pauses_at_the_next_boundary_and_says_why() -> None:
     assert (world.told, world.applied, len(wakes)) == (["paused: loss/a not finite"], ["go", "on"], 1)
 
 
-def test_a_wish_of_the_script_goes_back_and_without_a_snapshot_nothing_happens() -> None:
+def test_a_wish_of_the_script_goes_back_and_without_a_snapshot_nothing_happens(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     went: list[tuple[int | None, str | None]] = []
 
     def go(before: int | None, command: str | None) -> tuple[int, int]:
@@ -315,7 +366,11 @@ def test_a_wish_of_the_script_goes_back_and_without_a_snapshot_nothing_happens()
     assert went == [(9, None)]
     world = World(roll_back=go)
     assert world.controller.apply(12, Wants.ROLLBACK)
+    assert world.controller.apply(13, Wants.ROLLBACK)
     assert (len(went), world.results) == (1, [])
+    assert [record.getMessage() for record in caplog.records] == [
+        "lossguard: run.rollback() changed nothing at step 12: there is no healthy snapshot"
+    ]
 
 
 @pytest.mark.parametrize(("kind", "goes_on"), [("resume", True), ("stop", False)])

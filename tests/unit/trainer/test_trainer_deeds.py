@@ -9,7 +9,7 @@ import lossguard as lg
 from lossguard.controls import Controls
 from lossguard.deeds import Deeds, Means
 from lossguard.protocol.commands import checked
-from lossguard.protocol.messages import Command
+from lossguard.protocol.messages import Command, Operation
 from lossguard.protocol.steering import NotPossible
 from lossguard.ranks import Alone, NotSettled
 from lossguard.schedule import Schedule
@@ -256,3 +256,33 @@ def test_a_revert_or_another_stage_brings_no_scaled_weight_out_of_its_bounds() -
     world.do("scale_weights", step=6, factor=15, components=["aux"])
     with pytest.raises(NotPossible, match=r"12 is outside .* at step 42"):
         world.do("release_stage", step=7)
+
+
+def test_a_rollback_that_would_take_a_scale_to_higher_weights_is_refused_until_that_is_reverted() -> None:
+    went: list[Any] = []
+    world = World(
+        newest_snapshot=lambda before: 15, roll_back=lambda before, command: went.append(before) or (45, before - 1)
+    )
+    world.do("scale_weights", step=45, factor=15, components=["ce"])  # 0.5 there, 1.0 before
+    reason = "going back to step 15 takes what scales the weights along: 15 is outside the bounds \\[0, 10\\] of 'ce'"
+    with pytest.raises(NotPossible, match=f"{reason}; revert that first"):
+        world.do("rollback", step=46)
+    assert went == []
+    world.do("revert", step=46, command="c1")
+    assert world.do("rollback", step=46) == {"old": 45, "new": 15}
+
+
+def test_a_rollback_takes_what_fits_along() -> None:
+    world = World(newest_snapshot=lambda before: 15, roll_back=lambda before, command: (45, before - 1))
+    world.do("scale_weights", step=10, factor=9)
+    world.do("scale_weights", step=45, factor=1.1, components=["aux"])
+    world.do("gate", step=45, component="ce", open=False)
+    assert world.do("rollback", step=46)["new"] == 15
+
+
+def test_where_too_many_changes_lie_ahead_scaled_weights_are_not_believed_to_stay_in_bounds() -> None:
+    planned = [Operation(100 + n, f"p{n}", "set_weight", {"component": "ce", "value": 0.1}) for n in range(1_001)]
+    world = World(curriculum=lg.Curriculum(*CURRICULUM.stages, operations=planned))
+    with pytest.raises(NotPossible, match="more than 1000 changes lie ahead"):
+        world.do("scale_weights", step=50, factor=0.5)
+    assert world.do("set_weight", step=50, component="ce", value=0.5)["new"] == 0.5

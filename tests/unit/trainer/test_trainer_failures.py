@@ -12,6 +12,8 @@ from torch import Tensor, nn
 import lossguard as lg
 from helpers import events, points, spooled
 from lossguard import instrument, link, norms, spool
+from lossguard.loading import Loading
+from lossguard.protocol.messages import Command
 from lossguard.run import Run
 
 
@@ -207,3 +209,53 @@ def test_an_init_that_fails_inside_is_told_and_leaves_no_hook(
     assert points(messages)["a"] == [(0, 1.0), (1, 1.0), (2, 1.0)]
     assert events(messages, "finish")
     assert "nothing of this run is measured or guarded, because lg.init failed inside" in caplog.text
+
+
+def test_where_the_terms_of_a_step_cannot_be_computed_the_last_ones_hold_and_that_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, spool_folder: Path
+) -> None:
+    run = lg.init(mode="offline", curriculum=lg.Curriculum(lg.Stage("a", weights={"x": lg.ramp(0.0, 1.0, 10)})))
+    totals, healthy = [], run._loop.schedule.at
+    for step in run.steps(range(12)):
+        totals.append(run.total(x=torch.tensor(1.0)).item())
+        if 4 <= step < 9:
+            monkeypatch.setattr(run._loop.schedule, "at", boom)
+            assert run.weights == {"x": 0.4}
+        else:
+            monkeypatch.setattr(run._loop.schedule, "at", healthy)
+    run.finish()
+    assert totals == pytest.approx([0.0, 0.1, 0.2, 0.3, *[0.4] * 6, 1.0, 1.0])
+    assert [value for _, value in points(spooled(spool_folder))["weight/x"]] == pytest.approx(totals)
+    (told,) = events(spooled(spool_folder), "error")
+    assert told.data["message"] == "RuntimeError('boom')"
+
+
+def test_commands_that_fail_are_tried_at_every_boundary_and_that_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, spool_folder: Path
+) -> None:
+    run = lg.init(mode="offline")
+    assert run._loop.parts is not None
+    controller = run._loop.parts.controller
+    with monkeypatch.context() as broken:
+        broken.setattr(controller, "apply", boom)
+        for _ in run.steps(range(5)):
+            pass
+    controller.offer(Command(id="c", number=1, kind="set_weight", args={"component": "loss", "value": 0.5}))
+    assert run.boundary()
+    assert run.weights == {"loss": 0.5}
+    run.finish()
+    (told,) = events(spooled(spool_folder), "error")
+    assert told.data["message"] == "RuntimeError('boom')"
+
+
+@pytest.mark.parametrize("error", [TypeError(), NotImplementedError(), ValueError(), AttributeError("dataset")])
+def test_a_loader_that_fails_at_its_length_is_looped_over_all_the_same(error: Exception) -> None:
+    class Loader:
+        def __iter__(self) -> Iterator[int]:
+            return iter([7])
+
+        def __len__(self) -> int:
+            raise error
+
+    loading = Loading(Loader(), 1, is_counted=True)
+    assert (loading.steps_left, loading.first()[0]) == (None, 7)

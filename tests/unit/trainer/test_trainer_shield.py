@@ -1,6 +1,7 @@
 """lossguard's own failures stay out of training."""
 
 import logging
+import math
 
 import pytest
 
@@ -49,3 +50,11 @@ def test_nothing_happens_when_nothing_fails() -> None:
     with shield("somewhere"):
         pass
     assert (shield.failures, shield.broken) == (0, False)
+
+
+def test_a_part_that_is_never_off_tells_its_failure_once(caplog: pytest.LogCaptureFixture) -> None:
+    shield = Shield(allowed=math.inf)
+    for _ in range(50):
+        fail(shield, RuntimeError("boom"))
+    assert not shield.broken
+    assert len(caplog.records) == 1

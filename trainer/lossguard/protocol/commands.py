@@ -28,7 +28,8 @@ from .steering import (
 
 STEPS_MAX = 10**9  # of a ramp or a lease
 FACTOR_MAX = 1e6
-LOOK_AHEAD = 1_000  # changes of the plan that are looked at: no real one has as many
+LOOK_AHEAD = 1_000  # changes of the plan that are looked at, at most: no real one has as many
+TOO_MANY = f"more than {LOOK_AHEAD} changes lie ahead: nobody can tell that scaled weights stay within their bounds"
 NO_BOUNDS = (-math.inf, math.inf)
 ORDER = ("stop", "rollback", "checkpoint")  # what comes first at a boundary; pause and resume come last
 
@@ -70,6 +71,19 @@ def fits(kind: str, args: Mapping[str, Any], plan: Plan, spec: ControlsSpec, ste
         _within(args["value"], spec.clip_bounds, "of the clipping norm")
 
 
+def fits_back(plan: Plan, to_step: int, from_step: int, spec: ControlsSpec) -> None:
+    """Whether a rollback takes no scale along to weights that leave their bounds by it. Raises NotPossible."""
+    if all(each.kind != SCALE for each in plan.operations):
+        return
+    operations = plan.rolled_back(to_step, from_step).operations
+    unscaled = _only(plan, operations, lambda kind: kind not in (GATE, SCALE))
+    try:
+        _stay_within(_ungated(plan, plan.operations), _ungated(plan, operations), unscaled, to_step, spec)
+    except NotPossible as fault:
+        text = f"going back to step {to_step} takes what scales the weights along: {fault}; revert that first"
+        raise NotPossible(text) from None
+
+
 def _scaled_within(plan: Plan, operation: Operation, spec: ControlsSpec) -> None:
     """No weight that the operation changes leaves its bounds, now, later, or when a gate opens. Raises NotPossible.
 
@@ -78,17 +92,26 @@ def _scaled_within(plan: Plan, operation: Operation, spec: ControlsSpec) -> None
     operations = (*plan.operations, operation)
     if all(each.kind != SCALE for each in operations):
         return
-    before = _only(plan, plan.operations, lambda kind: kind != GATE)
-    after = _only(plan, operations, lambda kind: kind != GATE)
     declared = _only(plan, operations, lambda kind: kind in (*CLOCK_KINDS, REVERT))
-    changes = after.changes_after(operation.step)[:LOOK_AHEAD]
+    _stay_within(_ungated(plan, plan.operations), _ungated(plan, operations), declared, operation.step, spec)
+
+
+def _stay_within(before: Plan, after: Plan, allowed: Plan, first: int, spec: ControlsSpec) -> None:
+    """From the step `first` on: what is neither as before nor as `allowed` is within its bounds. Raises NotPossible."""
+    changes = after.changes_after(first)
+    if len(changes) > LOOK_AHEAD:
+        raise NotPossible(TOO_MANY)
     # a ramp within two changes goes one way, so its ends tell
-    for step in sorted({operation.step, *changes, *(change - 1 for change in changes)}):
-        old, script = before.weights_at(step), declared.weights_at(step)
+    for step in sorted({first, *changes, *(change - 1 for change in changes)}):
+        old, free = before.weights_at(step), allowed.weights_at(step)
         for name, weight in after.weights_at(step).items():
-            if weight not in (old[name], script[name]):
-                when = f" at step {step}" if step > operation.step else ""
+            if weight not in (old[name], free[name]):
+                when = f" at step {step}" if step > first else ""
                 _within(weight, spec.weight_bounds.get(name, NO_BOUNDS), f"of {name!r}{when}")
+
+
+def _ungated(plan: Plan, operations: Sequence[Operation]) -> Plan:
+    return _only(plan, operations, lambda kind: kind != GATE)
 
 
 def _only(plan: Plan, operations: Sequence[Operation], is_meant: Callable[[str], bool]) -> Plan:

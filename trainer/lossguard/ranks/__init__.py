@@ -12,6 +12,7 @@ from typing import Protocol
 
 from ..protocol.messages import Command
 
+COMMANDS_MAX = 256  # of one boundary, and of one exchange; the rest comes with the next
 KEEP_ALIVE_S = 10.0  # of a pause: a rank that stands in an exchange gives up after its group's timeout
 
 ENDED = "this run has ended"
@@ -147,4 +148,4 @@ class Alone:
         """Nothing is on its way."""
 
 
-__all__ = ["ENDED", "KEEP_ALIVE_S", "Agreed", "Alone", "NotSettled", "Ranks", "Wants"]
+__all__ = ["COMMANDS_MAX", "ENDED", "KEEP_ALIVE_S", "Agreed", "Alone", "NotSettled", "Ranks", "Wants"]

@@ -16,13 +16,12 @@ from typing import Protocol
 import msgspec
 
 from ..protocol.messages import Command
-from . import ENDED, KEEP_ALIVE_S, Agreed, NotSettled, Wants
+from . import COMMANDS_MAX, ENDED, KEEP_ALIVE_S, Agreed, NotSettled, Wants
 from .header import Decision, Word, decide
 
 END_S = 5.0
 LEAVE_S = 60.0  # a rank whose loader has ended and that exits must not wait longer for ranks that wait for it
 ANSWER_BYTES = 2_048
-COMMANDS_MAX = 256  # of one exchange; the rest comes with the next
 
 
 class WireBroken(Exception):

@@ -27,10 +27,18 @@ class _Work(Protocol):
     def is_completed(self) -> bool: ...
 
 
+class Store(Protocol):
+    """What of the job's store is needed here."""
+
+    def set(self, key: str, value: str) -> None: ...
+
+    def check(self, keys: list[str]) -> bool: ...
+
+
 class Notice:
     """In the job's store: a rank has given up, so nobody need wait for it."""
 
-    def __init__(self, store: dist.Store, key: str) -> None:
+    def __init__(self, store: Store, key: str) -> None:
         self._store, self._key = store, key
 
     def post(self) -> None:

@@ -1,4 +1,4 @@
-"""What every scenario's training is made from: its device, and random numbers that seed and step decide.
+"""What every scenario's data is made from: random numbers that seed and step decide.
 
 Rules of this file: nothing of lossguard's measuring; no global generator is read or moved.
 """
@@ -6,8 +6,6 @@ Rules of this file: nothing of lossguard's measuring; no global generator is rea
 import hashlib
 
 import torch
-
-from ..errors import ConfigError
 
 FIRST_VALIDATION_STEP = 1 << 40  # a range of steps that no training reaches
 
@@ -17,10 +15,3 @@ def generator_of(seed: int, step: int) -> torch.Generator:
     # hashed, because torch's CPU generator keeps only the low 32 bits of its seed: step 2^40 would repeat step 0
     digest = hashlib.blake2b(f"{seed}/{step}".encode(), digest_size=4).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest))
-
-
-def device_of(name: str | None) -> torch.device:
-    """The device of that name; None takes CUDA where there is one. Raises ConfigError."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is 'cuda', but torch finds no CUDA device here; leave it out to take what there is.")
-    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -58,6 +58,8 @@ export class Session {
   private wanted: string | null = null;
   private reloading: number | null = null;
   private reloadsAll = false;
+  /** of each list that is under way: what was told since it was asked for, and is newer than the answer will be */
+  private readonly overtaken = new Set<Set<string>>();
 
   constructor(private readonly parts: SessionParts) {
     this.socket = new LiveSocket(parts.socketAddress, () => this.ticket(), {
@@ -145,7 +147,7 @@ export class Session {
 
   private async say(alert: string, what: string, body: Fields): Promise<void> {
     const answer = await this.parts.api.post(`api/alerts/${encodeURIComponent(alert)}/${what}`, body);
-    this.parts.dispatch({ type: "alert", alert: alertOf(answer) });
+    this.tellAlert(answer);
   }
 
   private async ticket(): Promise<string> {
@@ -207,7 +209,7 @@ export class Session {
     const points = this.loadDeclared(run);
     const incidents = this.loadIncidents(run);
     const lists = Promise.all([
-      this.list(`${path}/alerts`, alertOf),
+      this.listOlder(`${path}/alerts`, alertOf),
       this.list(`${path}/commands`, commandOf),
       this.list(`${path}/events`, eventOf),
     ]);
@@ -218,7 +220,7 @@ export class Session {
   }
 
   private async loadIncidents(run: string): Promise<void> {
-    const incidents = await this.list(`${pathOf(run)}/incidents`, incidentOf);
+    const incidents = await this.listOlder(`${pathOf(run)}/incidents`, incidentOf);
     this.parts.dispatch({ type: "incidents", run, incidents });
   }
 
@@ -248,6 +250,29 @@ export class Session {
     return items(await this.parts.api.get(path), read);
   }
 
+  /** Without what was told meanwhile: an answer that was read before that would take it back. */
+  private async listOlder<T extends { readonly id: string }>(path: string, read: (item: unknown) => T): Promise<T[]> {
+    const told = new Set<string>();
+    this.overtaken.add(told);
+    try {
+      return (await this.list(path, read)).filter(({ id }) => !told.has(id));
+    } finally {
+      this.overtaken.delete(told);
+    }
+  }
+
+  private tellAlert(value: unknown): void {
+    const alert = alertOf(value);
+    for (const told of this.overtaken) told.add(alert.id);
+    this.parts.dispatch({ type: "alert", alert });
+  }
+
+  private tellIncident(value: unknown): void {
+    const incident = incidentOf(value);
+    for (const told of this.overtaken) told.add(incident.id);
+    this.parts.dispatch({ type: "incident", incident });
+  }
+
   private received(type: string, message: Fields): void {
     const { dispatch, state } = this.parts;
     const run = text(message["run"]);
@@ -255,8 +280,8 @@ export class Session {
     if (type === "run") this.receivedRun(message["run"]);
     else if (type === "gone") this.receivedGone(run);
     else if (type === "points" && isShown) this.receivedPoints(run, message);
-    else if (type === "alert") dispatch({ type: "alert", alert: alertOf(message["alert"]) });
-    else if (type === "incident") dispatch({ type: "incident", incident: incidentOf(message["incident"]) });
+    else if (type === "alert") this.tellAlert(message["alert"]);
+    else if (type === "incident") this.tellIncident(message["incident"]);
     else if (type === "command") dispatch({ type: "command", command: commandOf(message["command"]) });
     else if (type === "event") this.receivedEvent(run, eventOf(message["event"]));
     else if (type === "subscribed" && this.following.answered(message)) this.load(run, true);

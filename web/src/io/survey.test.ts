@@ -46,3 +46,21 @@ it("a cursor of an incident's message is gone on from", async () => {
   await world.comeBack();
   expect(world.lastSubscription()["cursor"], "two answers to subscriptions came before it").toBe("boot.3");
 });
+
+it.each(["alerts", "incidents"] as const)("a list of %s that was read before the news takes nothing of it back", async (what) => {
+  const usual = globalThis.fetch;
+  let answer = (): void => undefined;
+  const old = { items: [{ id: "i", run: "r", state: what === "alerts" ? "firing" : "open" }], next: null };
+  vi.stubGlobal("fetch", (url: URL) =>
+    url.pathname.endsWith(`/${what}`)
+      ? new Promise((go) => (answer = () => go(new Response(JSON.stringify(old)))))
+      : usual(url),
+  );
+  await world.begin();
+  if (what === "alerts") await world.tell({ type: "alert", alert: { id: "i", run: "r", state: "resolved" } });
+  else await world.tell({ type: "incident", incident: { ...incident, state: "closed" } });
+  answer();
+  await world.settle();
+  const { detail, incidents } = world.state;
+  expect(what === "alerts" ? detail.alerts["i"]?.state : incidents["i"]?.isOpen).toBe(what === "alerts" ? "resolved" : false);
+});

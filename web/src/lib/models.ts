@@ -173,6 +173,8 @@ export interface Command {
   readonly state: CommandState;
   readonly createdS: number | null;
   readonly actor: string;
+  /** why, in the words of whoever gave it */
+  readonly reason: string | null;
   readonly alert: string | null;
   readonly step: number | null;
   readonly old: Told;
@@ -357,6 +359,7 @@ export function commandOf(value: unknown): Command {
     state: oneOf(f["state"], COMMAND_STATES, "queued"),
     createdS: numberOrNull(f["created_s"]),
     actor: text(f["actor"]),
+    reason: textOrNull(f["reason"]),
     alert: textOrNull(f["alert"]),
     step: integerOrNull(f["step"]),
     old: toldOf(f["old"]),

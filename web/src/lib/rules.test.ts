@@ -23,12 +23,20 @@ it("rules are in the order of their numbers, and what is missing is neutral", ()
 
 it("a parameter says its bounds, its unit and who set it", () => {
   const [rule] = rulesViewOf({
-    rules: [{ parameters: [{ low: 1.01, high: 1e6, default: 1.5, unit: "times", set_by: "run" }, { set_by: "?" }] }],
+    rules: [
+      {
+        parameters: [
+          { low: 1.01, high: 1e6, default: 1.5, unit: "times", set_by: "run", text: "beyond `factor`" },
+          { set_by: "?" },
+        ],
+      },
+    ],
   }).rules;
   const [first, second] = rule?.parameters ?? [];
   expect(first === undefined ? "" : boundsText(first)).toBe("1.01 to 1e6 times");
   expect([first?.value, setByText(first?.setBy ?? "default")]).toEqual([1.5, "set for this run"]);
   expect(second?.setBy).toBe("default");
+  expect(first?.text, "code marks are for the documentation").toBe("beyond factor");
 });
 
 it("rules that are late or have failed are told; a lag of a window is no news", () => {

@@ -10,7 +10,7 @@ import { ABSENT, short } from "./format";
 import type { RulesHealth } from "./rulesHealth";
 import type { Progress, Trial } from "./rulesTrial";
 
-const SPEAKERS = ["default", "file", "file project", "project", "run"] as const;
+export const SPEAKERS = ["default", "file", "file project", "project", "run"] as const;
 export type SetBy = (typeof SPEAKERS)[number];
 
 export interface Parameter {
@@ -126,7 +126,7 @@ function parameterOf(value: unknown): Parameter {
   const usual = numberOr(f["default"], NaN);
   return {
     name: text(f["name"]),
-    text: text(f["text"]),
+    text: unmarked(text(f["text"])),
     unit: text(f["unit"]),
     low: numberOr(f["low"], -Infinity),
     high: numberOr(f["high"], Infinity),

@@ -66,6 +66,18 @@ export function forgotten(draft: Draft, rule: string, parameter: string): Draft 
   return tidy({ ...draft, [rule]: { ...said, values } });
 }
 
+/** What was changed after `set` was sent, and is still to be set. */
+export function withoutSet(draft: Draft, set: Draft): Draft {
+  const left = Object.entries(draft).map(([name, said]) => {
+    const before = own(set, name);
+    const values = Object.entries(said.values).filter(([key, text]) => own(before?.values ?? {}, key) !== text);
+    const isSame = said.enabled === undefined || said.enabled === before?.enabled;
+    return [name, { values: Object.fromEntries(values), ...(isSame ? {} : { enabled: said.enabled }) }] as const;
+  });
+  const rest = tidy(Object.fromEntries(left));
+  return Object.keys(rest).length === 0 ? NO_DRAFT : rest;
+}
+
 function withValue(draft: Draft, rule: string, parameter: string, value: string | null): Draft {
   const said = own(draft, rule) ?? { values: {} };
   return { ...draft, [rule]: { ...said, values: { ...said.values, [parameter]: value } } };

@@ -108,6 +108,15 @@ describe("a command", () => {
     expect(loaded.detail.commands["c"]?.state).toBe("applied");
   });
 
+  it("keeps its effect when an answer comes late that was read before the effect was known", () => {
+    const told = (effect: unknown): Action => ({
+      type: "command",
+      command: commandOf({ id: "c", run: "r", state: "applied", history: [{ state: "applied" }], effect }),
+    });
+    const state = after(...SHOWN, told({ verdict: "worked" }), told(null));
+    expect(state.detail.commands["c"]?.effect?.verdict).toBe("worked");
+  });
+
   it("answers its alert; the newest counts", () => {
     const state = after(
       ...SHOWN,

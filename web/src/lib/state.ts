@@ -172,9 +172,14 @@ function withAlert(known: Detail["alerts"], alert: Alert): Detail["alerts"] {
   return { ...known, [alert.id]: said };
 }
 
-/** The answer to a POST may arrive after the socket's news of the same command: a shorter history is the older one. */
+/**
+ * An answer may arrive after the socket's news of the same command: a shorter history is the older one, and of equal
+ * ones that without the effect, which comes long after the last state.
+ */
 function isBehind(command: Command, known: Command | undefined): boolean {
-  return known !== undefined && command.history.length < known.history.length;
+  if (known === undefined) return false;
+  const more = command.history.length - known.history.length;
+  return more < 0 || (more === 0 && command.effect === null && known.effect !== null);
 }
 
 function withRun(state: State, run: Run, atMs: number): State {
@@ -264,12 +269,12 @@ function isOfRule(command: Command): boolean {
   return command.actor.startsWith("rule:");
 }
 
-/** The newest command of a person that answers an alert. */
+/** The newest command of a person or a policy that answers an alert. */
 export function answerTo(detail: Detail, alert: string): Command | null {
   return commandsOf(detail).find((command) => command.alert === alert && !isOfRule(command)) ?? null;
 }
 
-/** The commands of people that answer any of these alerts, the newest first. */
+/** The commands of people and policies that answer any of these alerts, the newest first. */
 export function answersTo(detail: Detail, alerts: ReadonlySet<string>): Command[] {
   return commandsOf(detail).filter((command) => command.alert !== null && alerts.has(command.alert) && !isOfRule(command));
 }

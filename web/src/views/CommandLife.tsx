@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { resultOf } from "../lib/deeds";
 import type { Command } from "../lib/models";
+import { policyOfCommand } from "../lib/policies";
 import { canControl } from "../lib/state";
 import { usePage } from "./context";
 
@@ -10,6 +11,7 @@ const ROAD = ["queued", "sent", "received", "applied"] as const;
 
 export function CommandLife({ command }: { command: Command }): JSX.Element {
   const isOnRoad = ROAD.some((state) => state === command.state);
+  const policy = policyOfCommand(command.actor, command.reason);
   const reached = isOnRoad ? ROAD.indexOf(command.state as (typeof ROAD)[number]) : lastReached(command);
   return (
     <div class="life" role="status">
@@ -24,6 +26,11 @@ export function CommandLife({ command }: { command: Command }): JSX.Element {
           </li>
         ))}
       </ol>
+      {policy !== null && (
+        <p class="quiet" data-testid="by-policy">
+          By itself: {policy}
+        </p>
+      )}
       <p class={`life-result${isOnRoad ? "" : " tone-warning"}`}>{resultOf(command)}</p>
       <CancelButton command={command} />
     </div>

@@ -92,8 +92,12 @@ function Row({ run, command, isShown, canRevert }: RowProps): JSX.Element {
 function RevertButton({ run, command }: { run: Run; command: Command }): JSX.Element {
   const { actions } = usePage();
   const fault = useSignal<string | null>(null);
+  const isSending = useSignal(false);
   const revert = async (): Promise<void> => {
+    // A second press before the answer would be a second command, which the trainer rejects.
+    isSending.value = true;
     fault.value = await actions.command("revert", { command: command.id });
+    isSending.value = false;
   };
   const isBad = command.effect?.verdict === "worse";
   return (
@@ -103,6 +107,7 @@ function RevertButton({ run, command }: { run: Run; command: Command }): JSX.Ele
         class={`button button-small${isBad ? " button-main" : ""}`}
         data-testid={`revert-${command.id}`}
         title={revertTitle(command, run)}
+        disabled={isSending.value}
         onClick={() => void revert()}
       >
         revert

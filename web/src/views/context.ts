@@ -17,6 +17,7 @@ import type { Fields } from "../lib/decode";
 import type { Range, StepRange } from "../lib/fold";
 import type { Verdict } from "../lib/models";
 import type { Explained } from "../lib/span";
+import type { PoliciesDesk } from "../lib/policies";
 import type { RulesDesk } from "../lib/rules";
 import type { PointStore } from "../lib/store";
 import type { State } from "../lib/state";
@@ -51,6 +52,7 @@ export interface Actions {
 /** What a person asks for and waits for, each in its own place. */
 export interface Desks {
   readonly rules: RulesDesk;
+  readonly policies: PoliciesDesk;
   readonly channels: ChannelsDesk;
   readonly control: ControlDesk;
 }

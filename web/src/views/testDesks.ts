@@ -10,6 +10,7 @@ export function testDesks(control: Partial<ControlDesk> = {}): Desks {
   const refuse = (): Promise<Answer<never>> => Promise.resolve(NOBODY);
   return {
     rules: { view: refuse, set: refuse, preview: refuse, backtest: refuse, health: refuse },
+    policies: { view: refuse, set: refuse },
     control: {
       give: () => Promise.resolve({ kind: "refused", why: "Nobody answers." }),
       cancel: () => Promise.resolve("Nobody answers."),

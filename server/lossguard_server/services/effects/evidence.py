@@ -242,6 +242,7 @@ def _case(known: _Known, span: Stretch, points: Points, found: Alerts, undone: s
     past = table.only(table.steps < span.at_step)
     before, after = (table.only(_within(table.steps, *ends)) for ends in _ends(span))
     old, new = _median_rows(before.weights), _median_rows(after.weights)
+    by_weights = _by_weights(_median_rows(before.losses), old, new)
     return Case(
         kind=known.command.kind,
         stretch=span,
@@ -250,7 +251,8 @@ def _case(known: _Known, span: Stretch, points: Points, found: Alerts, undone: s
         whose=" and ".join(known.whose),
         way=_way(known, old, new),
         share=Sides(*(_share(each, known.whose) for each in (before, after, past))) if known.whose else None,
-        by_weights=_by_weights(_median_rows(before.losses), old, new),
+        by_weights=by_weights,
+        level=_level((before, after, past), old, new) if by_weights and known.command.kind != ROLLBACK else None,
         alerts=found,
         undone=undone,
     )
@@ -302,6 +304,17 @@ def _way(known: _Known, old: Sequence[float], new: Sequence[float]) -> int:
         return 0
     k = known.components.index(known.whose[0])
     return int(np.nan_to_num(np.sign(abs(new[k]) - abs(old[k]))))
+
+
+def _level(tables: Sequence[Table], old: Sequence[float], new: Sequence[float]) -> Sides | None:
+    """The total at the new weights in the stretch before, the one after, and all that is before; None where that is too
+    little, or has no logarithm."""
+    rows = [k for k, each in enumerate(zip(old, new, strict=True)) if np.isfinite(each).all() and new[k] != 0]
+    weights = np.array([new[k] for k in rows])[:, None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = Sides(*(Samples(each.steps, (weights * each.losses[rows]).sum(axis=0)) for each in tables))
+    sides = (found.before.finite(), found.after.finite())
+    return found if all(each.is_enough and bool((each.values > 0).all()) for each in sides) else None
 
 
 def _by_weights(losses: Sequence[float], old: Sequence[float], new: Sequence[float]) -> float | None:

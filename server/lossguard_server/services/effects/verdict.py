@@ -13,11 +13,12 @@ In this order; the first that applies is the verdict:
     mended       the total was not finite in more than 10 % of the steps before, and is          worked
     share        of the commanded component: it went with its weight, or against it              worked, worse
     calmer       (where no component is commanded) the total fell below what the new weights make of the old losses,
-                 the gradient fell where the weights did not lower the total, or alerts ended    worked
+                 the gradient fell where the weights are what they were, or alerts ended         worked
     else         its noise explains what moved                                                   no effect
 
 Rules of this file: pure. A weight moves the total by itself, which is what was asked for: the total is compared with
-the old losses at the new weights, for a rise and for a fall. What is told is medians.
+the old losses at the new weights, for a rise and for a fall; so is where it was going, which a ramp would hide. What is
+told is medians.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -76,7 +77,8 @@ class Case:
 
     `whose`: the component whose weight was commanded, `way`: -1 where it was lowered, 1 where it was raised; `share`
     None: no component is commanded. `by_weights`: the log ratio by which the new weights alone change the total; None
-    where they changed and there is none.
+    where they changed and there is none. `level`: the total on both sides, had the new weights always been in force;
+    None where it is as measured, or not known.
     """
 
     kind: str
@@ -87,6 +89,7 @@ class Case:
     way: int = 0
     share: Sides | None = None
     by_weights: float | None = 0.0
+    level: Sides | None = None
     alerts: Alerts = field(default_factory=Alerts)
     undone: str | None = None
 
@@ -119,6 +122,11 @@ class _Seen:
     @property
     def by_weights(self) -> float:
         return self.case.by_weights or 0.0
+
+    @property
+    def explained(self) -> float:
+        """What of the total's change is the weights' and not the losses'; of a level it is taken out already."""
+        return 0.0 if self.case.level is not None else self.by_weights
 
     def told(self) -> Clauses:
         """What moved, the commanded share first."""
@@ -156,7 +164,7 @@ def _first(checks: Sequence["_Check"], seen: _Seen) -> "Found":
 
 
 def _series(case: Case) -> tuple[Sides, Sides | None, Sides]:
-    return case.total, case.share, case.grad_norm
+    return case.level or case.total, case.share, case.grad_norm
 
 
 def _effect(case: Case, verdict: str, text: str, decided: bool = True) -> Effect:
@@ -233,7 +241,7 @@ def _went_back(seen: _Seen) -> Found:
 
 def _total_rose(seen: _Seen) -> Found:
     total = seen.total
-    if total is None or not total.rose(TOTAL_LEAST, seen.by_weights):
+    if total is None or not total.rose(TOTAL_LEAST, seen.explained):
         return None
     more = ["which is more than the new weights explain"] if abs(seen.by_weights) > TOTAL_LEAST else []
     return WORSE, [*seen.told(), *more]
@@ -277,11 +285,11 @@ def _calmer(seen: _Seen) -> Found:
     if seen.case.share is not None:
         return None
     gradients = went("the gradient norm", seen.case.grad_norm.medians(), number)
-    if total is not None and total.fell(TOTAL_LEAST, seen.by_weights):
+    if total is not None and total.fell(TOTAL_LEAST, seen.explained):
         less = ["which is less than the new weights explain"] if abs(seen.by_weights) > TOTAL_LEAST else []
         return WORKED, [*seen.told(), *less, *gradients]
-    # a lower weight makes the gradient smaller by itself
-    if gradient is not None and seen.by_weights >= 0 and gradient.fell(GRADIENT_LEAST):
+    # a lower weight makes the gradient smaller by itself, and one that was growing hid that it was
+    if gradient is not None and 0 <= seen.by_weights <= TOTAL_LEAST and gradient.fell(GRADIENT_LEAST):
         return WORKED, [*seen.told(), *gradients]
     if alerts.open[1] < alerts.open[0]:
         return WORKED, [*seen.told(), f"of {alerts.open[0]} open alerts {alerts.open[1]} are left"]
@@ -299,6 +307,8 @@ def _nothing(seen: _Seen) -> tuple[str, Clauses]:
     if seen.share is not None and case.way == 0:
         return NO_EFFECT, [*seen.told(), "its weight is what it was"]
     if seen.share is None and abs(seen.by_weights) > max(TOTAL_LEAST, moved.noise):
+        if case.level is not None and moved.is_its_way:
+            return NO_EFFECT, [*seen.told(), "as the new weights and where its losses were going explain"]
         return NO_EFFECT, [*seen.told(), "which the new weights alone explain"]
     return NO_EFFECT, [*seen.told(), "as it was going before" if moved.is_its_way else "which is within its noise"]
 

@@ -11,13 +11,12 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..batches import Batches
+from ..beginning import begin, warming_up
 from ..catalogue import Options
-from ..seeding import device_of
 from . import DENOVO, losses
 from .data import Batch, make_batch, residue_mass_table, validation_batch
 from .model import SpectrumReader
 
-WARM_UP_STEPS = 50
 CLIP_NORM = 1.0  # as in the report
 VALIDATION_SPECTRA = 256
 
@@ -55,16 +54,13 @@ class Setup:
 
 def build(options: Options) -> Setup:
     """Seed torch and make everything; raises UnknownChoice and ConfigError."""
-    DENOVO.check(options)
-    device = device_of(options.device)
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
+    device = begin(DENOVO, options)
     model = SpectrumReader().to(device)
     optimizer = AdamW(model.parameters(), lr=options.lr)
     return Setup(
         model=model,
         optimizer=optimizer,
-        scheduler=LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / WARM_UP_STEPS)),
+        scheduler=warming_up(optimizer),
         batches=Batches(make_batch, options.seed, options.steps, options.batch_size, device),
         validation=validation_batch(options.seed, VALIDATION_SPECTRA, device),
         residue_mass=residue_mass_table().float().to(device),

@@ -12,14 +12,13 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..batches import Batches
+from ..beginning import begin, warming_up
 from ..catalogue import Options
-from ..seeding import device_of
 from . import RIS
 from .array import Batch, make_batch, validation_batch
 from .covariance import blend, sample_covariance, with_trace
 from .model import SourceFinder
 
-WARM_UP_STEPS = 50
 CLIP_NORM = 1.0
 VALIDATION_SCENES = 8
 COMPONENTS = ("covariance", "angle", "range")  # the order of their summation
@@ -72,16 +71,13 @@ class Setup:
 
 def build(options: Options) -> Setup:
     """Seed torch and make everything; raises UnknownChoice and ConfigError."""
-    RIS.check(options)
-    device = device_of(options.device)
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
+    device = begin(RIS, options)
     model = SourceFinder().to(device)
     optimizer = AdamW(model.parameters(), lr=options.lr)
     return Setup(
         model=model,
         optimizer=optimizer,
-        scheduler=LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / WARM_UP_STEPS)),
+        scheduler=warming_up(optimizer),
         scaler=torch.amp.GradScaler(device.type),
         batches=Batches(make_batch, options.seed, options.steps, options.batch_size, device),
         validation=validation_batch(options.seed, VALIDATION_SCENES, device),

@@ -13,14 +13,14 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..batches import Batches
+from ..beginning import begin, warming_up
 from ..catalogue import Options
-from ..seeding import FIRST_VALIDATION_STEP, device_of
+from ..seeding import FIRST_VALIDATION_STEP
 from . import TABULAR
 from .data import ROWS, SENSORS, Batch, make_batch, validation_batch
 from .masking import BERT, WAYS, Masked, Way, hide
 from .model import RowCompleter
 
-WARM_UP_STEPS = 50
 CLIP_NORM = 1.0  # as in the report
 COMPONENTS = ("numeric", "mode")  # the order of their summation
 
@@ -82,17 +82,14 @@ def losses(numeric: Tensor, mode: Tensor, batch: Batch, paid: Tensor) -> dict[st
 
 def build(options: Options) -> Setup:
     """Seed torch and make everything; raises UnknownChoice and ConfigError."""
-    TABULAR.check(options)
-    device = device_of(options.device)
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
+    device = begin(TABULAR, options)
     model, way = RowCompleter().to(device), WAYS[options.variant]
     unseen = validation_batch(options.seed, options.batch_size, device)
     optimizer = AdamW(model.parameters(), lr=options.lr)
     return Setup(
         model=model,
         optimizer=optimizer,
-        scheduler=LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / WARM_UP_STEPS)),
+        scheduler=warming_up(optimizer),
         batches=MaskedBatches(Batches(make_batch, options.seed, options.steps, options.batch_size, device), way),
         validation=(unseen, hide(unseen, BERT, options.seed, FIRST_VALIDATION_STEP)),
         way=way,

@@ -1,11 +1,19 @@
 /** One rule: what it judges, by which formula, why it is quiet, what people said of it, and its parameters. */
 import type { JSX } from "preact";
+import { type PoliciesView, byItselfText, lineOf } from "../../lib/policies";
 import { type Rule, precisionText, setByText, unmarked, warmUpText } from "../../lib/rules";
 import { switched } from "../../lib/rulesDraft";
 import { ParameterRow } from "./ParameterRow";
 import type { RulesPanel } from "./panel";
 
-export function RuleCard({ panel, rule }: { panel: RulesPanel; rule: Rule }): JSX.Element {
+interface CardProps {
+  readonly panel: RulesPanel;
+  readonly rule: Rule;
+  /** null until it is known */
+  readonly policies: PoliciesView | null;
+}
+
+export function RuleCard({ panel, rule, policies }: CardProps): JSX.Element {
   return (
     <section class="rule-card" aria-label={rule.title} data-testid="rule-card" data-rule={rule.name}>
       <header class="rule-head">
@@ -36,6 +44,12 @@ export function RuleCard({ panel, rule }: { panel: RulesPanel; rule: Rule }): JS
             {precisionText(rule.precision)}
           </dd>
         </div>
+        {policies !== null && (
+          <div>
+            <dt>by itself</dt>
+            <dd data-testid="rule-policy">{byItselfText(lineOf(policies, rule.name))}</dd>
+          </div>
+        )}
         <div>
           <dt>source</dt>
           <dd class="quiet">{rule.source}</dd>

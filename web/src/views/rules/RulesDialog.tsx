@@ -1,4 +1,4 @@
-/** The rules of a run: what each judges and how well, its parameters, what others would find, and how the rules do. */
+/** The rules of a run: what each judges and how well, its parameters, what others would find, what happens by itself. */
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
@@ -9,13 +9,16 @@ import { Dialog } from "../Dialog";
 import { usePage } from "../context";
 import { BacktestPane } from "./BacktestPane";
 import { EngineLine } from "./EngineLine";
+import { PoliciesPane } from "./PoliciesPane";
 import { RuleCard } from "./RuleCard";
 import { RuleIndex } from "./RuleIndex";
 import { RulesFoot } from "./RulesFoot";
 import { TrialView } from "./TrialView";
 import { RulesPanel } from "./panel";
+import { PoliciesBoard } from "./policies";
+import { usePolicies } from "./usePolicies";
 
-const TABS = ["Rules", "Backtest"] as const;
+const TABS = ["Rules", "Backtest", "Policies"] as const;
 type Tab = (typeof TABS)[number];
 
 export interface RulesDialogProps {
@@ -27,7 +30,9 @@ export interface RulesDialogProps {
 export function RulesDialog({ run, health, onClose }: RulesDialogProps): JSX.Element {
   const { desks, state } = usePage();
   const panel = useMemo(() => new RulesPanel(desks.rules, run.id, run.project), [desks, run.id, run.project]);
+  const board = useMemo(() => new PoliciesBoard(desks.policies, run.id, run.project), [desks, run.id, run.project]);
   const tab = useSignal<Tab>("Rules");
+  usePolicies(board, panel.scope.value, state.value.link === "up");
   useEffect(() => {
     panel.load().catch(console.error);
     return () => panel.cancel();
@@ -38,16 +43,22 @@ export function RulesDialog({ run, health, onClose }: RulesDialogProps): JSX.Ele
         <EngineLine health={health} />
         {!canControl(state.value) && (
           <p class="view-only" data-testid="rules-view-only">
-            View only: this token has no control scope. Values can be tried here, not set.
+            View only: this token has no control scope.{" "}
+            {tab.value === "Policies" ? "Policies can be read here, not set." : "Values can be tried here, not set."}
           </p>
         )}
         <div class="desk-bar">
           <Tabs panel={panel} tab={tab.value} onPick={(picked) => (tab.value = picked)} />
-          <ScopeChoice panel={panel} project={run.project} />
+          <ScopeChoice panel={panel} project={run.project} isHeld={board.draft.value !== null} />
         </div>
         <Ignored panel={panel} />
-        {tab.value === "Rules" ? <RulesPane panel={panel} /> : <BacktestPane panel={panel} />}
-        <RulesFoot panel={panel} run={run} isSetter={tab.value === "Rules"} />
+        {tab.value === "Rules" && <RulesPane panel={panel} board={board} />}
+        {tab.value === "Backtest" && <BacktestPane panel={panel} />}
+        {tab.value === "Policies" ? (
+          <PoliciesPane panel={panel} board={board} run={run} />
+        ) : (
+          <RulesFoot panel={panel} run={run} isSetter={tab.value === "Rules"} />
+        )}
       </div>
     </Dialog>
   );
@@ -76,9 +87,10 @@ function Tabs({ panel, tab, onPick }: { panel: RulesPanel; tab: Tab; onPick: (ta
   );
 }
 
-/** Whose rules are shown and set. */
-function ScopeChoice({ panel, project }: { panel: RulesPanel; project: string }): JSX.Element {
-  const changes = panel.changes.value.length;
+/** Whose rules are shown and set; held while something is changed and not set yet. */
+function ScopeChoice(props: { panel: RulesPanel; project: string; isHeld: boolean }): JSX.Element {
+  const { panel, project } = props;
+  const isHeld = props.isHeld || panel.changes.value.length > 0;
   return (
     <div class="desk-scope">
       <span id="rules-scope" class="quiet">
@@ -92,8 +104,8 @@ function ScopeChoice({ panel, project }: { panel: RulesPanel; project: string })
             class="switch-option"
             aria-pressed={panel.scope.value === scope}
             data-testid={`rules-scope-${scope}`}
-            disabled={changes > 0 && panel.scope.value !== scope}
-            title={changes > 0 ? "Set or forget the changes first" : undefined}
+            disabled={isHeld && panel.scope.value !== scope}
+            title={isHeld ? "Set or forget the changes first" : undefined}
             onClick={() => panel.choose(scope)}
           >
             {scope === "run" ? "this run" : `project ${project}`}
@@ -110,7 +122,7 @@ function Ignored({ panel }: { panel: RulesPanel }): JSX.Element | null {
   return <p class="tone-warning">Of what is set here, this no longer fits and does not count: {ignored.join(" ")}</p>;
 }
 
-function RulesPane({ panel }: { panel: RulesPanel }): JSX.Element {
+function RulesPane({ panel, board }: { panel: RulesPanel; board: PoliciesBoard }): JSX.Element {
   const rules = panel.view.value?.rules;
   if (rules === undefined) return <p class="quiet desk-pane">{panel.fault.value === null ? "Loading…" : ""}</p>;
   const tried = panel.tried.value;
@@ -131,7 +143,14 @@ function RulesPane({ panel }: { panel: RulesPanel }): JSX.Element {
         {tried !== null ? (
           <TrialView trial={tried.trial} rules={rules} title="With these changes, in this run" />
         ) : (
-          shown !== undefined && <RuleCard key={`${panel.scope.value} ${shown.name}`} panel={panel} rule={shown} />
+          shown !== undefined && (
+            <RuleCard
+              key={`${panel.scope.value} ${shown.name}`}
+              panel={panel}
+              rule={shown}
+              policies={board.views.value[panel.scope.value]}
+            />
+          )
         )}
       </div>
     </div>

@@ -109,3 +109,13 @@ it("what was found is shown until the values change", async () => {
   write(panel, "3");
   expect(panel.tried.value).toBeNull();
 });
+
+it("what is typed while a change is being set is not lost", async () => {
+  const panel = await opened("2");
+  const setting = panel.set("done");
+  write(panel, "3");
+  await setting;
+  expect(stored["run"]).toEqual({ a: { parameters: { x: 2 } } });
+  expect(panel.changes.value).toEqual([{ rule: "a", parameter: "x", from: "2", to: "3" }]);
+  expect(panel.said.value).toBeNull();
+});

@@ -19,6 +19,7 @@ import {
   spelledOut,
   standing,
   withDraft,
+  withoutSet,
 } from "../../lib/rulesDraft";
 import type { Progress, Trial } from "../../lib/rulesTrial";
 
@@ -147,15 +148,18 @@ export class RulesPanel {
     this.isSetting.value = true;
     this.fault.value = null;
     const { place } = this;
+    const draft = this.draft.value;
     const now = await this.desk.view(place);
-    const answer = now.ok ? await this.desk.set(place, withDraft(now.value.own, this.draft.value)) : now;
+    const answer = now.ok ? await this.desk.set(place, withDraft(now.value.own, draft)) : now;
     this.isSetting.value = false;
     if (!answer.ok) {
       this.fault.value = answer.fault;
       return;
     }
-    this.edit(NO_DRAFT);
+    const rest = withoutSet(this.draft.value, draft);
+    this.edit(rest);
+    // What was typed meanwhile is not set, and the line speaks of that.
+    if (rest === NO_DRAFT) this.said.value = words;
     await this.load();
-    this.said.value = words;
   }
 }

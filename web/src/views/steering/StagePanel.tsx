@@ -6,6 +6,7 @@ import type { Ground } from "../../lib/deeds";
 import { step, words } from "../../lib/format";
 import type { Run } from "../../lib/models";
 import { type Schedule, beginsText, holdText, stageNow } from "../../lib/schedule";
+import { isOver } from "../../lib/state";
 import { ExportLink } from "./ExportLink";
 import { OrderOutcome } from "./OrderOutcome";
 import { Proposal } from "./Proposal";
@@ -58,7 +59,7 @@ export function StagePanel({ run, schedule, fault, ground, isAllowed }: StagePro
       {schedule?.stages.length === 0 && <p class="quiet">This run has no stages.</p>}
       {schedule !== null && schedule.stages.length > 0 && (
         <>
-          <Clock schedule={schedule} can={can} onPropose={propose} />
+          <Clock schedule={schedule} isOver={isOver(run)} can={can} onPropose={propose} />
           {target === null && proposal}
           <OrderOutcome ordering={ordering} testid="outcome-stage" />
           <StageRows
@@ -89,17 +90,19 @@ function clockText(schedule: Schedule | null): string {
 
 interface ClockProps {
   readonly schedule: Schedule;
+  /** nothing goes on any more */
+  readonly isOver: boolean;
   readonly can: (kind: string) => boolean;
   readonly onPropose: (move: Move) => void;
 }
 
 /** Whether the clock runs, and the button that changes it. */
-function Clock({ schedule, can, onPropose }: ClockProps): JSX.Element | null {
+function Clock({ schedule, isOver: isRunOver, can, onPropose }: ClockProps): JSX.Element | null {
   if (schedule.stages.length < 2) return null;
   if (schedule.held === null)
     return (
       <div class="clock">
-        <p class="quiet">The curriculum goes on.</p>
+        <p class="quiet">{isRunOver ? "The run is over." : "The curriculum goes on."}</p>
         <button
           type="button"
           class="button"

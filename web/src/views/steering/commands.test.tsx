@@ -1,6 +1,7 @@
 // @vitest-environment happy-dom
 import { expect, it, vi } from "vitest";
 import { commandOf } from "../../lib/models";
+import { CommandLife } from "../CommandLife";
 import { CommandList } from "../CommandList";
 import { NASTY, RUN, command, control, dispatch, find, press, root, show, useWorld } from "../testWorld";
 
@@ -57,4 +58,23 @@ it("a row says on how many ranks, and when it ends by itself", async () => {
   await dispatch({ type: "command", command: commandOf(applied) });
   await show(list);
   expect(root.textContent).toContain("at step 600 on 4 ranks; ends at step 800");
+});
+
+it("a second press before the answer takes nothing back twice", async () => {
+  let answer = (): void => undefined;
+  command.mockImplementationOnce(() => new Promise((go) => (answer = () => go(null))));
+  await dispatch({ type: "command", command: commandOf({ ...base, state: "applied", step: 600, old: 2, new: 1 }) });
+  await show(list);
+  await press("revert-c");
+  await press("revert-c");
+  expect(command).toHaveBeenCalledOnce();
+  answer();
+});
+
+it("what a policy gave says so, and how much of its budget is left", async () => {
+  const reason = "The policy for drift (set by: run) does pause when it fires; 1 of 2 left.";
+  await show(<CommandLife command={commandOf({ ...base, state: "sent", actor: "policy:drift", reason })} />);
+  expect(find("by-policy")?.textContent).toBe(`By itself: ${reason}`);
+  await show(<CommandLife command={commandOf({ ...base, state: "sent", actor: "admin", reason })} />);
+  expect(find("by-policy")).toBeNull();
 });

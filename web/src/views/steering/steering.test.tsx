@@ -229,6 +229,12 @@ describe("the stages", () => {
     expect(said("schedule")).toContain(`900 stage ${NASTY} begins`);
   });
 
+  it("of a run that is over do not go on", async () => {
+    await show(panel({}, { ...ALL, state: "finished" }));
+    expect(root.textContent).toContain("The run is over.");
+    expect(root.textContent).not.toContain("goes on");
+  });
+
   it("are held after it was said what that does, for a while if so wished", async () => {
     await show(panel());
     await press("btn-hold");
