@@ -7,6 +7,7 @@ import { chartsOf } from "./charts/catalogue";
 import { bandsOf, marksOf } from "./charts/overlay";
 import { RedrawLoop } from "./charts/scheduler";
 import { readTheme } from "./charts/theme";
+import { Address } from "./io/address";
 import { AlertLinks } from "./io/alertLink";
 import { answerOf } from "./io/answers";
 import { Api, Refused } from "./io/api";
@@ -20,7 +21,8 @@ import { Session } from "./io/session";
 import { TokenBox } from "./io/token";
 import type { Order } from "./lib/control";
 import type { Chosen } from "./lib/crowd";
-import { type Range, type StepRange, windowOf } from "./lib/fold";
+import { type Range, type StepRange, windowOf, zoomedTo } from "./lib/fold";
+import { NEWEST, type Route } from "./lib/route";
 import { PointStore } from "./lib/store";
 import { noticesBetween, urgentTotal } from "./lib/notices";
 import type { Explained } from "./lib/span";
@@ -44,12 +46,14 @@ base.hash = "";
 const box = new TokenBox(sessionStorage);
 const state = signal(INITIAL);
 const links = new AlertLinks({
-  select: (run) => queueMicrotask(() => session.select(run)),
+  select: (run) => queueMicrotask(() => actions.select(run)),
   show: (alert) => queueMicrotask(() => actions.showCard(alert)),
   say: (problem) => dispatch({ type: "problem", problem }),
 });
-links.watchAddress(() => links.follow(state.peek())); // before the box: it rewrites the address
-const wanted = box.takeFromAddress();
+box.takeFromAddress();
+const address = new Address();
+const route = signal<Route>(address.route());
+links.take(route.value);
 const api = new Api(base, () => box.token());
 const store = new PointStore();
 const loop = new RedrawLoop();
@@ -163,9 +167,33 @@ const session = new Session({
     explained.value = null;
     pointsAtMs.value = null;
     cursor.value = null;
-    box.showRun(run);
+    arrived(run);
   },
 });
+
+/** The session shows a run: the one that was asked for, with its window, or one that it chose by itself. */
+function arrived(run: string | null): void {
+  const asked = route.peek();
+  if (asked.view !== "run") return;
+  const isAsked = asked.run === run;
+  route.value = { ...NEWEST, run };
+  if (isAsked && asked.from !== null && asked.to !== null) actions.setRange(zoomedTo(asked.from, asked.to));
+}
+
+/** The run that the address names. */
+function wantedRun(): string | null {
+  const asked = address.route();
+  return asked.view === "run" ? asked.run : null;
+}
+
+function go(next: Route): void {
+  route.value = next;
+  if (next.view !== "run" || next.run === null) return;
+  if (next.run !== state.peek().selected) {
+    if (Object.hasOwn(state.peek().runs, next.run)) session.select(next.run);
+    else session.restart(next.run);
+  } else if (next.from !== null && next.to !== null) actions.setRange(zoomedTo(next.from, next.to));
+}
 
 /** Null when it went well, else the sentence of what went wrong. */
 async function attempt(work: Promise<unknown>): Promise<string | null> {
@@ -201,7 +229,8 @@ async function command(order: Order): Promise<string | null> {
 }
 
 const actions: Actions = {
-  select: (run) => session.select(run),
+  go,
+  select: (run) => go({ ...NEWEST, run }),
   command: (kind, args, alert) =>
     command({ run: state.value.selected ?? "", kind, args, ...(alert === undefined ? {} : { alert }) }),
   acknowledge: (alert) => attempt(session.acknowledge(alert)),
@@ -238,6 +267,12 @@ function dress(): void {
 }
 
 effect(dress);
+effect(() => {
+  const at = route.value;
+  const window = range.value.kind === "fixed" ? range.value : null;
+  const isRun = at.view === "run";
+  address.show(isRun ? { ...at, from: window?.from ?? null, to: window?.to ?? null, alert: null } : at);
+});
 effect(() => links.follow(state.value));
 systemIsDark.addEventListener("change", dress);
 effect(() => {
@@ -258,6 +293,7 @@ window.setInterval(askHealth, HEALTH_MS);
 
 const page: Page = {
   state,
+  route,
   store,
   loop,
   actions,
@@ -292,8 +328,11 @@ if (root !== null) {
     root,
   );
 }
-session.start(wanted);
-box.watchAddress((run) => {
-  session.restart(run);
-  box.showRun(state.value.selected);
+session.start(wantedRun());
+address.watch(() => {
+  if (box.takeFromAddress()) session.restart(wantedRun());
+  const asked = address.route();
+  links.take(asked);
+  go(asked);
+  links.follow(state.peek());
 });

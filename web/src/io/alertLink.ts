@@ -4,8 +4,8 @@
  * Rules of this file: the alert may be there long after the address was read (a token is asked for first, a run loads),
  * so a link waits; another link takes its place; a person who has gone on to another run is not called back.
  */
+import type { Route } from "../lib/route";
 import type { State } from "../lib/state";
-import { readFragment } from "./token";
 
 /** So long after its run was chosen an alert that did not come is said to be missing. */
 const MISSING_MS = 10_000;
@@ -28,17 +28,11 @@ export class AlertLinks {
 
   constructor(private readonly parts: LinkParts) {}
 
-  /** Reads the address as it is, and each one that is put into this tab later; `onLink` when there is one. */
-  watchAddress(onLink: () => void): void {
-    const read = (): void => {
-      const { run, alert } = readFragment(location.hash);
-      if (run === null || alert === null) return;
-      this.drop();
-      this.wanted = { run, alert };
-      onLink();
-    };
-    read();
-    window.addEventListener("hashchange", read);
+  /** Takes the link that this address is, if it is one. */
+  take(route: Route): void {
+    if (route.view !== "run" || route.run === null || route.alert === null) return;
+    this.drop();
+    this.wanted = { run: route.run, alert: route.alert };
   }
 
   /** Goes on with the link as far as this state allows. */

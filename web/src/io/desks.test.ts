@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { INITIAL, reduce } from "../lib/state";
 import { alertOf, runOf } from "../lib/models";
+import { parseRoute } from "../lib/route";
 import type { Progress } from "../lib/rulesTrial";
 import { AlertLinks } from "./alertLink";
 import { Api } from "./api";
@@ -89,12 +90,10 @@ describe("an address that names an alert", () => {
 
   function open(hash: string): void {
     done.length = 0;
-    history.replaceState(null, "", hash);
-    window.dispatchEvent(new Event("hashchange"));
+    links.take(parseRoute(hash));
   }
 
   it("waits for the run and the alert, and shows the card once", () => {
-    links.watchAddress(() => undefined);
     open("#run=r&alert=a");
     for (const state of [INITIAL, known, shown, loaded, loaded]) links.follow(state);
     expect(done).toEqual(["select r", "show a"]);

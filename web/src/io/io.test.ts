@@ -2,7 +2,6 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { Api, Refused, Unreachable } from "./api";
 import { titleOf } from "./browser";
 import { pauseMs } from "./socket";
-import { readFragment } from "./token";
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -44,12 +43,6 @@ describe("asking the server", () => {
     vi.stubGlobal("fetch", () => Promise.reject(new TypeError("failed")));
     await expect(api.get("x")).rejects.toBeInstanceOf(Unreachable);
   });
-});
-
-it("the token, the run and the alert are read from the address' fragment", () => {
-  expect(readFragment("#t=a%2Bb&run=r1")).toEqual({ token: "a+b", run: "r1", alert: null });
-  expect(readFragment("#run=r1&alert=a%201")).toEqual({ token: null, run: "r1", alert: "a 1" });
-  expect(readFragment("")).toEqual({ token: null, run: null, alert: null });
 });
 
 it("the pauses between attempts grow and have an end", () => {

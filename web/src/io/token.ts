@@ -6,36 +6,19 @@
  */
 const KEY = "lossguard.token";
 
-export interface Fragment {
-  readonly token: string | null;
-  readonly run: string | null;
-  readonly alert: string | null;
-}
-
-/** Reads `#t=TOKEN&run=RUN&alert=ALERT`; pure. */
-export function readFragment(hash: string): Fragment {
-  const parts = new URLSearchParams(hash.replace(/^#/, ""));
-  return { token: parts.get("t"), run: parts.get("run"), alert: parts.get("alert") };
-}
-
 export class TokenBox {
   constructor(private readonly storage: Storage) {}
 
-  /** Takes the token out of the address, if there is one, and answers which run the address names. */
-  takeFromAddress(): string | null {
-    const { token, run } = readFragment(location.hash);
-    if (token !== null) {
-      this.keep(token);
-      this.showRun(run);
-    }
-    return run;
-  }
-
-  /** An address with a token that is put into an open tab signs in like a fresh one; `onToken` gets the run it names. */
-  watchAddress(onToken: (run: string | null) => void): void {
-    window.addEventListener("hashchange", () => {
-      if (readFragment(location.hash).token !== null) onToken(this.takeFromAddress());
-    });
+  /** Takes the token out of the address; true when there was one: an open tab signs in by it like a fresh one. */
+  takeFromAddress(): boolean {
+    const parts = new URLSearchParams(location.hash.replace(/^#/, ""));
+    const token = parts.get("t");
+    if (token === null) return false;
+    this.keep(token);
+    parts.delete("t");
+    const rest = parts.toString().replace(/=(?=&|$)/g, "");
+    history.replaceState(null, "", `${location.pathname}${location.search}${rest === "" ? "" : `#${rest}`}`);
+    return true;
   }
 
   token(): string | null {
@@ -44,11 +27,5 @@ export class TokenBox {
 
   keep(token: string): void {
     this.storage.setItem(KEY, token.trim());
-  }
-
-  /** The address names the run on the screen, so that a reload or a bookmark finds it again. */
-  showRun(run: string | null): void {
-    const hash = run === null ? "" : `#${new URLSearchParams({ run }).toString()}`;
-    history.replaceState(null, "", `${location.pathname}${location.search}${hash}`);
   }
 }

@@ -6,8 +6,10 @@ import { incidentsOf } from "../lib/incidents";
 import type { Run } from "../lib/models";
 import { ChartStack } from "./ChartStack";
 import { ControlRail } from "./ControlRail";
+import { Compare } from "./compare/Compare";
 import { Dialog } from "./Dialog";
 import { EmptyState } from "./EmptyState";
+import { Home } from "./home/Home";
 import { IncidentList } from "./IncidentList";
 import { KeysDialog } from "./KeysDialog";
 import { RunControls } from "./RunControls";
@@ -65,6 +67,12 @@ export function App(): JSX.Element {
 }
 
 function Shown({ engine }: { engine: Engine }): JSX.Element {
+  const route = usePage().route.value;
+  if (route.view === "home") return <Home />;
+  return route.view === "compare" ? <Compare runs={route.runs} /> : <ShownRun engine={engine} />;
+}
+
+function ShownRun({ engine }: { engine: Engine }): JSX.Element {
   const { runs, selected, runsLoaded, order, link } = usePage().state.value;
   const run = selected === null ? undefined : runs[selected];
   if (run !== undefined) return <RunPage key={run.id} run={run} engine={engine} />;

@@ -20,12 +20,14 @@ import type { Explained } from "../lib/span";
 import type { PoliciesDesk } from "../lib/policies";
 import type { RulesDesk } from "../lib/rules";
 import type { PointStore } from "../lib/store";
+import type { Route } from "../lib/route";
 import type { State } from "../lib/state";
 
 export type Bell = "on" | "off" | "denied" | "unsupported";
 export type ThemeChoice = "auto" | "dark" | "light";
 
 export interface Actions {
+  readonly go: (route: Route) => void;
   readonly select: (run: string) => void;
   /** null when the server took the command, else its refusal in one sentence */
   readonly command: (kind: string, args: Fields, alert?: string) => Promise<string | null>;
@@ -59,6 +61,8 @@ export interface Desks {
 
 export interface Page {
   readonly state: ReadonlySignal<State>;
+  /** which view is on the screen */
+  readonly route: ReadonlySignal<Route>;
   readonly store: PointStore;
   readonly loop: RedrawLoop;
   readonly actions: Actions;

@@ -13,6 +13,7 @@ import type { ControlDesk } from "../lib/control";
 import { runOf } from "../lib/models";
 import { type Action, INITIAL, type State, reduce } from "../lib/state";
 import type { Explained } from "../lib/span";
+import { NEWEST, type Route } from "../lib/route";
 import { PointStore } from "../lib/store";
 import { testDesks } from "./testDesks";
 import { type Actions, type Page, PageContext } from "./context";
@@ -52,6 +53,7 @@ export const explained = signal<Explained | null>(null);
 function page(): Page {
   const nothing = (): undefined => undefined;
   const actions: Actions = {
+    go: nothing,
     select: nothing,
     command,
     acknowledge,
@@ -70,6 +72,7 @@ function page(): Page {
   const theme = signal(readTheme(document.documentElement));
   return {
     state,
+    route: signal<Route>(NEWEST),
     store: new PointStore(),
     loop: new RedrawLoop(),
     actions,
