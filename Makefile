@@ -46,6 +46,8 @@ bench: install page
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/query.py
 	$(BIN)/python benchmarks/rules.py
+	$(BIN)/python benchmarks/control.py
+	$(BIN)/python benchmarks/page.py
 
 install: $(STAMPS)/install
 

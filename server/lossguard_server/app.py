@@ -25,6 +25,8 @@ from . import datadir, judging
 from .datadir import Note
 from .edges import access, answers
 from .edges.browser_socket import BrowserSocket
+from .edges.comparing import ComparingApi
+from .edges.comparing import add_routes as add_comparing
 from .edges.export import Export
 from .edges.export import add_routes as add_export
 from .edges.gate import Gate
@@ -34,6 +36,10 @@ from .edges.pages import Pages
 from .edges.policies import PoliciesApi
 from .edges.policies import add_routes as add_policies
 from .edges.reads import Reads
+from .edges.reports import Reports
+from .edges.reports import add_routes as add_reports
+from .edges.shelf import ShelfApi, ShelfServices
+from .edges.shelf import add_routes as add_shelf
 from .edges.steering import Steering
 from .edges.steering import add_routes as add_steering
 from .edges.trainer_socket import TrainerSocket
@@ -52,7 +58,9 @@ from .services.policies.policies import Policies
 from .services.recall import Rules
 from .services.reflex import Reflex
 from .services.registry import Registry
+from .services.reporting.gather import Gatherer
 from .services.retention import Retention
+from .services.shelf import Shelf
 from .services.ticking import Ticking
 from .services.tokens import INGEST, Keyring, Tickets
 from .services.viewing.hub import Hub
@@ -99,16 +107,15 @@ class Assembly:
             database.ballast,
             database.damage,
         )
-        reading = self._database.reading
+        reading = database.reading
         admin = settings.admin_token or datadir.admin_token(settings.data_dir)
         self._keyring = Keyring(admin, writer, reading, clock, new_id)
         self._tickets = Tickets(clock.monotonic_s)
         registry = Registry(reading)
         hub = Hub(clock.monotonic_s, lambda delay_s, call: asyncio.get_running_loop().call_later(delay_s, call))
-        points = Points(reading)
+        self._points = points = Points(reading)
         told = Told(self._publish_alert, self._publish_said, self._publish_incident, self._owed)
-        store = judging.Store(writer, reading, points)
-        self._judging = Judging(settings, store, clock, new_id, version(), rules, told)
+        self._judging = Judging(settings, judging.Store(writer, reading, points), clock, new_id, version(), rules, told)
         self._judge = self._judging.judge
         self._folder = Folder(writer, reading, clock)
         self._broadcast = Broadcast(hub, registry, clock, self._committed, self._judge.settle, self._commanded)
@@ -123,9 +130,13 @@ class Assembly:
         self._browsers = BrowserSocket(hub, registry, self._broadcast, self._stopping)
         forgetful = (self._judging, self._policies, self._effects, self._broadcast, points, hub)
         self._forgetting = [each.forget for each in forgetful]
-        self._retention = Retention(writer, reading, registry, clock, settings.keep_s, self._forget)
+        self._retention = Retention(
+            writer, reading, registry, clock, settings.keep_s, self._forget, settings.keep_deleted_s
+        )
         self._reads = Reads()
         self._export = Export(registry, points, self._reads)
+        reported = Gatherer(points, reading, self._judging.rules_of, version())
+        self._reports = Reports(registry, reported, self._reads, clock)
         self._registry = registry
         self._api = Api(
             Services(
@@ -139,10 +150,11 @@ class Assembly:
                 keyring=self._keyring,
                 tickets=self._tickets,
                 trouble=lambda: writer.trouble,
-                retention=self._retention,
             ),
             self._reads,
         )
+        shelf = Shelf(writer, reading, registry, clock, self._broadcast.run, hub.forget)
+        self._shelf = ShelfApi(ShelfServices(clock, registry, points, shelf, self._retention, self._reads))
 
     def app(self) -> FastAPI:
         """The ASGI application. Run its lifespan: it starts and stops what is here."""
@@ -155,7 +167,11 @@ class Assembly:
             lifespan=self._lifespan,
         )
         add_routes(app, self._api)
+        add_shelf(app, self._shelf)
         add_export(app, self._export)
+        add_reports(app, self._reports)
+        comparing = ComparingApi(self._registry, self._points, self._database.reading, self._reads, self._clock)
+        add_comparing(app, comparing)
         add_steering(app, self._steering)
         add_policies(app, PoliciesApi(self._registry, self._judging.policies, self._policies))
         self._judging.add_routes(app, self._registry, self._reads)

@@ -26,7 +26,7 @@ from .services.findings import Findings, Tellers
 from .services.judge import Judge
 from .services.notifying.assembly import Notifying
 from .services.notifying.owing import owe_all
-from .services.parameters import Parameters
+from .services.parameters import Parameters, Place
 from .services.policies.standing import Standing
 from .services.recall import Rules
 from .services.registry import Registry
@@ -112,6 +112,11 @@ class Judging:
                 self.judge.health,
             ),
         )
+
+    def rules_of(self, project: str, run_id: str) -> list[dict[str, Any]]:
+        """Every rule, with its parameters, as it counts in this run."""
+        found: list[dict[str, Any]] = self._parameters.view(Place(project, run_id))["rules"]
+        return found
 
     def forget(self, run_id: str) -> None:
         """The run was deleted."""

@@ -42,7 +42,7 @@ class Settings:
     `keep_days`: runs that were not heard of for longer are deleted; None keeps every run. `config`: the configuration
     file; None takes `data_dir`/lossguard.toml, where there is one. `public_url`: where people find the page, for links
     in notifications; None: the server's own address. `notify_allow`: hosts that notifications may go to although they
-    are not public.
+    are not public. `keep_deleted_hours`: how long a run that was deleted can be brought back.
     """
 
     data_dir: Path
@@ -55,6 +55,7 @@ class Settings:
     config: Path | None = None
     public_url: str | None = None
     notify_allow: tuple[str, ...] = ()
+    keep_deleted_hours: float = 24.0
 
     @classmethod
     def from_environment(
@@ -69,11 +70,12 @@ class Settings:
         config: Path | None = None,
         public_url: str | None = None,
         notify_allow: tuple[str, ...] = (),
+        keep_deleted_hours: float | None = None,
     ) -> "Settings":
         """What was given, completed from the environment.
 
-        (`LOSSGUARD_TOKEN`, `LOSSGUARD_DATA`, `LOSSGUARD_CONFIG`, `LOSSGUARD_KEEP_DAYS`, `LOSSGUARD_PUBLIC_URL`,
-        `XDG_DATA_HOME`.) Raises StartupError.
+        (`LOSSGUARD_TOKEN`, `LOSSGUARD_DATA`, `LOSSGUARD_CONFIG`, `LOSSGUARD_KEEP_DAYS`, `LOSSGUARD_KEEP_DELETED`,
+        `LOSSGUARD_PUBLIC_URL`, `XDG_DATA_HOME`.) Raises StartupError.
         """
         said = environ.get("LOSSGUARD_CONFIG")
         return cls(
@@ -87,6 +89,7 @@ class Settings:
             config=config if config is not None or not said else Path(os.path.expanduser(said)),
             public_url=_public_url(public_url or environ.get("LOSSGUARD_PUBLIC_URL") or None),
             notify_allow=tuple(map(_notified_host, notify_allow)),
+            keep_deleted_hours=_hours(keep_deleted_hours, environ.get("LOSSGUARD_KEEP_DELETED")),
         )
 
     @property
@@ -102,6 +105,11 @@ class Settings:
     def keep_s(self) -> float:
         """Seconds after its last sign for which a run is kept; infinite when every run is."""
         return math.inf if self.keep_days is None else self.keep_days * 86_400.0
+
+    @property
+    def keep_deleted_s(self) -> float:
+        """Seconds for which a run that was deleted can be restored."""
+        return self.keep_deleted_hours * 3_600.0
 
     @property
     def url(self) -> str:
@@ -139,12 +147,28 @@ def _admin_token(said: str | None) -> str | None:
     return said
 
 
+def _hours(given: float | None, said: str | None) -> float:
+    hours = Settings.keep_deleted_hours if (number := _number(given, said)) is None else number
+    if not 0.0 <= hours < math.inf:
+        raise StartupError(
+            f"Deleted runs cannot be kept for {said if given is None else given} hours.",
+            "Give a number; 0: they go as soon as the server looks, which may take ten minutes.",
+        )
+    return hours
+
+
+def _number(given: float | None, said: str | None) -> float | None:
+    """What was given, else what the environment says; NaN where that is no number."""
+    if given is not None or not said:
+        return given
+    try:
+        return float(said)
+    except ValueError:
+        return math.nan
+
+
 def _days(given: float | None, said: str | None) -> float | None:
-    if given is None and said:
-        try:
-            given = float(said)
-        except ValueError:
-            given = math.nan
+    given = _number(given, said)
     if given is not None and not 0.0 < given < math.inf:  # nan, too, which must not delete a run
         raise StartupError(
             f"Runs cannot be kept for {said if said else given} days.", "Give a number above 0, or none."

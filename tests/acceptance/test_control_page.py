@@ -284,7 +284,9 @@ def test_the_ranks_of_a_real_job_are_told_apart(server: ServerProcess, page: Any
         page.set_default_timeout(APPEARS_MS)
         page.goto(server.page_url)
         says(page, "straggler", "rank 2 is a straggler")
-        says(page, "first-bad", "first bad value on rank 1, step 30")
+        says(page, "ranks-not-finite", "rank 1: not finite since step 30")
+        says(page, "vital-not-finite", "rank 1: not finite since step 30")
+        says(page, "vital-not-finite", "no alert says this")
         for rank in range(3):
             says(page, f"rank-{rank}", "ms")
     finally:
@@ -311,6 +313,48 @@ def training(server: ServerProcess, folder: Path, controls: lg.Controls, **init:
         end.set()
         thread.join()
         run.finish(timeout_s=5)
+
+
+def test_by_keyboard_alone_a_weight_is_moved_and_an_ambiguous_number_is_asked(
+    server: ServerProcess, trainer: TrainerProcess, shown: Any
+) -> None:
+    says(shown, "weight-facts-ce", "allowed 0 to 10")
+    shown.get_by_test_id("input-clip").fill("1,000")
+    assert shown.locator("[data-testid=input-clip][aria-invalid=true]").count() == 1
+    assert "1000 or 1.000?" in shown.locator("section[aria-label=Optimizer]").inner_text()
+    shown.keyboard.press("Escape")
+    assert shown.get_by_test_id("input-clip").input_value() == ""
+
+    slider = shown.get_by_test_id("weight-slider-ce")
+    slider.focus()
+    shown.keyboard.press("PageDown")
+    shown.locator("[data-testid=what-if-ce]").wait_for()
+    shown.keyboard.press("Escape")
+    shown.get_by_test_id("what-if-ce").wait_for(state="detached")
+    slider.focus()
+    shown.keyboard.press("PageDown")
+    shown.keyboard.press("Enter")
+    says(shown, "outcome-weight-ce", "applied at step")
+    command = commands(server)[0]
+    assert command["new"] < 1.0
+    verdict = shown.get_by_test_id("outcome-effect")
+    verdict.wait_for()
+    assert commands(server)[0]["effect"]["text"] in verdict.inner_text(), "the effect stands where the weight was moved"
+    shown.get_by_test_id(f"outcome-revert-{command['id']}").press("Enter")
+    until(lambda: commands(server)[0]["kind"] == "revert", "it is taken back from there")
+
+
+def test_a_double_click_stops_nothing_and_a_stopped_run_promises_nothing(
+    server: ServerProcess, trainer: TrainerProcess, shown: Any
+) -> None:
+    shown.get_by_test_id("btn-stop").dblclick()
+    assert shown.get_by_test_id("btn-stop").inner_text() == "Really stop?"
+    assert commands(server) == []
+    shown.get_by_test_id("btn-stop").click()
+    shown.get_by_test_id("vital-state").filter(has_text="stopped").wait_for()
+    later = shown.locator("[data-testid=stage-row] .stage-when").nth(2)
+    until(lambda: later.inner_text() == "not reached", "a later stage is not promised")
+    assert shown.get_by_test_id("schedule").count() == 0
 
 
 def test_a_view_only_token_sees_all_of_it_and_can_do_none(

@@ -70,6 +70,64 @@ def test_an_incident_says_what_why_and_what_went_first(
     assert complaints == []
 
 
+def test_an_incident_is_shown_foreseen_mended_and_told_in_order(server: ServerProcess, blown_up: Any) -> None:
+    page = blown_up
+    told = server.get(f"/api/runs/{run_of(server)}/incidents")["items"][0]
+    card = page.locator(f"[data-incident='{told['id']}']")
+    assert re.search(r"\d\d:\d\d:\d\d, (just now|a minute ago)", card.locator(".alert-since").first.inner_text())
+    chart = card.get_by_test_id("evidence-chart")
+    onsets = {sign["series"]: sign["step"] for sign in told["first_bad"]}
+    drawn = chart.get_attribute("data-series")
+    assert drawn == told["headline"]["series"]
+    assert int(chart.get_attribute("data-onset")) == onsets.get(drawn, told["first_step"])
+    assert chart.locator(".evidence-plot").count() == 2
+    assert all(re.match("M", line.get_attribute("d")) for line in chart.locator(".evidence-line").all())
+    other = next(series for series in onsets if series != drawn)
+    card.locator(".sign-series", has_text=other).first.click()
+    page.locator(f"[data-testid=evidence-chart][data-series='{other}']").wait_for()
+
+    card.locator("[data-testid=remedy-what-if][data-state=told]").wait_for()
+    foreseen = plain(card.get_by_test_id("remedy-what-if").inner_text())
+    assert re.search(r"If pressed: share .* → .*, total .* → ", foreseen), foreseen
+    assert server.get(f"/api/runs/{run_of(server)}/commands")["items"][0]["kind"] == "pause", (
+        "nothing was sent by looking"
+    )
+    card.get_by_test_id("alert-remedy").first.click()
+    page.get_by_test_id("btn-resume").click()
+    life = page.locator(".incident .life").first
+    until(lambda: "applied at step" in plain(life.inner_text()), "the remedy is applied")
+    until(lambda: page.get_by_test_id("life-effect").count() > 0, "its effect is told in the incident", 120)
+    rows = page.locator("[data-testid=timeline][open] .timeline-row")
+    steps = [int(row.get_attribute("data-step")) for row in rows.all()]
+    kinds = [row.get_attribute("data-kind") for row in rows.all()]
+    assert steps == sorted(steps)
+    assert kinds.index("alert") < kinds.index("command") < kinds.index("effect")
+
+
+def test_an_incident_is_judged_silenced_and_linked_as_a_whole(server: ServerProcess, blown_up: Any) -> None:
+    page = blown_up
+    told = server.get(f"/api/runs/{run_of(server)}/incidents")["items"][0]
+    card = page.locator(f"[data-incident='{told['id']}']")
+    card.get_by_test_id("incident-verdict-true").click()
+    card.locator("[data-testid=incident-verdict-true][aria-pressed=true]").wait_for()
+    card.get_by_test_id("incident-silence-60").click()
+    card.get_by_test_id("incident-silenced").wait_for()
+    stored = server.get(f"/api/runs/{run_of(server)}/alerts")["items"]
+    of_it = [alert for alert in stored if alert["id"] in told["alerts"]]
+    assert {alert["verdict"] for alert in of_it} == {"true"}
+    assert all(alert["silenced_until_s"] for alert in of_it if alert["state"] != "resolved")
+
+    href = card.get_by_test_id("incident-link").get_attribute("href")
+    assert href == f"#run={run_of(server)}&alert={told['headline']['alert']}"
+    assert server.admin_token not in href
+    other = page.context.new_page()
+    other.goto(f"{server.url}/{href}")
+    other.evaluate("token => { location.hash = `t=${token}` + location.hash.replace('#', '&') }", server.admin_token)
+    shown = other.locator(f"#card-{told['headline']['alert']}.is-shown")
+    shown.wait_for(timeout=APPEARS_MS)
+    other.close()
+
+
 def test_a_verdict_and_a_silence_are_kept_over_a_reload(server: ServerProcess, blown_up: Any) -> None:
     page = blown_up
     line = page.locator("[data-testid=alert-line][data-rule=contribution_dominates]").first
@@ -111,7 +169,10 @@ def test_who_may_only_look_sees_what_was_said(server: ServerProcess, blown_up: A
     said_only = line.get_by_test_id("sayings")
     assert "Verdict: true alarm" in said_only.inner_text()
     assert "Silenced until" in said_only.inner_text()
-    assert other.locator(".incident button").count() == 0
+    assert other.locator(".incident button:not(.sign-series, [data-testid=incident-copy])").count() == 0
+    assert (
+        other.get_by_test_id("remedy-readonly").first.inner_text().startswith("What would help: Set precursor weight")
+    )
 
 
 def test_a_dragged_range_is_explained(server: ServerProcess, blown_up: Any) -> None:

@@ -23,7 +23,6 @@ from ..services.commands import Commands, Intention
 from ..services.judge import Judge
 from ..services.live import LiveRun
 from ..services.registry import Registry
-from ..services.retention import Retention
 from ..services.tokens import TICKET_LIFE_S, Keyring, Principal, Tickets
 from ..services.views import contract_view, run_view, stages_view
 from ..services.what_if import what_if
@@ -60,7 +59,6 @@ class Services:
     keyring: Keyring
     tickets: Tickets
     trouble: Callable[[], str | None]  # why data is refused at present
-    retention: Retention
 
 
 class Api:
@@ -83,18 +81,9 @@ class Api:
         """A single-use pass for the browser's socket."""
         return Json({"ticket": self._of.tickets.issue(_principal(request)), "expires_s": TICKET_LIFE_S})
 
-    async def runs(self) -> Response:
-        """Every run, newest first."""
-        return items([self._view(run) for run in await self._of.registry.newest_first()])
-
     async def run(self, run: str) -> Response:
         """One run, now."""
         return Json(self._view(await self._of.registry.find(run)))
-
-    async def delete_run(self, request: Request, run: str) -> Response:
-        """The run and all that is stored of it is gone."""
-        await self._of.retention.delete(run, _principal(request).token_id)
-        return Response(status_code=204)
 
     async def series(self, run: str) -> Response:
         """Every series of a run that has a point."""
@@ -206,7 +195,6 @@ def add_routes(app: FastAPI, api: Api) -> None:
     run = "/api/runs/{run}"
     _get(app, "/healthz", api.healthz, models.Health)
     _get(app, "/api/me", api.me, models.Me)
-    _get(app, "/api/runs", api.runs, models.Run, is_list=True)
     _get(app, run, api.run, models.Run)
     _get(app, f"{run}/series", api.series, models.Series, is_list=True)
     _get(app, f"{run}/points", api.points, models.Points)
@@ -216,7 +204,6 @@ def add_routes(app: FastAPI, api: Api) -> None:
     _get(app, f"{run}/events", api.events, models.Event, is_list=True)
     _get(app, f"{run}/audit", api.audit, models.Audit, is_list=True)
     _get(app, "/api/tokens", api.tokens, models.Token, is_list=True)
-    _change(app, "DELETE", run, api.delete_run, 204, None)
     _change(app, "POST", "/api/ticket", api.ticket, 200, models.Ticket)
     _change(app, "POST", f"{run}/commands", api.give, 201, models.Command, {200: models.Command | models.DryRun})
     _change(app, "POST", "/api/alerts/{id}/acknowledge", api.acknowledge, 200, models.Alert)

@@ -178,6 +178,11 @@ class Run(BaseModel):
     snapshot_step: int | None
     detail_until: int | None
     ranks: list[Rank]
+    label: str
+    note: str
+    tags: list[str]
+    archived: bool
+    deleted_s: float | None
 
 
 class Series(BaseModel):

@@ -36,6 +36,7 @@ from .commands import (
     WeightNotFinite,
     WeightOutOfBounds,
 )
+from .comparing import BadComparison, NoStages, NoTimes
 from .engine import StateUnreadable
 from .exports import ParquetNotInstalled, RunChanged, SeriesNotThere
 from .notifying import AddressRefused, AppriseNotInstalled, BadChannel, UnknownChannel
@@ -44,6 +45,7 @@ from .requests import (
     AccessError,
     AlertOver,
     BadRequest,
+    BadRunChange,
     HostRefused,
     MethodNotAllowed,
     MissingScope,
@@ -110,6 +112,7 @@ __all__ = [
     "BackupFailed",
     "BadArguments",
     "BadChannel",
+    "BadComparison",
     "BadConfigFile",
     "BadDeclaration",
     "BadHello",
@@ -117,6 +120,7 @@ __all__ = [
     "BadPolicies",
     "BadRequest",
     "BadRules",
+    "BadRunChange",
     "BudgetOutOfBounds",
     "ChunkDamaged",
     "CommandError",
@@ -135,6 +139,8 @@ __all__ = [
     "NewerDatabase",
     "NoDatabase",
     "NoSnapshot",
+    "NoStages",
+    "NoTimes",
     "NotAllowed",
     "NotCancellable",
     "NotPossibleNow",

@@ -98,6 +98,12 @@ class BadRequest(ServerError):
     hint = "GET /api/docs shows what each route takes."
 
 
+class BadRunChange(BadRequest):
+    """The run cannot be called, tagged or described so."""
+
+    code = "bad_run_change"
+
+
 class TooManyPoints(BadRequest):
     """One answer cannot hold so many points."""
 

@@ -74,6 +74,8 @@ class Broadcast:
         """A run changed."""
         if self._registry.peek(run.id) is not run:  # deleted, while what it had brought was still on its way
             return
+        if run.stored.deleted_s is not None:  # deleted for now: viewers were told that it is gone
+            return
         view = run_view(run, self._clock.monotonic_s(), self._clock.wall_s())
         self._states[run.id] = view["state"]
         self._hub.run(view)

@@ -34,6 +34,7 @@ from .command_moves import expire_open
 from .commits import Arrival, Commits, Outcome, finish_state, stored_event
 from .live import LiveRun
 from .registry import Registry
+from .shelf import came_back
 from .stream import Checked, StreamState, check_hello
 
 
@@ -231,6 +232,7 @@ def _open(session: Session, wanted: StoredRun, key: StreamKey) -> tuple[StoredRu
     """The run, the stream, and the commands of an older attempt, which a newer one must not obey."""
     before = runs.get(session, key.run)
     stored = runs.open_run(session, wanted)
+    came_back(session, before, wanted.seen_s)
     is_newer = before is not None and stored.attempt > before.attempt
     expired = (
         expire_open(session, key.run, "A newer attempt of the run began first.", wanted.seen_s) if is_newer else []

@@ -89,8 +89,13 @@ class LiveRun:
         if stored.attempt > self.stored.attempt:
             self.heartbeat = self.sign_at_s = None  # `stored.seen_s` is when it began
             self.rate, self.begins, self.detail, self.ranks = Rate(), True, -1, Ranks()
-        self.stored = stored
+        # what people say may have changed since this was read; and who has a trainer is not deleted
+        self.stored = replace(_with_said(stored, self.stored), deleted_s=None)
         self.connections[attempt, rank] += 1
+
+    def said(self, stored: StoredRun) -> None:
+        """People said something new of it, or deleted it for now, or brought it back."""
+        self.stored = _with_said(self.stored, stored)
 
     def declare(self, declaration: Declaration, attempt: int) -> None:
         """An attempt says what it is; an older one's word, which comes late, changes nothing."""
@@ -160,6 +165,18 @@ class LiveRun:
             self.alerts[alert["id"]] = (alert["severity"], alert["state"])
         else:
             self.alerts.pop(alert["id"], None)
+
+
+def _with_said(stored: StoredRun, said: StoredRun) -> StoredRun:
+    """`stored` with what people say in `said`."""
+    return replace(
+        stored,
+        label=said.label,
+        note=said.note,
+        tags=said.tags,
+        archived_s=said.archived_s,
+        deleted_s=said.deleted_s,
+    )
 
 
 @dataclass

@@ -53,10 +53,10 @@ class Registry:
         self._runs.pop(run_id, None)
         self._forgotten += 1
 
-    async def newest_first(self) -> list[LiveRun]:
-        """Every run."""
+    async def newest_first(self, with_deleted: bool = False) -> list[LiveRun]:
+        """Every run; those that are deleted for now only `with_deleted`."""
         found = []
-        for run_id in await asyncio.to_thread(self._ids):
+        for run_id in await asyncio.to_thread(self._ids, with_deleted):
             with suppress(UnknownRun):  # deleted meanwhile
                 found.append(await self.find(run_id))
         return found
@@ -85,6 +85,6 @@ class Registry:
         with self._reading() as session:
             return load_run(session, run_id)
 
-    def _ids(self) -> list[str]:
+    def _ids(self, with_deleted: bool) -> list[str]:
         with self._reading() as session:
-            return [run.id for run in runs.newest_first(session)]
+            return [run.id for run in runs.newest_first(session, with_deleted)]

@@ -1,4 +1,5 @@
-"""Deletes runs: one that somebody wants gone, and those that were not heard of for longer than runs are kept.
+"""Deletes runs for good: one that somebody wants gone now, those that were deleted for now (services/shelf.py) so long
+ago that nobody wants them back, and those that were not heard of for longer than runs are kept.
 
 Rules of this file:
 - A run with a trainer that is connected, or connects just now, is never deleted.
@@ -11,7 +12,7 @@ Rules of this file:
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlmodel import Session
 
@@ -23,6 +24,7 @@ from .clock import Clock
 from .records import Records
 from .registry import Registry
 
+KEEP_DELETED_S = 86_400.0
 ROWS = 200  # rows of the journal are some 10 KB: a piece takes the writer a few milliseconds
 LOOK_EVERY_S = 600.0
 
@@ -40,14 +42,16 @@ class Retention:
         clock: Clock,
         keep_s: float,
         on_deleted: Callable[[str], None] = lambda run_id: None,
+        keep_deleted_s: float = KEEP_DELETED_S,
     ) -> None:
-        """`keep_s` infinite keeps every run.
+        """`keep_s` infinite keeps every run; `keep_deleted_s`: how long one that was deleted can be brought back.
 
         `on_deleted` is told each run that is gone, to forget it: before its rows go and again before the last one,
         because whoever had read it by then may have remembered it since.
         """
         self._records, self._registry = Records(writer, reading), registry
         self._clock, self._keep_s, self._on_deleted = clock, keep_s, on_deleted
+        self.keep_deleted_s = keep_deleted_s
         self._look_at_s = clock.monotonic_s()
         self._said = ""
         self._under_way: set[str] = set()
@@ -65,15 +69,18 @@ class Retention:
                 log.warning("old runs were not deleted: %s", error)
             self._said = str(error)
 
-    async def delete(self, run_id: str, actor: str) -> dict[str, int]:
-        """Delete the run; returns the number of rows by table. Raises RunConnected, UnknownRun, StorageError."""
+    async def delete(self, run_id: str, actor: str, deleted_before_s: float | None = None) -> dict[str, int]:
+        """Delete the run for good; returns the number of rows by table. Raises RunConnected, UnknownRun, StorageError.
+
+        `deleted_before_s`: only if it was deleted for now before that, and was not restored since.
+        """
         await self._registry.find(run_id)
         wall_s = self._clock.wall_s()
         # nothing comes between this look and the writer's queue: whoever connects later finds the run deleted
         if self._registry.is_in_use(run_id):
             raise RunConnected(f"It is {run_id[:80]!r}.")
         with self._working_on(run_id):
-            if not await self._records.write(lambda session: _begin(session, run_id, wall_s, actor)):
+            if not await self._records.write(lambda session: _begin(session, run_id, wall_s, actor, deleted_before_s)):
                 raise UnknownRun(f"It was asked for as {run_id[:80]!r}.")
             return await self._finish(run_id, actor)
 
@@ -85,12 +92,16 @@ class Retention:
             with self._working_on(run_id):
                 if run_id in await self._records.write(runs.being_deleted):  # not finished since, and begun anew
                     await self._finish(run_id, "server")
-        before_s = self._clock.wall_s() - self._keep_s
-        for run_id in await self._records.read(lambda session: runs.not_seen_since(session, before_s)):
-            try:
-                await self.delete(run_id, "server")
-            except (RunConnected, UnknownRun):
-                continue
+        before_s = self._clock.wall_s() - self.keep_deleted_s
+        for run_id in await self._records.read(lambda session: runs.deleted_before(session, before_s)):
+            await self._delete_if_there(run_id, before_s)
+        old_s = self._clock.wall_s() - self._keep_s
+        for run_id in await self._records.read(lambda session: runs.not_seen_since(session, old_s)):
+            await self._delete_if_there(run_id)
+
+    async def _delete_if_there(self, run_id: str, deleted_before_s: float | None = None) -> None:
+        with suppress(RunConnected, UnknownRun):
+            await self.delete(run_id, "server", deleted_before_s)
 
     @contextmanager
     def _working_on(self, run_id: str) -> Iterator[None]:
@@ -123,8 +134,8 @@ class Retention:
         self._on_deleted(run_id)
 
 
-def _begin(session: Session, run_id: str, wall_s: float, actor: str) -> bool:
-    if not runs.begin_delete(session, run_id):
+def _begin(session: Session, run_id: str, wall_s: float, actor: str, deleted_before_s: float | None) -> bool:
+    if not runs.begin_delete(session, run_id, deleted_before_s):
         return False
     audit.add(session, wall_s, actor, "run deletion began", {}, run_id)
     return True

@@ -52,6 +52,11 @@ def run_view(run: LiveRun, now_s: float, wall_s: float) -> dict[str, Any]:
         "snapshot_step": run.snapshot_step,
         "detail_until": run.detail_until,
         "ranks": run.ranks.view() if run.stored.world_size > 1 else [],
+        "label": run.stored.label,
+        "note": run.stored.note,
+        "tags": list(run.stored.tags),
+        "archived": run.stored.archived,
+        "deleted_s": run.stored.deleted_s,
     }
 
 

@@ -7,12 +7,13 @@ Each piece looks for the mark in its own transaction: once the row is gone, the 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Table, bindparam, delete, text, update
 from sqlmodel import Session, col, select
 
 from ..errors import RunBeingDeleted
-from . import outbox
+from . import json, outbox
 from .tables import RunRow
 
 DELETING = "deleting"  # in place of how it ended
@@ -47,18 +48,29 @@ class StoredRun:
     world_size: int
     attempt: int
     finish: str | None
+    label: str = ""
+    note: str = ""
+    tags: tuple[str, ...] = ()
+    archived_s: float | None = None
+    deleted_s: float | None = None  # since then nobody is shown it, but it can be restored
+
+    @property
+    def archived(self) -> bool:
+        return self.archived_s is not None
 
 
 def open_run(session: Session, run: StoredRun) -> StoredRun:
-    """The stored run; made when it is new. A newer attempt re-opens a run that had ended. Raises RunBeingDeleted."""
+    """The stored run; made when it is new. A newer attempt re-opens a run that had ended, and whoever opens one that is
+    deleted for now brings it back. Raises RunBeingDeleted."""
     row = session.get(RunRow, run.id)
     if row is not None and row.finish == DELETING:
         raise RunBeingDeleted(f"It is {run.id[:80]!r}.")
     if row is None:
-        row = RunRow(**run.__dict__)
+        row = RunRow(**{**run.__dict__, "tags": json.to_text(run.tags)})
         session.add(row)
     elif run.attempt > row.attempt:
         row.attempt, row.world_size, row.finish, row.seen_s = run.attempt, run.world_size, None, run.seen_s
+    row.deleted_s = None
     session.flush()
     return _stored(row)
 
@@ -86,10 +98,10 @@ def get(session: Session, run_id: str) -> StoredRun | None:
     return None if row is None or row.finish == DELETING else _stored(row)
 
 
-def newest_first(session: Session) -> list[StoredRun]:
-    """Every run."""
+def newest_first(session: Session, with_deleted: bool = False) -> list[StoredRun]:
+    """Every run; those that are deleted for now only `with_deleted`."""
     rows = session.exec(select(RunRow).order_by(col(RunRow.created_s).desc(), col(RunRow.id)))
-    return [_stored(row) for row in rows if row.finish != DELETING]
+    return [_stored(row) for row in rows if row.finish != DELETING and (with_deleted or row.deleted_s is None)]
 
 
 def of_project(session: Session, project: str) -> list[str]:
@@ -104,14 +116,37 @@ def not_seen_since(session: Session, time_s: float) -> list[str]:
     return [row.id for row in rows if row.finish != DELETING]
 
 
+def deleted_before(session: Session, time_s: float) -> list[str]:
+    """Runs that were deleted for now before then, the one deleted longest ago first."""
+    rows = session.exec(select(RunRow).where(col(RunRow.deleted_s) < time_s).order_by(col(RunRow.deleted_s)))
+    return [row.id for row in rows if row.finish != DELETING]
+
+
+def say(session: Session, run_id: str, **said: Any) -> tuple[StoredRun, StoredRun] | None:
+    """Set what people say of the run (fields of StoredRun); it before and after, None when there is no such run."""
+    row = session.get(RunRow, run_id)
+    if row is None or row.finish == DELETING:
+        return None
+    before = _stored(row)
+    for name, value in said.items():
+        setattr(row, name, json.to_text(value) if name == "tags" else value)
+    session.flush()
+    return before, _stored(row)
+
+
 def being_deleted(session: Session) -> list[str]:
     """Runs whose deletion has begun and is not over."""
     return [row.id for row in session.exec(select(RunRow).where(RunRow.finish == DELETING))]
 
 
-def begin_delete(session: Session, run_id: str) -> bool:
-    """From now on the run is gone for everybody; False when it was already, or never was there."""
+def begin_delete(session: Session, run_id: str, deleted_before_s: float | None = None) -> bool:
+    """From now on the run is gone for everybody; False when it was already, or never was there.
+
+    `deleted_before_s`: only a run that was deleted for now before that, and not restored since.
+    """
     marked = update(RunRow).where(col(RunRow.id) == run_id, col(RunRow.finish).is_distinct_from(DELETING))
+    if deleted_before_s is not None:
+        marked = marked.where(col(RunRow.deleted_s) < deleted_before_s)
     begun = session.connection().execute(marked.values(finish=DELETING)).rowcount == 1
     session.expire_all()
     return begun
@@ -143,4 +178,5 @@ def _is_being_deleted(session: Session, run_id: str) -> bool:
 
 
 def _stored(row: RunRow) -> StoredRun:
-    return StoredRun(row.id, row.project, row.name, row.created_s, row.seen_s, row.world_size, row.attempt, row.finish)
+    same = {name: getattr(row, name) for name in StoredRun.__dataclass_fields__ if name != "tags"}
+    return StoredRun(**same, tags=tuple(json.from_text(row.tags)))

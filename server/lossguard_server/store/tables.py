@@ -12,7 +12,7 @@ Rules of this file:
 from sqlalchemy import Column, Index, Integer, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 APPLICATION_ID = 0x4C534752  # "LSGR": tells another program's SQLite file from ours
 
 
@@ -29,6 +29,11 @@ class RunRow(SQLModel, table=True):
     world_size: int = 1
     attempt: int = 0  # the newest
     finish: str | None = None  # how the newest attempt ended: finished, stopped, crashed
+    label: str = ""  # a person's own name for it
+    note: str = Field(default="", sa_column=Column(Text, nullable=False))
+    tags: str = Field(default="[]", sa_column=Column(Text, nullable=False))  # JSON
+    archived_s: float | None = None  # when it was put away
+    deleted_s: float | None = None  # when somebody deleted it; until its rows go it can be restored
 
 
 class StreamRow(SQLModel, table=True):

@@ -7,7 +7,7 @@ from LOSSGUARD_URL and LOSSGUARD_TOKEN, else from the data folder of the same us
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -73,9 +73,13 @@ class Client:
         except (httpx.HTTPError, ValueError) as error:
             raise Refused(f"The answer of {self.url} broke off ({error}).", "Ask again.") from error
 
-    def delete(self, path: str) -> Any:
+    def patch(self, path: str, body: dict[str, Any]) -> Any:
+        """The JSON answer to a PATCH. Raises Refused."""
+        return self._request("PATCH", path, **_json(body))
+
+    def delete(self, path: str, **params: Any) -> Any:
         """The JSON answer to a DELETE. Raises Refused."""
-        return self._request("DELETE", path)
+        return self._request("DELETE", path, params=params)
 
     def download(self, path: str, file: BinaryIO, **params: Any) -> int:
         """Write a GET's answer to `file` as it comes; returns its bytes. Raises Refused, OSError of the file."""
@@ -100,11 +104,11 @@ class Client:
         return size_bytes
 
     def run_id(self, wanted: str) -> str:
-        """The id of the run called `wanted`: an id, the beginning of one, project/name, or a name; newest first."""
+        """The id of the run called `wanted`: an id, the beginning of one, project/name, name or label; newest first."""
         runs = self.get("/api/runs")["items"]
         ways: list[Callable[[dict[str, Any]], bool]] = [
             lambda run: run["id"] == wanted,
-            lambda run: wanted in (f"{run['project']}/{run['name']}", run["name"]),
+            lambda run: wanted in _names(run),
             lambda run: run["id"].startswith(wanted),
         ]
         for matches in ways:
@@ -113,12 +117,16 @@ class Client:
                 return str(found[0])
         raise Refused(f"There is no run {wanted!r} on {self.url}.", "`lossguard runs` lists them.")
 
-    def only_run(self, wanted: str) -> dict[str, Any]:
-        """The run with this id, this project/name or this name, where no other has it. Raises Refused."""
-        runs: list[dict[str, Any]] = self.get("/api/runs")["items"]
+    def only_run(self, wanted: str, among: Literal["shown", "deleted", "all"] = "shown") -> dict[str, Any]:
+        """The run with this id, project/name, name or label, where no other has it. Raises Refused.
+
+        `among`: runs that lists show, those that are deleted and can be restored, or both.
+        """
+        found: list[dict[str, Any]] = self.get("/api/runs", **({} if among == "shown" else {"deleted": True}))["items"]
+        runs = [run for run in found if among != "deleted" or run["deleted_s"] is not None]
         if named := [run for run in runs if run["id"] == wanted]:
             return named[0]
-        named = [run for run in runs if wanted in (f"{run['project']}/{run['name']}", run["name"])]
+        named = [run for run in runs if wanted in _names(run)]
         if len(named) == 1:
             return named[0]
         if not named:
@@ -169,6 +177,12 @@ class Client:
 
     def _stranger(self) -> Refused:
         return Refused(f"{self.url} is not a lossguard server: it answered no JSON.", "Check LOSSGUARD_URL.")
+
+
+def _names(run: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a person may call it by; no run is called by an empty label."""
+    label = run.get("label")
+    return (f"{run['project']}/{run['name']}", run["name"], *([label] if label else []))
 
 
 def address(*parts: str) -> str:

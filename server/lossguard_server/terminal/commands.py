@@ -4,18 +4,16 @@ Rules of this file: parse, call, print. Every command that reads takes `--json`.
 sentence; wrong usage with 2.
 """
 
-import json
 import os
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from ..settings import DEFAULT_HOST, DEFAULT_PORT, Settings, default_data_dir
-from . import backtest, notifications, policies, rules, schedules, steering, transfers
-from .client import Client, Refused, address
+from . import backtest, compare, notifications, policies, rules, schedules, shelf, steering, transfers
+from .client import address
 from .console import AsJson, Data, ask, guarded, show
 
 app = typer.Typer(
@@ -62,6 +60,10 @@ def serve(
         list[str] | None,
         typer.Option(metavar="HOST", help="A host in a private network that notifications may go to."),
     ] = None,
+    keep_deleted: Annotated[
+        float | None,
+        typer.Option(metavar="HOURS", help="How long a run that was deleted can be restored; 24 without it."),
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = False,
 ) -> None:
     """Start the server; it prints the page's address with the token."""
@@ -70,7 +72,7 @@ def serve(
     hosts, notified = tuple(allow_host or ()), tuple(notify_allow or ())
     settings = guarded(
         lambda: Settings.from_environment(
-            os.environ, host, port, data, db, hosts, keep_days, config, public_url, notified
+            os.environ, host, port, data, db, hosts, keep_days, config, public_url, notified, keep_deleted
         )
     )
 
@@ -104,36 +106,6 @@ def demo(
     options = {"--variant": variant, "--steps": steps, "--stage-steps": stage_steps, "--seed": seed}
     given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
     guarded(lambda: Demo(folder, port, [scenario, *given], headless, Console()).run())
-
-
-@app.command()
-def runs(as_json: AsJson = False, data: Data = None) -> None:
-    """List the runs, newest first."""
-    items = ask(data, lambda client: client.get("/api/runs")["items"])
-    columns = ("id", "project", "name", "state", "step", "total", "health")
-    show(items, columns, as_json)
-
-
-@app.command()
-def delete(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="Its whole id, or a name (or project/name) that only one run has.")
-    ],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: AsJson = False,
-    data: Data = None,
-) -> None:
-    """Delete a run with everything that is stored of it."""
-
-    def remove(client: Client) -> dict[str, Any]:
-        found = client.only_run(run)
-        if not yes:
-            _confirm(f"Delete run {_words(found)} with all its points, alerts and commands?")
-        client.delete(address("runs", found["id"]))
-        return found
-
-    gone = ask(data, remove)
-    print(json.dumps({"run": gone["id"]}) if as_json else f"run {_words(gone)} is deleted")
 
 
 @app.command()
@@ -172,21 +144,11 @@ def token_revoke(token_id: str, data: Data = None) -> None:
     ask(data, lambda client: client.delete(address("tokens", token_id)))
 
 
-def _words(run: dict[str, Any]) -> str:
-    return f"{run['id']} ({run['project']}/{run['name']}, {run['state']})"
-
-
-def _confirm(question: str) -> None:
-    """Raises Refused unless a person says yes."""
-    if not sys.stdin.isatty():
-        raise Refused(question, "Nobody is there to answer; give --yes.")
-    if not typer.confirm(question):
-        raise Refused("Nothing is deleted.")
-
-
+shelf.add_to(app)
 rules.add_to(app)
 policies.add_to(app)
 backtest.add_to(app)
+compare.add_to(app)
 steering.add_to(app)
 schedules.add_to(app)
 transfers.add_to(app)

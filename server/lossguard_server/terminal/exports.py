@@ -1,4 +1,4 @@
-"""Brings an export from the server into a file, or to stdout.
+"""Brings an export or a report from the server into a file, or to stdout.
 
 Rules of this file: a file has its name when it is complete, and not before: it is written beside and renamed, and a
 broken download leaves nothing.
@@ -6,6 +6,7 @@ broken download leaves nothing.
 
 import json
 import os
+import re
 import sys
 import uuid
 from collections.abc import Iterator
@@ -19,14 +20,14 @@ from lossguard.protocol.numbers import jsonable
 from .client import Client, Refused, address
 
 FORMATS = ("csv", "jsonl", "parquet")
-CURRICULUM = "curriculum"
+CURRICULUM, REPORT = "curriculum", "report"
 STDOUT = "-"
 _FORMAT_BY_SUFFIX = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. `file`: `-` for stdout. `format`: of points, or `curriculum`."""
+    """What was written. `file`: `-` for stdout. `format`: of points, or `curriculum`, or `report`."""
 
     run: str
     file: str
@@ -59,6 +60,20 @@ def export_curriculum(client: Client, run: str, output: str) -> Exported:
     with _written(output) as file:
         file.write(text)
     return Exported(run_id, output, CURRICULUM, len(text))
+
+
+def report(client: Client, run: str, output: str | None) -> Exported:
+    """Write the run's report to `output`; None: a file of this folder, called after the run. Raises Refused."""
+    run_id = client.run_id(run)
+    file_name = output if output is not None else f"report-{safe_name(run_id)}.html"
+    with _written(file_name) as file:
+        size_bytes = client.download(address("runs", run_id, "report.html"), file)
+    return Exported(run_id, file_name, REPORT, size_bytes)
+
+
+def safe_name(run_id: str) -> str:
+    """What a file may be called everywhere; an id is a text of the wire."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", run_id).strip("-")[:80] or "run"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The subcommands that carry points in and out: export, import, sync.
+"""The subcommands that carry what is stored out and in: export, report, import, sync.
 
 Rules of this file: parse, call, print. Progress goes to stderr, what a program may want to stdout.
 """
@@ -15,7 +15,7 @@ import typer
 from ..settings import default_data_dir
 from .client import Refused, trainers_access
 from .console import AsJson, Data, RunName, ask, guarded
-from .exports import STDOUT, export, export_curriculum, format_of
+from .exports import STDOUT, export, export_curriculum, format_of, report
 from .importing.files import FORMATS, Wishes, import_files
 
 Output = Annotated[
@@ -47,6 +47,21 @@ def export_run(
         done = ask(data, lambda client: export(client, run, output, chosen, asked))
     if output != STDOUT:
         print(json.dumps(asdict(done)) if as_json else f"{done.bytes} bytes of run {done.run} are in {done.file}")
+
+
+def report_run(
+    run: RunName,
+    output: Annotated[
+        str | None,
+        typer.Option("-o", "--output", metavar="FILE", help="FILE.html; - is stdout. report-RUN.html without it."),
+    ] = None,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """Write a report of a run: one HTML file with its story and its charts, which needs no server."""
+    done = ask(data, lambda client: report(client, run, output))
+    if done.file != STDOUT:
+        print(json.dumps(asdict(done)) if as_json else f"the report of run {done.run} is in {done.file}")
 
 
 def import_runs(
@@ -94,6 +109,7 @@ def sync(
 def add_to(app: typer.Typer) -> None:
     """Put the subcommands on the app."""
     app.command("export")(export_run)
+    app.command("report")(report_run)
     app.command("import")(import_runs)
     app.command()(sync)
 

@@ -33,9 +33,10 @@ async def test_viewers_are_told_that_a_run_is_gone_and_resume_nothing_of_it(tmp_
         await viewer.expect("subscribed")
         trainer = await begun(inside, 1.0, range(3))
         cursor = (await until(viewer, "points"))[-1]["cursor"]
-        assert (await inside.http.delete("/api/runs/r1")).json()["error"] == "run_connected"
+        gone = "/api/runs/r1?now=true"
+        assert (await inside.http.delete(gone)).json()["error"] == "run_connected"
         await trainer.socket.close()
-        while (await inside.http.delete("/api/runs/r1")).status_code == 409:
+        while (await inside.http.delete(gone)).status_code == 409:
             await asyncio.sleep(0.01)
         assert (await viewer.expect("gone"))["run"] == "r1"
         await begun(inside, 2.0, range(3, 6))

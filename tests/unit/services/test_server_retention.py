@@ -64,6 +64,9 @@ class World:
     def ids(self) -> set[str]:
         return {run.id for run in self.store.read(runs.newest_first)}
 
+    def stored(self) -> list[str]:
+        return [run.id for run in self.store.read(lambda session: runs.newest_first(session, with_deleted=True))]
+
     def rows(self) -> dict[str, int]:
         tables = ("run", "stream", "journal", "part", "chunk", "summary", "event", "alert", "command")
         count = lambda table: text(f"SELECT count(*) FROM {table}")  # noqa: E731
@@ -113,12 +116,12 @@ async def test_pieces_are_small(world: World, monkeypatch: pytest.MonkeyPatch) -
 async def test_a_connected_run_is_refused_by_name(world: World) -> None:
     world.run("r1", days_ago=50)
     run = await world.registry.find("r1")
-    run.connections[3] = 1  # any rank
+    run.opened(run.stored, 0, 3)  # any rank
     with pytest.raises(RunConnected):
         await world.service.delete("r1", "alice")
     await world.keeping(30 * DAY_S).tick()
     assert world.ids() == {"r1"}
-    run.connections[3] = 0
+    run.closed(0, 3)
     await world.service.delete("r1", "alice")
     assert world.ids() == set()
 
@@ -138,6 +141,43 @@ async def test_old_runs_go_and_nothing_goes_unless_asked_for(world: World) -> No
     world.store.clock.now_s += LOOK_EVERY_S / 2
     await keeping.tick()
     assert world.ids() == {"later"}, "but not each second"
+
+
+async def test_what_was_deleted_for_now_goes_when_nobody_wanted_it_back(world: World) -> None:
+    for name in ("first", "later", "wanted"):
+        world.run(name)
+    delete = lambda name: world.store.write(  # noqa: E731
+        lambda session: runs.say(session, name, deleted_s=world.store.clock.of_services.wall_s())
+    )
+    delete("first")
+    world.store.clock.now_s += LOOK_EVERY_S
+    delete("later")
+    delete("wanted")
+    await world.service.tick()
+    assert set(world.stored()) == {"first", "later", "wanted"}
+    world.store.clock.now_s += DAY_S - LOOK_EVERY_S / 2
+    world.store.write(lambda session: runs.say(session, "wanted", deleted_s=None))
+    await world.service.tick()
+    assert set(world.stored()) == {"later", "wanted"}, "a day after each was deleted"
+    world.store.clock.now_s += LOOK_EVERY_S
+    await world.service.tick()
+    assert set(world.stored()) == {"wanted"}
+    trail = world.store.read(lambda session: audit.newest_first(session, "first"))
+    assert [entry["what"] for entry in trail] == ["run deleted", "run deletion began"]
+
+
+async def test_a_run_that_is_restored_just_before_it_would_go_stays(world: World) -> None:
+    world.run("r1")
+    world.store.write(lambda session: runs.say(session, "r1", deleted_s=5.0))
+    real = world.service.delete
+
+    async def restored_first(run_id: str, *given: Any) -> Any:
+        world.store.write(lambda session: runs.say(session, run_id, deleted_s=None))
+        return await real(run_id, *given)
+
+    world.service.delete = restored_first  # type: ignore[method-assign]
+    await world.service.tick()
+    assert world.ids() == {"r1"}
 
 
 async def test_what_a_process_that_died_has_left_is_gone_for_everybody_and_finished(world: World) -> None:
@@ -315,7 +355,7 @@ async def test_the_list_of_runs_leaves_out_one_that_is_deleted_meanwhile(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.run("r1")
-    monkeypatch.setattr(world.registry, "_ids", lambda: ["gone", "r1"])
+    monkeypatch.setattr(world.registry, "_ids", lambda with_deleted: ["gone", "r1"])
     assert [run.id for run in await world.registry.newest_first()] == ["r1"]
 
 

@@ -95,6 +95,24 @@ def test_version_1_is_migrated_with_its_rows_and_a_backup(path: Path, caplog: py
     assert len(list(path.parent.glob("*.before-*"))) == 1, "there is nothing left to do"
 
 
+def test_of_a_run_of_version_5_nobody_said_anything(tmp_path: Path) -> None:
+    path = tmp_path / "lossguard.db"
+    engine = engines.writing(DRIVER, path)
+    with engine.begin() as connection:
+        migrations.upgrade(connection, migrations.FRESH, "0005")
+        connection.exec_driver_sql("INSERT INTO run VALUES ('r1', 'p', 'n', 1.0, 2.0, 1, 0, 'finished')")
+    engine.dispose()
+    assert asked(path, "PRAGMA user_version") == [(5,)]
+    with opened_store(tmp_path) as store:
+        assert store.read(runs.newest_first) == [runs.StoredRun("r1", "p", "n", 1.0, 2.0, 1, 0, "finished")]
+        said = {"label": "best", "note": "a\nb", "tags": ("x", "y"), "archived_s": 3.0, "deleted_s": 4.0}
+        store.write(lambda session: runs.say(session, "r1", **said))
+        assert store.read(runs.newest_first) == []
+        (run,) = store.read(lambda session: runs.newest_first(session, with_deleted=True))
+        assert {name: getattr(run, name) for name in said} == said
+    assert len(list(tmp_path.glob("lossguard.db.before-0006-*Z"))) == 1
+
+
 def test_attempts_of_version_1_know_from_which_total_on_they_train(path: Path) -> None:
     with raw.writing(DRIVER, path) as made:
         for number, messages in {

@@ -85,7 +85,7 @@ def test_a_text_that_is_not_unicode_is_refused(client: Client) -> None:
 
 def test_the_help_of_delete_promises_no_beginning_and_no_newest() -> None:
     said = " ".join(CliRunner().invoke(app, ["delete", "--help"], env={"COLUMNS": "200"}).output.split())
-    assert "Its whole id, or a name (or project/name) that only one run has." in said
+    assert "Its whole id, or a name (or project/name, or label) that only one run has." in said
     assert "beginning" not in said
     assert "newest" not in said
 

@@ -89,6 +89,7 @@ function chartOf(kind: Kind, names: readonly string[], components: readonly stri
     bounds,
     lines,
     canStack: id === "contributions",
+    canHeat: id === "gradients",
     isStepped: id === "weights",
     contracts: lines.flatMap((line) => contractsOf(line, known)),
   };
@@ -160,6 +161,7 @@ function crowdCharts(chosen: Chosen, names: ReadonlySet<string>): ChartSpec[] {
     title: CROWD_TITLES[ending] ?? kind.noun,
     note,
     isLog: true,
+    canHeat: true,
     gapSteps: CROWD_GAP_STEPS,
     lines: chosen.members.flatMap((member, i) => {
       const name = seriesOf(kind, member)[at] ?? "";

@@ -22,7 +22,7 @@ export interface Band {
   readonly isOdd: boolean;
 }
 
-export type MarkKind = "alert" | "command" | "lease-end" | "ramp-end" | EffectMark | "trip" | "rollback";
+export type MarkKind = "alert" | "command" | "lease-end" | "ramp-end" | EffectMark | "trip" | "rollback" | "parting";
 /** One a verdict, because its glyph says which. */
 type EffectMark = "effect-worked" | "effect-none" | "effect-worse";
 
@@ -242,6 +242,7 @@ export const GLYPHS: Readonly<Record<Mark["kind"], string>> = {
   "effect-worse": EFFECT_SHAPES.worse,
   trip: "■",
   rollback: "◀",
+  parting: "≠",
 };
 
 /** Of several marks under one glyph, the one that it stands for. */

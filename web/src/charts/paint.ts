@@ -1,10 +1,11 @@
 /**
- * What is painted behind and upon the curves: stage bands, contracts, mark lines, non-finite crosses.
+ * What is painted behind and upon the curves: stage bands, contracts, mark lines, gaps, non-finite crosses.
  *
  * Rules of this file: it knows a canvas and two functions from values to pixels, not the chart library. All lengths are
  * canvas pixels; `ratio` of them make one CSS pixel.
  */
 import type { NonFinite } from "../lib/fold";
+import type { Gap } from "../lib/gaps";
 import { type Band, type Mark, markColour } from "./overlay";
 import type { Contract } from "./spec";
 import type { Theme } from "./theme";
@@ -22,6 +23,23 @@ export interface Pane {
 
 /** Nearer crosses than this would only make a blot; the space between them is bad all the same. */
 const CROSS_SPACING_PX = 7;
+
+/** The canvas at `width` and `height` CSS pixels, cleared, with its context. */
+export function sized(
+  canvas: HTMLCanvasElement,
+  width: number,
+  height: number,
+  ratio: number,
+): CanvasRenderingContext2D | null {
+  const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== w) canvas.width = w;
+  if (canvas.height !== h) canvas.height = h;
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const ctx = canvas.getContext("2d");
+  ctx?.clearRect(0, 0, w, h);
+  return ctx;
+}
 
 function clipped(pane: Pane, paint: () => void): void {
   const { ctx } = pane;
@@ -132,6 +150,31 @@ export function paintMarks(pane: Pane, marks: readonly Mark[], theme: Theme): vo
       ctx.stroke();
     }
   });
+}
+
+/** Between two strokes of the hatching. */
+const HATCH_PX = 6;
+
+/** Steps that never came: hatched, so that it is told from the ground of a stage without colours; seen at every zoom. */
+export function paintGaps(pane: Pane, gaps: readonly Gap[], theme: Theme): void {
+  const { ctx, ratio } = pane;
+  const right = pane.left + pane.width;
+  for (const gap of gaps) {
+    const from = Math.max(pane.left, pane.x(gap.from - 0.5));
+    const to = Math.min(right, Math.max(pane.x(gap.to + 0.5), from + 2 * ratio));
+    if (to <= pane.left || from >= right) continue;
+    clipped({ ...pane, left: from, width: to - from }, () => {
+      ctx.strokeStyle = theme.muted;
+      ctx.lineWidth = ratio;
+      ctx.beginPath();
+      for (let x = from - pane.height; x < to; x += HATCH_PX * ratio) {
+        ctx.moveTo(x, pane.top + pane.height);
+        ctx.lineTo(x + pane.height, pane.top);
+      }
+      ctx.globalAlpha = 0.5;
+      ctx.stroke();
+    });
+  }
 }
 
 /** A cross at the top edge for every column that holds a NaN or an infinity. */

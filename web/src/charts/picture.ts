@@ -4,7 +4,23 @@
  * Rules of this file: pure, save for reading the store; it is asked at every redraw, so its cost is the points in the
  * window and nothing else.
  */
-import { type Frame, type Range, type Window, fold, lines as linesOf, stack, windowOf } from "../lib/fold";
+import type { Form, Liking } from "../lib/chartPrefs";
+import {
+  type Folded,
+  type Frame,
+  type Range,
+  type Window,
+  fold,
+  lines as linesOf,
+  stack,
+  windowOf,
+} from "../lib/fold";
+import type { Gap } from "../lib/gaps";
+import { type HeatGrid, heatOf } from "../lib/heat";
+import { type Scale, thresholdOf } from "../lib/scale";
+import type { SeriesBuffer } from "../lib/series";
+import { shareHeap } from "../lib/shares";
+import { type Smoothing, smoothSteps } from "../lib/smooth";
 import type { PointStore } from "../lib/store";
 import { gathered } from "./gather";
 import type { Overlay } from "./overlay";
@@ -18,10 +34,20 @@ export interface Picture {
   readonly frame: Frame;
   readonly window: Window;
   readonly overlay: Overlay;
-  readonly isLog: boolean;
+  readonly gaps: readonly Gap[];
+  readonly form: Form;
+  readonly scale: Scale;
+  /** of symlog */
+  readonly threshold: number;
+  /** parts are heaped under the total */
   readonly isStacked: boolean;
-  /** columns stand for many steps each: lines become faint bands of low and high with their mean in them */
+  /** lines are faint bands of low and high, with their mean in them: of a column, or smoothed */
   readonly isDense: boolean;
+  /** how many steps a smoothed mean takes; 0 where nothing is smoothed */
+  readonly smoothSteps: number;
+  /** of shares: how many of frame.ys are heaped upwards, the others hang below 0 */
+  readonly upwards: number;
+  readonly heat: HeatGrid | null;
   readonly theme: Theme;
   /** the newest step within the frame */
   readonly lastStep: number | null;
@@ -31,27 +57,38 @@ export interface Picture {
 const DENSE_STEPS = 4;
 
 export interface Choices {
-  readonly isLog: boolean;
-  readonly isStacked: boolean;
+  readonly scale: Scale;
+  readonly form: Form;
   readonly hidden: ReadonlySet<string>;
 }
 
 /** More lines than this in one chart are no longer told apart; the others start hidden and wait in the legend. */
 const VISIBLE_AT_FIRST = 12;
 
-export function firstChoices(spec: ChartSpec): Choices {
+/** What a chart begins with: what a person liked of its kind, where it can be shown so. */
+export function firstChoices(spec: ChartSpec, liking: Liking = {}): Choices {
   const parts = spec.lines.filter((line) => !line.isTotal);
+  const usual: Form = spec.canStack ? "areas" : "lines";
+  const form = liking.form !== undefined && formsOf(spec).includes(liking.form) ? liking.form : usual;
   return {
-    isLog: spec.isLog,
-    isStacked: spec.canStack,
+    form,
+    scale: spec.bounds === null ? (liking.scale ?? (spec.isLog ? "log" : "linear")) : "linear",
     hidden: new Set(parts.slice(VISIBLE_AT_FIRST).map((line) => line.name)),
   };
+}
+
+/** The forms that a chart can have. */
+export function formsOf(spec: ChartSpec): readonly Form[] {
+  if (spec.canStack) return ["areas", "shares", "lines"];
+  return spec.canHeat ? ["lines", "heat"] : ["lines"];
 }
 
 export interface Ground {
   readonly store: PointStore;
   readonly range: Range;
   readonly overlay: Overlay;
+  readonly gaps: readonly Gap[];
+  readonly smoothing: Smoothing;
   readonly theme: Theme;
 }
 
@@ -59,27 +96,90 @@ export interface Ground {
 export function pictureOf(spec: ChartSpec, choices: Choices, ground: Ground, width: number): Picture | null {
   const window = windowOf(ground.range, ground.store.extent());
   if (window === null) return null;
-  const lines = spec.lines.filter((line) => !choices.hidden.has(line.name));
-  const buffers = lines.map((line) => ground.store.view(line.name, window.from, window.to));
-  const folded = fold(buffers, window, width, spec.gapSteps);
-  // Areas are heaped under the total; without it, on a log axis or with a negative part heaps would mislead.
-  const hasNegative = folded.series.some((column) => column.low.some((low) => low < 0));
-  const isStacked =
-    choices.isStacked && !choices.isLog && lines[0]?.isTotal === true && lines.length > 1 && !hasNegative;
-  const isDense = !isStacked && window.to - window.from > width * DENSE_STEPS;
-  const frame = isStacked ? stack(folded, buffers) : linesOf(folded, choices.isLog, isDense);
+  const seen = foldedOf(spec, choices, ground, width, window);
+  const drawn = choices.form === "shares" ? drawnShares(seen) : drawnLines(seen);
+  const { frame } = drawn;
   return {
+    ...drawn,
     spec,
-    lines,
-    frame,
     window,
     overlay: { bands: ground.overlay.bands, marks: gathered(ground.overlay.marks, window) },
-    isLog: choices.isLog,
-    isStacked,
-    isDense,
+    gaps: ground.gaps,
+    threshold: drawn.scale === "symlog" ? thresholdOf([...frame.ys, ...frame.centres]) : 1,
     theme: ground.theme,
     lastStep: lastWithin(frame, window),
   };
+}
+
+/** What is visible of a chart, folded; for shares all parts, because hidden ones are of the whole too. */
+export interface Seen {
+  readonly spec: ChartSpec;
+  readonly choices: Choices;
+  readonly smoothing: Smoothing;
+  readonly window: Window;
+  readonly width: number;
+  /** those that are not hidden */
+  readonly lines: readonly Line[];
+  /** those of `buffers` */
+  readonly names: readonly string[];
+  readonly buffers: readonly (SeriesBuffer | undefined)[];
+  readonly folded: Folded;
+}
+
+export function foldedOf(spec: ChartSpec, choices: Choices, ground: Ground, width: number, window: Window): Seen {
+  const lines = spec.lines.filter((line) => !choices.hidden.has(line.name));
+  const names = choices.form === "shares" ? wholeOf(spec) : lines.map((line) => line.name);
+  const buffers = names.map((name) => ground.store.view(name, window.from, window.to));
+  const folded = fold(buffers, window, width, spec.gapSteps, ground.gaps);
+  return { spec, choices, smoothing: ground.smoothing, window, width, lines, names, buffers, folded };
+}
+
+/** The total and then all of its parts. */
+function wholeOf(spec: ChartSpec): string[] {
+  const total = spec.lines.find((line) => line.isTotal)?.name ?? "";
+  return [total, ...spec.lines.filter((line) => !line.isTotal).map((line) => line.name)];
+}
+
+type Drawn = Pick<
+  Picture,
+  "lines" | "frame" | "form" | "scale" | "isStacked" | "isDense" | "smoothSteps" | "upwards" | "heat"
+>;
+
+const PLAINLY = { isStacked: false, isDense: false, smoothSteps: 0, upwards: 0, heat: null };
+
+function drawnShares({ lines, choices, spec, folded, buffers }: Seen): Drawn {
+  const parts = spec.lines.filter((line) => !line.isTotal);
+  const isShown = parts.map((line) => !choices.hidden.has(line.name));
+  const frame = shareHeap(folded, buffers.slice(1), isShown);
+  const shown = lines.filter((line) => !line.isTotal);
+  return { ...PLAINLY, lines: shown, frame, form: "shares", scale: "linear", upwards: frame.upwards };
+}
+
+function drawnLines({ lines, choices, folded, buffers, window, width, smoothing }: Seen): Drawn {
+  const { form } = choices;
+  if (form === "heat")
+    return {
+      ...PLAINLY,
+      lines,
+      frame: linesOf(folded, false),
+      form,
+      scale: "log",
+      heat: heatOf(folded, window, width),
+    };
+  // Areas are heaped under the total; without it, on another axis or with a negative part heaps would mislead.
+  const hasNegative = folded.series.some((column) => column.low.some((low) => low < 0));
+  const isStacked =
+    form === "areas" &&
+    choices.scale === "linear" &&
+    lines[0]?.isTotal === true &&
+    lines.length > 1 &&
+    !hasNegative;
+  if (isStacked)
+    return { ...PLAINLY, lines, frame: stack(folded, buffers), form, scale: "linear", isStacked };
+  const over = smoothSteps(smoothing, window.to - window.from + 1);
+  const isDense = over > 0 || window.to - window.from > width * DENSE_STEPS;
+  const frame = linesOf(folded, choices.scale === "log", isDense, over);
+  return { ...PLAINLY, lines, frame, form: "lines", scale: choices.scale, isDense, smoothSteps: over };
 }
 
 function lastWithin(frame: Frame, window: Window): number | null {

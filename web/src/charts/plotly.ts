@@ -3,11 +3,13 @@
  *
  * Rules of this file:
  * - The bundle is 4.8 MB: it is loaded when a person asks for it the first time, from our own server.
- * - Only SVG scatter traces: they work under a CSP without 'unsafe-inline' and 'unsafe-eval' (tried), and on a machine
+ * - Only SVG scatter traces and heat maps: they work under a CSP without 'unsafe-inline' and 'unsafe-eval' (tried), and on a machine
  *   without a GPU they are eight times faster than its WebGL.
  * - Plotly reads markup in text. Names come from the wire, so every text goes through `plain`.
  */
-import { step as stepText } from "../lib/format";
+import { share as percent, short, step as stepText } from "../lib/format";
+import type { HeatGrid } from "../lib/heat";
+import { symlogTicks, toSymlog } from "../lib/scale";
 import sheetAddress from "./plotly.css?url";
 import { type Mark, markColour } from "./overlay";
 import type { Picture } from "./picture";
@@ -35,6 +37,8 @@ declare global {
 }
 
 const SHEET_ID = "plotly.js-style-global";
+/** By which the bundle (4.1) knows that the inline sheet of its maps is there. They are not drawn, and our CSP refuses it. */
+const MAP_SHEET_ID = "9f215cf04c5486422605d13261cb87401f4e7763b6296af81e98efbc0130da53";
 
 function loaded(element: HTMLLinkElement | HTMLScriptElement): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -60,6 +64,8 @@ async function load(): Promise<Plotly> {
       Object.assign(document.createElement("link"), { id: SHEET_ID, rel: "stylesheet", href: sheetAddress }),
     );
   }
+  if (document.getElementById(MAP_SHEET_ID) === null)
+    document.head.append(Object.assign(document.createElement("template"), { id: MAP_SHEET_ID }));
   await loaded(
     Object.assign(document.createElement("script"), { src: new URL("plotly.min.js", document.baseURI).href }),
   );
@@ -84,26 +90,20 @@ export async function explore(host: HTMLElement, picture: Picture): Promise<() =
   return () => plotly.purge(host);
 }
 
-function tracesOf({ lines, frame, theme, spec }: Picture): Json[] {
-  const traces: Json[] = lines.map((line, i) => ({
-    type: "scatter",
-    mode: "lines",
-    name: plain(line.label),
-    x: frame.x,
-    y: (frame.ys[i] ?? []).map((value) => value ?? null),
-    connectgaps: false,
-    line: {
-      color: colourOf(theme, line.look),
-      width: line.isTotal ? 2.5 : 1.5,
-      dash: line.look.dash.map((px) => `${px}px`).join(",") || "solid",
-      shape: spec.isStepped ? "hv" : "linear",
-    },
-  }));
+function tracesOf(picture: Picture): Json[] {
+  const { lines, frame, theme, heat } = picture;
+  const traces =
+    heat !== null
+      ? [heatTrace(picture, heat)]
+      : picture.form === "shares"
+        ? shareTraces(picture)
+        : lineTraces(picture);
   if (frame.nonFinite.length === 0) return traces;
   const names = frame.nonFinite.map((mark) =>
     plain(`${lines[mark.series]?.label ?? ""} not finite, step ${stepText(mark.step)}`),
   );
   const marker = { symbol: "x", size: 9, color: theme.critical };
+  const height = (series: number): number => (heat === null ? 1 : 1 - (series + 0.5) / Math.max(1, lines.length));
   return [
     ...traces,
     {
@@ -111,7 +111,7 @@ function tracesOf({ lines, frame, theme, spec }: Picture): Json[] {
       mode: "markers",
       name: "not finite",
       x: frame.nonFinite.map((mark) => mark.step),
-      y: frame.nonFinite.map(() => 1),
+      y: frame.nonFinite.map((mark) => height(mark.series)),
       yaxis: "y2",
       cliponaxis: false,
       text: names,
@@ -121,7 +121,100 @@ function tracesOf({ lines, frame, theme, spec }: Picture): Json[] {
   ];
 }
 
-function layoutOf({ spec, overlay, window, isLog, theme, frame }: Picture): Json {
+/** Lines; a smoothed mean over its faint band; real values in the hover, whatever the axis is. */
+function lineTraces({ lines, frame, theme, spec, scale, threshold, smoothSteps }: Picture): Json[] {
+  const placed = (value: number | null | undefined): number | null =>
+    value == null ? null : scale === "symlog" ? toSymlog(value, threshold) : value;
+  const trace = (at: number, values: (number | null | undefined)[], more: { readonly [key: string]: Json }): Json => {
+    const line = lines[at];
+    return {
+      type: "scatter",
+      mode: "lines",
+      name: plain(line?.label ?? ""),
+      x: frame.x,
+      y: values.map(placed),
+      text: values.map((value) => (value == null ? "" : short(value))),
+      hovertemplate: "%{text}",
+      connectgaps: false,
+      line: {
+        color: line === undefined ? theme.ink : colourOf(theme, line.look),
+        width: line?.isTotal === true ? 2.5 : 1.5,
+        dash: line?.look.dash.map((px) => `${px}px`).join(",") || "solid",
+        shape: spec.isStepped ? "hv" : "linear",
+      },
+      ...more,
+    };
+  };
+  const isSmoothed = smoothSteps > 0;
+  const faint = { opacity: 0.3, showlegend: false };
+  return [
+    ...lines.map((_, i) => trace(i, frame.ys[i] ?? [], isSmoothed ? faint : {})),
+    ...(isSmoothed ? lines.map((_, i) => trace(i, frame.centres[i] ?? [], {})) : []),
+  ];
+}
+
+/** Heaps as on the page; the hover says each part's own share. */
+function shareTraces({ lines, frame, theme, upwards }: Picture): Json[] {
+  return frame.ys.map((values, i): Json => {
+    const line = lines[i % Math.max(1, upwards)];
+    const isLowest = i === 0 || i === upwards;
+    const under = isLowest ? undefined : frame.ys[i - 1];
+    const colour = line === undefined ? theme.ink : colourOf(theme, line.look);
+    return {
+      type: "scatter",
+      mode: "lines",
+      name: plain(line?.label ?? ""),
+      showlegend: i < upwards,
+      x: frame.x,
+      y: values.map((value) => value ?? null),
+      text: values.map((value, at) => (value == null ? "" : percent(value - (under?.[at] ?? 0)))),
+      hovertemplate: "%{text}",
+      fill: isLowest ? "tozeroy" : "tonexty",
+      line: { color: colour, width: 1 },
+    };
+  });
+}
+
+/** Colours by the logarithm, numbers as they are. */
+function heatTrace({ lines, theme, window }: Picture, heat: HeatGrid): Json {
+  const row = (at: number): number[] => [...heat.values.subarray(at * heat.columns, (at + 1) * heat.columns)];
+  const span = (window.to - window.from + 1) / heat.columns;
+  return {
+    type: "heatmap",
+    // Without a gap it draws a stretched image by an inline style, which the CSP refuses.
+    ygap: 1,
+    x: Array.from({ length: heat.columns }, (_, i) => window.from + i * span),
+    y: lines.map((line) => plain(line.label)),
+    z: lines.map((_, i) => row(i).map((value) => (value > 0 ? Math.log10(value) : null))),
+    text: lines.map((_, i) => row(i).map((value) => (Number.isNaN(value) ? "" : short(value)))),
+    hovertemplate: "%{y}, step %{x}: %{text}<extra></extra>",
+    colorscale: theme.heat.map((colour, i) => [i / (theme.heat.length - 1), colour]),
+    zmin: Math.log10(heat.low),
+    zmax: Math.log10(heat.high),
+    // Its bar of colours writes inline styles, which the CSP refuses: the axis says the ends, the hover each value.
+    showscale: false,
+  };
+}
+
+function stepTitle(heat: HeatGrid | null): string {
+  return heat === null ? "step" : `step · colours logarithmic, ${short(heat.low, 3)} to ${short(heat.high, 3)}`;
+}
+
+/** The axis of values: of symlog and of shares it is labelled by the real values. */
+function valueAxis({ spec, scale, threshold, frame, heat, form }: Picture): { readonly [key: string]: Json } {
+  if (heat !== null) return { type: "category", autorange: "reversed", automargin: true };
+  if (form === "shares") return { tickformat: ".0%", title: { text: "share of the sum of magnitudes" } };
+  const title = { text: plain(spec.unit) };
+  if (scale !== "symlog") return { type: scale, exponentformat: "e", title };
+  const finite = frame.ys.flat().filter((value) => typeof value === "number");
+  const [low, high] = finite.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [0, 0]);
+  const ticks = symlogTicks(low, high, threshold, 14);
+  const [tickvals, ticktext] = [ticks.map((tick) => toSymlog(tick, threshold)), ticks.map((tick) => short(tick, 3))];
+  return { type: "linear", tickmode: "array", tickvals, ticktext, title };
+}
+
+function layoutOf(picture: Picture): Json {
+  const { overlay, window, theme, frame, heat } = picture;
   const axis = { gridcolor: theme.grid, linecolor: theme.grid, zerolinecolor: theme.grid };
   const bands = overlay.bands.filter((band) => band.from <= window.to && (band.to ?? Infinity) >= window.from);
   const lineAt = (x: number, color: string, dash: string): Json => ({
@@ -141,8 +234,8 @@ function layoutOf({ spec, overlay, window, isLog, theme, frame }: Picture): Json
     hovermode: "x unified",
     hoverlabel: { bgcolor: theme.paper, bordercolor: theme.grid },
     margin: { l: 70, r: 20, t: 50, b: 50 },
-    xaxis: { ...axis, title: { text: "step" }, range: [window.from, window.to] },
-    yaxis: { ...axis, type: isLog ? "log" : "linear", exponentformat: "e", title: { text: plain(spec.unit) } },
+    xaxis: { ...axis, title: { text: stepTitle(heat) }, range: [window.from, window.to] },
+    yaxis: { ...axis, ...valueAxis(picture) },
     ...(frame.nonFinite.length > 0
       ? { yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true } }
       : {}),

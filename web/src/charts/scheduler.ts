@@ -7,6 +7,8 @@
 
 /** Live drawing may take 1 part in 4 of a core: after a redraw of c ms the next one waits 3 c. */
 const REST_PER_COST = 3;
+/** A wait shorter than a frame is none. */
+const FRAME_MS = 16;
 
 /** How soon charts must follow: a person waits; points came; points came that move nothing by a pixel. */
 export type Urgency = "now" | "soon" | "idly";
@@ -24,6 +26,7 @@ export class RedrawLoop {
   private readonly clients = new Map<Element, Client>();
   private readonly observer: IntersectionObserver;
   private isAsked = false;
+  private timer = 0;
   private notBefore = 0;
   private drawnAtMs = 0;
 
@@ -51,15 +54,32 @@ export class RedrawLoop {
   /** Something that all charts show has changed. */
   invalidate(urgency: Urgency): void {
     for (const client of this.clients.values()) client.isStale = true;
-    if (urgency === "now") this.notBefore = 0;
+    if (urgency === "now") this.hurry();
     if (urgency === "idly") this.notBefore = Math.max(this.notBefore, this.drawnAtMs + IDLE_MS);
     this.ask();
+  }
+
+  private hurry(): void {
+    this.notBefore = 0;
+    if (this.timer === 0) return;
+    window.clearTimeout(this.timer);
+    this.timer = 0;
+    this.isAsked = false;
   }
 
   private ask(): void {
     if (this.isAsked) return;
     this.isAsked = true;
-    requestAnimationFrame(this.frame);
+    const restMs = this.notBefore - performance.now();
+    if (restMs < FRAME_MS) {
+      requestAnimationFrame(this.frame);
+      return;
+    }
+    // Frames that only find out that it is too early cost a twentieth of a core.
+    this.timer = window.setTimeout(() => {
+      this.timer = 0;
+      requestAnimationFrame(this.frame);
+    }, restMs);
   }
 
   private readonly frame = (nowMs: number): void => {
@@ -76,6 +96,10 @@ export class RedrawLoop {
       client.isStale = false;
       client.draw();
     }
-    this.notBefore = nowMs + (performance.now() - startMs) * REST_PER_COST;
+    // The browser paints when we are done; without a GPU that takes as long again as our own drawing.
+    window.setTimeout(() => {
+      const endMs = performance.now();
+      this.notBefore = endMs + (endMs - startMs) * REST_PER_COST;
+    }, 0);
   };
 }

@@ -30,6 +30,8 @@ export interface ChartSpec {
   readonly isLog: boolean;
   /** whether its lines are parts of a whole, which can be heaped */
   readonly canStack: boolean;
+  /** whether its lines, many of one kind, can be the rows of a heat map */
+  readonly canHeat: boolean;
   /** a step line: the value holds until it changes */
   readonly isStepped: boolean;
   /** the ends of the axis where the quantity has ends; a value outside widens it, because it must not be hidden */
@@ -45,6 +47,7 @@ export const PLAIN = {
   note: "",
   isLog: false,
   canStack: false,
+  canHeat: false,
   isStepped: false,
   bounds: null,
   gapSteps: null,

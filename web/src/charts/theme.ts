@@ -17,8 +17,12 @@ export interface Theme {
   readonly warning: string;
   readonly command: string;
   readonly series: readonly string[];
+  /** colours of a heat map, from low to high */
+  readonly heat: readonly string[];
   readonly font: string;
 }
+
+const HEAT_STOPS = 5;
 
 export function readTheme(root: Element): Theme {
   const style = getComputedStyle(root);
@@ -35,6 +39,7 @@ export function readTheme(root: Element): Theme {
     warning: token("warning"),
     command: token("command"),
     series: Array.from({ length: PALETTE_SIZE }, (_, i) => token(`series-${i}`)),
+    heat: Array.from({ length: HEAT_STOPS }, (_, i) => token(`heat-${i}`)),
     font: `11px ${token("font")}`,
   };
 }

@@ -1,54 +1,54 @@
 /**
- * Draws a chart with uPlot; the only file that knows it.
+ * Draws a chart of lines or areas with uPlot; the only file that knows it.
  *
  * Rules of this file: it is handed finished frames and decides nothing; the plot is built anew only when its lines, axes
- * or colours change; marks are real buttons above the plot, names in them are text.
+ * or colours change. The cross-hair stands where it is told (charts/pointing.ts hears the mouse), a drag is a zoom.
  */
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { step as stepText, tick } from "../lib/format";
-import { logTicks } from "../lib/ticks";
-import { GLYPHS, type Mark, chiefOf, labelOf } from "./overlay";
-import { type Pane, paintBandNames, paintBands, paintContracts, paintMarks, paintNonFinite, paintSpans } from "./paint";
+import { step as stepText } from "../lib/format";
+import { labelOf, rangeOf, splitsOf } from "./axes";
+import {
+  AXIS_WIDTH,
+  type Chart,
+  type ChartImage,
+  type Listeners,
+  MIN_DRAG_PX,
+  RIGHT_PADDING,
+  TOP_STRIP,
+  X_AXIS_HEIGHT,
+} from "./frame";
+import { Glyphs } from "./glyphs";
+import {
+  type Pane,
+  paintBandNames,
+  paintBands,
+  paintContracts,
+  paintGaps,
+  paintMarks,
+  paintNonFinite,
+  paintSpans,
+} from "./paint";
 import type { Picture } from "./picture";
 import type { Line } from "./spec";
 import { type Theme, colourOf } from "./theme";
 
-/** The same for all charts, so that one step stands at one place on all of them. */
-const AXIS_WIDTH = 58;
-const RIGHT_PADDING = 14;
-/** stage names above, glyphs of marks below them: neither hides a curve or the other */
-const TOP_STRIP = 31;
-const X_AXIS_HEIGHT = 26;
-const MIN_DRAG_PX = 4;
-/** Glyphs are 14 px wide: nearer marks share one. */
-const GLYPH_SPACING_PX = 13;
-
-export interface Listeners {
-  readonly onZoom: (from: number, to: number) => void;
-  readonly onReset: () => void;
-  readonly onCursor: (step: number | null) => void;
-  readonly onMark: (mark: Mark) => void;
-  readonly onDrawn: (lastStep: number | null, nonFinite: number) => void;
-}
-
-/** How many pixels wide the plot of a host `hostWidth` wide is: how many columns are worth folding to. */
-export function plotWidth(hostWidth: number): number {
-  return Math.max(50, Math.floor(hostWidth - AXIS_WIDTH - RIGHT_PADDING));
-}
-
-export class LiveChart {
+export class LiveChart implements Chart {
   private plot: uPlot | null = null;
   private builtFor = "";
   private picture: Picture | null = null;
-  private readonly glyphs = document.createElement("div");
-  private shownGlyphs = "";
+  private pointed: number | null = null;
+  private readonly glyphs: Glyphs;
 
   constructor(
     private readonly host: HTMLElement,
     private readonly listeners: Listeners,
   ) {
-    this.glyphs.className = "chart-glyphs";
+    this.glyphs = new Glyphs(listeners.onMark);
+  }
+
+  get plotArea(): HTMLElement | null {
+    return this.plot?.over ?? null;
   }
 
   draw(picture: Picture): void {
@@ -62,77 +62,85 @@ export class LiveChart {
       this.destroy();
       this.builtFor = key;
       this.plot = new uPlot(this.options(picture, width, height), data, this.host);
-      this.plot.over.parentElement?.append(this.glyphs);
-      return;
+      this.plot.over.parentElement?.append(this.glyphs.element);
+    } else {
+      if (this.plot.width !== width || this.plot.height !== height) this.plot.setSize({ width, height });
+      this.plot.setData(data, true);
     }
-    if (this.plot.width !== width || this.plot.height !== height) this.plot.setSize({ width, height });
-    this.plot.setData(data, true);
+    this.point(this.pointed);
+  }
+
+  /** The steps may have moved under the cross-hair: it belongs to its step, not to its pixel. */
+  point(step: number | null): void {
+    this.pointed = step;
+    const u = this.plot;
+    if (u === null) return;
+    const left = step === null ? -10 : u.valToPos(step, "x");
+    const isWithin = left >= 0 && left <= u.over.clientWidth;
+    if (Math.abs((u.cursor.left ?? -10) - left) < 0.5) return;
+    u.setCursor({ left: isWithin ? left : -10, top: isWithin ? 1 : -10 }, false);
+  }
+
+  image(theme: Theme): ChartImage | null {
+    const u = this.plot;
+    return u === null ? null : { canvas: u.ctx.canvas, glyphs: this.glyphs.drawn(theme), ratio: uPlot.pxRatio };
   }
 
   destroy(): void {
     this.plot?.destroy();
     this.plot = null;
-    this.shownGlyphs = "";
+    this.glyphs.forget();
   }
 
   private options(picture: Picture, width: number, height: number): uPlot.Options {
     const { theme } = picture;
-    const grid = { stroke: theme.grid, width: 1 };
-    const ticks = { show: false };
-    const font = theme.font;
+    const common = { stroke: theme.muted, grid: { stroke: theme.grid, width: 1 }, ticks: { show: false } };
+    const x = { size: X_AXIS_HEIGHT, gap: 4, space: 70 };
+    const y = { size: AXIS_WIDTH, gap: 6, space: 26 };
+    const { font } = theme;
     return {
       width,
       height,
       padding: [TOP_STRIP, RIGHT_PADDING, 0, 0],
       legend: { show: false },
       cursor: this.cursor(),
-      scales: { x: { time: false, range: () => this.xRange() }, y: yScale(picture) },
+      scales: { x: { time: false, range: () => this.xRange() }, y: this.yScale(picture) },
       axes: [
-        {
-          stroke: theme.muted,
-          grid,
-          ticks,
-          font,
-          size: X_AXIS_HEIGHT,
-          gap: 4,
-          space: 70,
-          values: (u, splits) => splits.map((v) => stepLabel(u, v)),
-        },
-        {
-          stroke: theme.muted,
-          grid,
-          ticks,
-          font,
-          size: AXIS_WIDTH,
-          gap: 6,
-          space: 26,
-          values: (_, splits) => splits.map(tick),
-          ...(picture.isLog ? logAxis() : {}),
-        },
+        { ...common, ...x, font, values: (u, splits) => splits.map((v) => stepLabel(u, v)) },
+        { ...common, ...y, font, values: (_, splits) => splits.map((v) => labelOf(picture, v)), ...this.ownTicks(picture) },
       ],
-      ...(picture.isStacked ? stackedSeries(picture) : { series: lineSeries(picture) }),
+      ...seriesOf(picture),
       hooks: {
         drawClear: [(u) => this.paintBehind(u)],
         draw: [(u) => this.paintUpon(u)],
         setSelect: [(u) => this.select(u)],
-        setCursor: [
-          (u) =>
-            this.listeners.onCursor(
-              u.cursor.left === undefined || u.cursor.left < 0 ? null : u.posToVal(u.cursor.left, "x"),
-            ),
-        ],
       },
     };
   }
 
+  /** The frame changes without the plot being built anew: what is asked is asked of the newest picture. */
+  private yScale(picture: Picture): uPlot.Scale {
+    // 3 is Logarithmic, 4 is ArcSinh: an ambient const enum cannot be named under isolatedModules.
+    const range: uPlot.Scale.Range = (_, low, high) => rangeOf(this.picture ?? picture, low, high);
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment
+    if (picture.scale === "log") return { distr: 3, range };
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment
+    return picture.scale === "symlog" ? { distr: 4, asinh: picture.threshold, range } : { range };
+  }
+
+  private ownTicks(picture: Picture): Partial<uPlot.Axis> {
+    if (picture.scale === "linear") return {};
+    return {
+      splits: (u, _axis, low, high) => splitsOf(this.picture ?? picture, low, high, u.bbox.height / uPlot.pxRatio) ?? [],
+      filter: (_, splits) => splits,
+    };
+  }
+
   private cursor(): uPlot.Cursor {
-    const isMove = (type: string): boolean => type === "mousemove" || type === "mouseleave" || type === "mouseenter";
     return {
       y: false,
       points: { show: false },
       drag: { x: true, y: false, setScale: false, dist: MIN_DRAG_PX },
-      // A drag is handled once, by the chart it is made on, and reaches the others as their window.
-      sync: { key: "lossguard", scales: ["x", null], filters: { pub: isMove, sub: isMove } },
       bind: {
         dblclick: () => () => {
           this.listeners.onReset();
@@ -158,10 +166,12 @@ export class LiveChart {
 
   private paintBehind(u: uPlot): void {
     if (this.picture === null) return;
+    const { overlay, spec, theme, gaps } = this.picture;
     const pane = paneOf(u);
-    paintBands(pane, this.picture.overlay.bands, this.picture.theme);
-    paintContracts(pane, this.picture.spec.contracts, this.picture.theme);
-    paintSpans(pane, this.picture.overlay.marks, this.picture.theme);
+    paintBands(pane, overlay.bands, theme);
+    if (this.picture.form !== "shares") paintContracts(pane, spec.contracts, theme);
+    paintSpans(pane, overlay.marks, theme);
+    paintGaps(pane, gaps, theme);
   }
 
   private paintUpon(u: uPlot): void {
@@ -171,50 +181,9 @@ export class LiveChart {
     paintMarks(pane, picture.overlay.marks, picture.theme);
     paintBandNames(pane, picture.overlay.bands, picture.theme);
     paintNonFinite(pane, picture.frame.nonFinite, picture.theme);
-    this.placeGlyphs(u, picture);
+    this.glyphs.place(picture, (step) => u.valToPos(step, "x"), u.over.offsetLeft);
     this.listeners.onDrawn(picture.lastStep, picture.frame.nonFinite.length);
   }
-
-  /** One button a mark, or one for several that are too near to be pressed apart. */
-  private placeGlyphs(u: uPlot, picture: Picture): void {
-    const { from, to } = picture.window;
-    const inView = picture.overlay.marks.filter((mark) => (mark.to ?? mark.step) >= from && mark.step <= to);
-    const placed = clustered(inView.map((mark) => ({ mark, x: u.valToPos(Math.max(from, mark.step), "x") })));
-    const key = placed
-      .map(({ x, marks }) => `${Math.round(x)} ${chiefOf(marks)?.id ?? ""} ${labelOf(marks)}`)
-      .join("|");
-    if (key === this.shownGlyphs) return;
-    this.shownGlyphs = key;
-    this.glyphs.replaceChildren(...placed.map(({ x, marks }) => this.glyph(x + u.over.offsetLeft, marks)));
-  }
-
-  private glyph(x: number, marks: readonly Mark[]): HTMLButtonElement {
-    const button = document.createElement("button");
-    const chief = chiefOf(marks);
-    const label = labelOf(marks);
-    button.type = "button";
-    button.className = `glyph glyph-${chief?.kind ?? "command"} glyph-${chief?.severity ?? "none"}`;
-    button.textContent = GLYPHS[chief?.kind ?? "command"];
-    button.title = label;
-    button.ariaLabel = label;
-    // The cards hold the same, in order; five charts of marks would be a long way by keyboard.
-    button.tabIndex = -1;
-    button.style.left = `${x}px`;
-    button.addEventListener("click", () => {
-      if (chief !== undefined) this.listeners.onMark(chief);
-    });
-    return button;
-  }
-}
-
-function clustered(placed: readonly { mark: Mark; x: number }[]): { x: number; marks: Mark[] }[] {
-  const clusters: { x: number; marks: Mark[] }[] = [];
-  for (const { mark, x } of placed) {
-    const near = clusters.at(-1);
-    if (near !== undefined && x - near.x < GLYPH_SPACING_PX) near.marks.push(mark);
-    else clusters.push({ x, marks: [mark] });
-  }
-  return clusters;
 }
 
 function paneOf(u: uPlot): Pane {
@@ -232,12 +201,16 @@ function paneOf(u: uPlot): Pane {
 }
 
 /** What a plot is built from; data, window and marks may change without it. */
-function keyOf({ spec, lines, isLog, isStacked, isDense, theme }: Picture): string {
+function keyOf({ spec, lines, scale, threshold, form, isStacked, isDense, smoothSteps, frame, theme }: Picture): string {
   return [
     spec.id,
-    isLog,
+    scale,
+    threshold,
+    form,
     isStacked,
     isDense,
+    smoothSteps > 0,
+    frame.ys.length,
     theme.paper,
     theme.ink,
     ...lines.map((line) => `${line.name}:${line.look.colour}:${line.look.dash.join()}`),
@@ -245,7 +218,8 @@ function keyOf({ spec, lines, isLog, isStacked, isDense, theme }: Picture): stri
 }
 
 /** uPlot draws in the order of its series, ours are in reading order: the first is drawn last, upon the others. */
-function dataOf({ frame, isStacked }: Picture): uPlot.AlignedData {
+function dataOf({ frame, isStacked, form }: Picture): uPlot.AlignedData {
+  if (form === "shares") return [frame.x, ...frame.ys];
   if (isStacked) return [frame.x, ...frame.ys.slice(1), frame.ys[0] ?? []];
   return [frame.x, ...[...frame.ys].reverse(), ...[...frame.centres].reverse()];
 }
@@ -264,12 +238,19 @@ function stepLabel(u: uPlot, value: number): string {
   return (label.length * DIGIT_PX) / 2 > room ? "" : label;
 }
 
+function seriesOf(picture: Picture): Pick<uPlot.Options, "series" | "bands"> {
+  if (picture.form === "shares") return shareSeries(picture);
+  return picture.isStacked ? stackedSeries(picture) : { series: lineSeries(picture) };
+}
+
 function lineSeries({ lines, theme, spec, isDense }: Picture): uPlot.Series[] {
   const stepped = spec.isStepped ? uPlot.paths.stepped?.({ align: 1 }) : undefined;
   const series = [...lines]
     .reverse()
     .map((line) => ({ ...strokeOf(line, theme), ...(stepped === undefined ? {} : { paths: stepped }) }));
-  return isDense ? [{}, ...series.map((one) => ({ ...one, alpha: DENSE_ALPHA })), ...series] : [{}, ...series];
+  // A mean is no step line, whatever it is the mean of.
+  const centres = [...lines].reverse().map((line) => strokeOf(line, theme));
+  return isDense ? [{}, ...series.map((one) => ({ ...one, alpha: DENSE_ALPHA })), ...centres] : [{}, ...series];
 }
 
 /** One pixel: a wider line of a noisy curve is rasterised by a path stroker, which took 11 ms a frame instead of 1. */
@@ -279,56 +260,39 @@ function strokeOf(line: Line, theme: Theme): uPlot.Series {
   return { stroke: colourOf(theme, line.look), width: LINE_WIDTH, dash: [...line.look.dash], points: { show: false } };
 }
 
+function fillOf(line: Line, theme: Theme): string {
+  return `${colourOf(theme, line.look)}88`;
+}
+
 /** Areas between neighbouring sums, the lowest down to 0, and the total as a line upon them. */
 function stackedSeries({ lines, theme }: Picture): Pick<uPlot.Options, "series" | "bands"> {
   const [total, ...parts] = lines;
-  const fill = (line: Line): string => `${colourOf(theme, line.look)}88`;
-  const series: uPlot.Series[] = [
-    {},
-    ...parts.map((line, i) => ({ ...strokeOf(line, theme), ...(i === 0 ? { fill: fill(line), fillTo: 0 } : {}) })),
-  ];
-  const bands = parts.slice(1).map((line, i): uPlot.Band => ({ series: [i + 2, i + 1], fill: fill(line) }));
-  if (total !== undefined) series.push(strokeOf(total, theme));
+  const { series, bands } = heapOf(parts, theme, 1);
+  return { series: [{}, ...series, ...(total === undefined ? [] : [strokeOf(total, theme)])], bands };
+}
+
+/** Areas upwards from 0, and where parts are negative, downwards from it. */
+function shareSeries({ lines, theme, frame, upwards }: Picture): Pick<uPlot.Options, "series" | "bands"> {
+  const up = heapOf(lines, theme, 1);
+  const down = frame.ys.length > upwards ? heapOf(lines, theme, 1 + upwards, 1) : { series: [], bands: [] };
+  return { series: [{}, ...up.series, ...down.series], bands: [...up.bands, ...down.bands] };
+}
+
+/** A heap whose first sum is uPlot's series `first`; `dir` says on which side of it the one before lies. */
+function heapOf(
+  parts: readonly Line[],
+  theme: Theme,
+  first: number,
+  dir: 1 | -1 = -1,
+): { series: uPlot.Series[]; bands: uPlot.Band[] } {
+  const series = parts.map((line, i) => ({
+    ...strokeOf(line, theme),
+    ...(i === 0 ? { fill: fillOf(line, theme), fillTo: 0 } : {}),
+  }));
+  const bands = parts.slice(1).map((line, i): uPlot.Band => ({
+    series: [first + i + 1, first + i],
+    fill: fillOf(line, theme),
+    dir,
+  }));
   return { series, bands };
-}
-
-function yScale({ isLog, isStacked, spec }: Picture): uPlot.Scale {
-  // 3 is Logarithmic: an ambient const enum cannot be named under isolatedModules.
-  // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment
-  if (isLog) return { distr: 3, range: (_, low, high) => logRange(low, high) };
-  const { bounds } = spec;
-  if (bounds !== null) return { range: (_, low, high) => boundedRange(low, high, bounds) };
-  return { range: (_, low, high) => linearRange(low, high, isStacked) };
-}
-
-/** A little more than the quantity's own ends, so that a line upon one of them is seen whole. */
-function boundedRange(
-  low: number | null,
-  high: number | null,
-  [least, most]: readonly [number, number],
-): uPlot.Range.MinMax {
-  const pad = (most - least) * 0.03;
-  return [Math.min(least, low ?? least) - pad, Math.max(most, high ?? most) + pad];
-}
-
-/** uPlot asks with null when there is nothing to draw, whatever its types say. */
-function linearRange(low: number | null, high: number | null, isStacked: boolean): uPlot.Range.MinMax {
-  if (low === null || high === null) return [0, 1];
-  const bottom = isStacked ? Math.min(0, low) : low;
-  const pad = (high - bottom || Math.abs(high) || 1) * 0.08;
-  // A quantity that is never negative should not have an axis that is.
-  return [isStacked ? bottom : low >= 0 ? Math.max(0, bottom - pad) : bottom - pad, high + pad];
-}
-
-function logRange(low: number | null, high: number | null): uPlot.Range.MinMax {
-  if (low === null || high === null || !(low > 0)) return [1e-3, 1];
-  const pad = Math.max(1.15, (high / low) ** 0.06);
-  return [low / pad, high * pad];
-}
-
-function logAxis(): Partial<uPlot.Axis> {
-  return {
-    splits: (u, _axis, low, high) => logTicks(low, high, Math.max(2, Math.floor(u.bbox.height / uPlot.pxRatio / 28))),
-    filter: (_, splits) => splits,
-  };
 }

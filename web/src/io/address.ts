@@ -25,6 +25,11 @@ export class Address {
     else history.replaceState(null, "", address);
   }
 
+  /** What a person sends to a colleague: this view, without the token. */
+  link(route: Route): string {
+    return `${location.origin}${location.pathname}${location.search}${hashOf(route)}`;
+  }
+
   /** "Back", "forward", and an address that is put into this tab. */
   watch(onMoved: () => void): void {
     window.addEventListener("popstate", () => {

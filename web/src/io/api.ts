@@ -43,6 +43,8 @@ const LINES_TYPE = "application/x-ndjson";
 /** The server ends a backtest after 300 s, and it may wait its turn before. */
 const LINES_TIMEOUT_MS = 330_000;
 
+const FILE_TIMEOUT_MS = 600_000;
+
 /** How long somebody waits for an answer: so long, or until it is given up. */
 export interface Patience {
   readonly timeoutMs?: number;
@@ -78,6 +80,13 @@ export class Api {
     return answer.text().catch(unreachable);
   }
 
+  /** The answer as a file, which may be long: it takes as long as it takes. */
+  async getFile(path: string): Promise<Blob> {
+    const answer = await this.send(path, { method: "GET" }, "*/*", FILE_TIMEOUT_MS);
+    if (!answer.ok) throw await refusalOf(answer);
+    return answer.blob().catch(unreachable);
+  }
+
   post(path: string, body: Readonly<Record<string, unknown>> = {}, patience: Patience = {}): Promise<unknown> {
     const { signal, timeoutMs } = patience;
     const init = { method: "POST", body: JSON.stringify(body), ...(signal === undefined ? {} : { signal }) };
@@ -86,6 +95,10 @@ export class Api {
 
   put(path: string, body: Readonly<Record<string, unknown>>): Promise<unknown> {
     return this.ask(path, { method: "PUT", body: JSON.stringify(body) });
+  }
+
+  patch(path: string, body: Readonly<Record<string, unknown>>): Promise<unknown> {
+    return this.ask(path, { method: "PATCH", body: JSON.stringify(body) });
   }
 
   remove(path: string): Promise<unknown> {

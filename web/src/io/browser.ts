@@ -1,42 +1,50 @@
 /**
- * What the browser shows around the page and remembers for it: title, icon, notifications, theme.
+ * What the browser shows around the page and remembers for it: title, icon, notifications, theme, habits.
  *
  * Rules of this file: permission to notify is asked only on a click; a browser that cannot do something simply does not.
  */
+import { type Habits, habitsOf } from "../lib/habits";
+import { type ChartPrefs, prefsOf } from "../lib/chartPrefs";
 import type { Health } from "../lib/models";
-import type { Notice } from "../lib/notices";
+import type { News } from "../lib/news";
 
-export type Bell = "on" | "off" | "denied" | "unsupported";
+/** What the browser says of notifications: `asks` at the first use. */
+export type Bell = "on" | "asks" | "denied" | "unsupported";
 export type ThemeChoice = "auto" | "dark" | "light";
 
-const BELL_KEY = "lossguard.bell";
+const HABITS_KEY = "lossguard.habits";
 const THEME_KEY = "lossguard.theme";
 
+export function rememberedHabits(storage: Storage): Habits {
+  return habitsOf(storage.getItem(HABITS_KEY));
+}
+
+export function rememberHabits(storage: Storage, habits: Habits): void {
+  storage.setItem(HABITS_KEY, JSON.stringify(habits));
+}
+
+/** Notifications of the browser. */
 export class Herald {
-  constructor(
-    private readonly storage: Storage,
-    private readonly open: (run: string) => void,
-  ) {}
+  constructor(private readonly open: (news: News) => void) {}
 
   bell(): Bell {
     if (!("Notification" in window) || !window.isSecureContext) return "unsupported";
     if (Notification.permission === "denied") return "denied";
-    return Notification.permission === "granted" && this.storage.getItem(BELL_KEY) === "on" ? "on" : "off";
+    return Notification.permission === "granted" ? "on" : "asks";
   }
 
-  async toggle(): Promise<Bell> {
-    if (this.bell() === "on") this.storage.setItem(BELL_KEY, "off");
-    else if (this.bell() === "off" && (await Notification.requestPermission()) === "granted")
-      this.storage.setItem(BELL_KEY, "on");
+  /** Asks the person; only a click may lead here. */
+  async ask(): Promise<Bell> {
+    if (this.bell() === "asks") await Notification.requestPermission();
     return this.bell();
   }
 
-  tell(notice: Notice): void {
+  tell(news: News): void {
     if (this.bell() !== "on") return;
-    const shown = new Notification(notice.title, { body: notice.body, tag: `lossguard-${notice.incident}` });
+    const shown = new Notification(news.title, { body: news.body, tag: `lossguard-${news.key}` });
     shown.onclick = () => {
       window.focus();
-      this.open(notice.run);
+      this.open(news);
     };
   }
 }
@@ -49,18 +57,19 @@ export function titleOf(critical: number, run: string | null): string {
 
 /** Shape and colour both differ: a circle is fine, a triangle warns, a square with a bar is critical. */
 const ICONS: Readonly<Record<Health, string>> = {
-  ok: "<circle cx='8' cy='8' r='6' fill='#2e9e5b'/>",
-  warning: "<path d='M8 1.5 15 14H1z' fill='#d69500'/>",
+  ok: "<circle cx='8' cy='8' r='6' fill='COLOUR'/>",
+  warning: "<path d='M8 1.5 15 14H1z' fill='COLOUR'/>",
   critical:
-    "<rect x='1.5' y='1.5' width='13' height='13' rx='2' fill='#d92d3a'/>" +
-    "<path d='M8 4v5M8 11v1.6' stroke='#fff' stroke-width='2'/>",
-  unknown: "<circle cx='8' cy='8' r='6' fill='#8796a8'/>",
+    "<rect x='1.5' y='1.5' width='13' height='13' rx='2' fill='COLOUR'/>" +
+    "<path d='M8 4v5M8 11v1.6' stroke='white' stroke-width='2'/>",
+  unknown: "<circle cx='8' cy='8' r='6' fill='COLOUR'/>",
 };
 
 export function showInTab(title: string, health: Health): void {
   if (document.title !== title) document.title = title;
   const icon = document.getElementById("favicon");
-  const svg = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'>${ICONS[health]}</svg>`;
+  const colour = getComputedStyle(document.documentElement).getPropertyValue(`--icon-${health}`).trim();
+  const svg = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'>${ICONS[health].replace("COLOUR", colour)}</svg>`;
   const address = `data:image/svg+xml,${encodeURIComponent(svg)}`;
   if (icon instanceof HTMLLinkElement && icon.href !== address) icon.href = address;
 }
@@ -77,12 +86,34 @@ export function applyTheme(storage: Storage, choice: ThemeChoice, systemIsDark: 
   document.documentElement.dataset["theme"] = choice === "auto" ? (systemIsDark ? "dark" : "light") : choice;
 }
 
+const CHARTS_KEY = "lossguard.charts";
+
+/** How a person likes charts. */
+export function rememberedCharts(storage: Storage): ChartPrefs {
+  return prefsOf(storage.getItem(CHARTS_KEY));
+}
+
+export function rememberCharts(storage: Storage, prefs: ChartPrefs): void {
+  storage.setItem(CHARTS_KEY, JSON.stringify(prefs));
+}
+
 /** The browser asks where to, or puts it among its downloads. */
-export function saveFile(name: string, content: string): void {
-  const address = URL.createObjectURL(new Blob([content], { type: "application/json" }));
+export function saveFile(name: string, content: string | Blob): void {
+  const blob = typeof content === "string" ? new Blob([content], { type: "application/json" }) : content;
+  const address = URL.createObjectURL(blob);
   const link = document.createElement("a");
   link.href = address;
   link.download = name.replaceAll(/[\\/:*?"<>|]/g, "_");
   link.click();
   URL.revokeObjectURL(address);
+}
+
+/** False where the browser does not let a page write there: not on a LAN address without https. */
+export async function copyText(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

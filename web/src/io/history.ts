@@ -17,6 +17,8 @@ import type { Following } from "./following";
 const HISTORY_WIDTH = 1500;
 /** Keeps the address of a request far below what servers accept, and its answer small enough to be drawn early. */
 const NAMES_PER_REQUEST = 30;
+/** Of a window that a person waits for: a chart or two. */
+const NAMES_PER_ZOOM = 10;
 /** One value a name is a small answer: here only the address counts. */
 const ADDRESS_LIMIT = 6000;
 /** A line that comes or goes more often than this disturbs whoever reads the chart. */
@@ -85,11 +87,15 @@ export class History {
     const limits = { from: Math.max(0, from), to, width: HISTORY_WIDTH };
     const buffers = new Map<string, SeriesBuffer>();
     const names = [...this.parts.store.buffers.keys()].filter((name) => name !== UNREADABLE);
-    for (const { series } of await this.ask(run, chunks(names), limits, controller.signal))
-      for (const [name, buckets] of series) buffers.set(name, bufferOf(buckets));
-    if (controller.signal.aborted || !this.parts.isShown(run)) return;
-    this.parts.store.setDetail({ from, to, buffers });
-    this.parts.onHistory(run);
+    // each as it comes: the first charts need not wait for the last series
+    const asked = chunks(names, NAMES_PER_ZOOM).map(async (some) => {
+      for (const { series } of await this.ask(run, [some], limits, controller.signal))
+        for (const [name, buckets] of series) buffers.set(name, bufferOf(buckets));
+      if (controller.signal.aborted || !this.parts.isShown(run)) return;
+      this.parts.store.setDetail({ from, to, buffers });
+      this.parts.onHistory(run);
+    });
+    await Promise.all(asked);
   }
 
   /** Loads the zoomed window again, where there is one: history has changed under it. */
@@ -162,9 +168,9 @@ export function pathOf(run: string): string {
   return `api/runs/${encodeURIComponent(run)}`;
 }
 
-function chunks(names: readonly string[]): string[][] {
-  const count = Math.ceil(names.length / NAMES_PER_REQUEST);
-  return Array.from({ length: count }, (_, i) => names.slice(i * NAMES_PER_REQUEST, (i + 1) * NAMES_PER_REQUEST));
+function chunks(names: readonly string[], size = NAMES_PER_REQUEST): string[][] {
+  const count = Math.ceil(names.length / size);
+  return Array.from({ length: count }, (_, i) => names.slice(i * size, (i + 1) * size));
 }
 
 /** Names in groups whose address stays short enough; a name alone always is. */

@@ -4,8 +4,8 @@
  * Rules of this file: percents that a person reads add up to exactly 100, whatever the rounding; a part may be negative
  * (it held against the jump), so a bar's width is its share of all that moved, and its text the signed percent.
  */
-import type { BlamePart } from "./models";
-import { short } from "./format";
+import { short, step } from "./format";
+import type { Blame, BlamePart } from "./blamed";
 
 export interface BlameShare extends BlamePart {
   /** whole percent; all of them add up to 100 */
@@ -42,6 +42,13 @@ export function sharesOf(parts: readonly BlamePart[]): BlameShare[] {
     width: moved === 0 ? 0 : Math.abs(part.percent) / moved,
   }));
   return shares.sort((a, b) => Math.abs(b.percent) - Math.abs(a.percent));
+}
+
+/** Of what the percents are: "100 % = +5.65, steps 299 to 302". */
+export function wholeText({ fromStep, toStep, deltaTotal }: Blame): string {
+  const steps = fromStep === null || toStep === null ? "" : `, steps ${step(fromStep)} to ${step(toStep)}`;
+  const moved = deltaTotal === null ? "" : ` = ${deltaTotal > 0 ? "+" : ""}${short(deltaTotal, 3)} of the total`;
+  return `100 %${moved}${steps}`;
 }
 
 /** One part in words: "precursor, its weight by schedule: +7 (98 %)". */

@@ -143,6 +143,10 @@ const PROMISES: Readonly<Record<string, (args: Fields, ground: Ground) => string
   set_clip: (args, { step: now }) =>
     `From the next step on gradients are clipped to norm ${number(args["value"])}${leaseText(args, now, BACK)}.`,
   checkpoint: () => "The script writes a checkpoint at the next step.",
+  pause: () => "Training waits before the next step until it is resumed; nothing is lost.",
+  resume: () => "Training goes on with the next step.",
+  stop: () => "The run ends before the next step; nothing brings it back.",
+  rollback: () => "Weights, optimizer and random state go back to the newest healthy snapshot; the steps since are kept, but not shown.",
 };
 
 /** The step at which an applied command ends by itself; null where it does not. */

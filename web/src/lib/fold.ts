@@ -5,9 +5,12 @@
  * - Series of one chart share one grid of pixel columns, because the renderer wants one x for all.
  * - A column keeps each series' lowest and highest value; a column with a non-finite value gives a mark, at every zoom.
  * - `null` is a value that cannot be drawn (the line breaks), `undefined` means no value at this step (it goes on).
- * - Where a series paused for long, as what is recorded in full detail only, its line breaks too: nothing is known there.
+ * - Where a series paused for long, as what is recorded in full detail only, and where steps never came, its line breaks
+ *   too: nothing is known there.
  */
+import { type Gap, isGapBetween } from "./gaps";
 import { type SeriesBuffer, higher, lower } from "./series";
+import { runningMeans } from "./smooth";
 
 export interface Window {
   readonly from: number;
@@ -49,7 +52,7 @@ export function zoomedTo(from: number, to: number): Range {
   return { kind: "fixed", from: start, to: Math.max(high, start + NARROWEST_STEPS) };
 }
 
-interface Column {
+export interface Column {
   readonly low: Float64Array;
   readonly high: Float64Array;
   readonly last: Float64Array;
@@ -62,7 +65,7 @@ interface Column {
 }
 
 const ABSENT = 0;
-const PRESENT = 1;
+export const PRESENT = 1;
 const BROKEN = 2;
 
 /** A gap narrower than a part of this of the series is no gap: it may be the spacing of buckets or of a sampling. */
@@ -89,7 +92,7 @@ export type Values = (number | null | undefined)[];
 export interface Frame {
   readonly x: number[];
   readonly ys: Values[];
-  /** each series' mean a column, where columns stand for many steps; else empty */
+  /** each series' mean a column, where columns stand for many steps or are smoothed; else empty */
   readonly centres: Values[];
   readonly nonFinite: readonly NonFinite[];
 }
@@ -107,21 +110,27 @@ function emptyColumn(size: number): Column {
   };
 }
 
+/** The grid of columns: `count` of them over `span` steps from the first one. */
+export function cellsOf(window: Window, width: number): { from: number; span: number; count: number } {
+  const from = Math.floor(window.from);
+  const span = Math.max(1, Math.ceil(window.to) - from + 1);
+  return { from, span, count: Math.max(1, Math.min(span, Math.floor(width))) };
+}
+
 /**
  * Folds `buffers` within `window` to at most `width` columns, and one more on either side for the neighbours just
  * outside, so that lines run to the edge. Steps are integers: a window of fewer steps than pixels has a column a step.
- * A line breaks where more than `gapSteps` lie between two points (null: never).
+ * A line breaks where more than `gapSteps` lie between two points (null: never), and at the gaps of the run.
  */
 export function fold(
   buffers: readonly (SeriesBuffer | undefined)[],
   window: Window,
   width: number,
   gapSteps: number | null = null,
+  gaps: readonly Gap[] = [],
   pickBy = 0,
 ): Folded {
-  const from = Math.floor(window.from);
-  const span = Math.max(1, Math.ceil(window.to) - from + 1);
-  const count = Math.max(1, Math.min(span, Math.floor(width)));
+  const { from, span, count } = cellsOf(window, width);
   const first = new Float64Array(count + 2).fill(Infinity);
   const picks = new Float64Array(count + 2).fill(NaN);
   const cellOf = (step: number): number =>
@@ -137,7 +146,8 @@ export function fold(
       const step = buffer.steps[at] ?? 0;
       const cell = cellOf(step);
       const broken = cellOf(before) + 1;
-      if (step - before > widest && broken < cell) {
+      const isBroken = step - before > widest || (step - before > 1 && isGapBetween(gaps, before, step));
+      if (isBroken && broken < cell) {
         column.has[broken] = BROKEN;
         first[broken] = Math.min(first[broken] ?? Infinity, Math.max(before + 1, from));
       }
@@ -171,7 +181,7 @@ function addMean(column: Column, cell: number, buffer: SeriesBuffer, at: number)
   column.count[cell] = (column.count[cell] ?? 0) + count;
 }
 
-function marksOf(folded: Folded): NonFinite[] {
+export function marksOf(folded: Folded): NonFinite[] {
   const marks: NonFinite[] = [];
   folded.series.forEach((column, series) => {
     folded.columns.forEach((cell, i) => {
@@ -183,7 +193,7 @@ function marksOf(folded: Folded): NonFinite[] {
 }
 
 /** Whether any column covers more than one value, so that it needs two places: its low and its high. */
-function hasSpread(folded: Folded): boolean {
+export function hasSpread(folded: Folded): boolean {
   return folded.series.some((column) =>
     folded.columns.some((cell) => (column.low[cell] ?? 0) < (column.high[cell] ?? 0)),
   );
@@ -201,23 +211,30 @@ function drawable(value: number, isLog: boolean): number | null {
   return Number.isNaN(value) || (isLog && value <= 0) ? null : value;
 }
 
-function centreOf(column: Column, columns: readonly number[], spread: boolean, isLog: boolean): Values {
+/** The mean of every column, or of `smoothSteps` steps about it. */
+function meansOf(column: Column, { columns, steps }: Folded, smoothSteps: number): number[] {
+  const sum = columns.map((cell) => column.sum[cell] ?? 0);
+  const count = columns.map((cell) => column.count[cell] ?? 0);
+  if (smoothSteps === 0) return sum.map((one, i) => ((count[i] ?? 0) > 0 ? one / (count[i] ?? 1) : NaN));
+  return runningMeans({ steps, sum, count, isBroken: columns.map((cell) => column.has[cell] === BROKEN) }, smoothSteps);
+}
+
+function centreOf(column: Column, folded: Folded, spread: boolean, isLog: boolean, smoothSteps: number): Values {
+  const means = meansOf(column, folded, smoothSteps);
   const values: Values = [];
-  for (const cell of columns) {
-    const count = column.count[cell] ?? 0;
-    const value =
-      column.has[cell] === ABSENT ? undefined : drawable(count > 0 ? (column.sum[cell] ?? 0) / count : NaN, isLog);
+  folded.columns.forEach((cell, i) => {
+    const value = column.has[cell] === ABSENT ? undefined : drawable(means[i] ?? NaN, isLog);
     values.push(value);
     if (spread) values.push(value);
-  }
+  });
   return values;
 }
 
 /**
- * Lines: each series' low and high in every column; when `isDense`, its mean too. On a log axis what is not above 0
- * cannot be drawn.
+ * Lines: each series' low and high in every column; when `hasCentres`, its mean too, of the column or of `smoothSteps`
+ * steps. On a log axis what is not above 0 cannot be drawn.
  */
-export function lines(folded: Folded, isLog: boolean, isDense = false): Frame {
+export function lines(folded: Folded, isLog: boolean, hasCentres = false, smoothSteps = 0): Frame {
   const spread = hasSpread(folded);
   const x = spread ? folded.steps.flatMap((step) => [step, step]) : [...folded.steps];
   const ys = folded.series.map((column) => {
@@ -230,7 +247,7 @@ export function lines(folded: Folded, isLog: boolean, isDense = false): Frame {
     }
     return values;
   });
-  const centres = isDense ? folded.series.map((column) => centreOf(column, folded.columns, spread, isLog)) : [];
+  const centres = hasCentres ? folded.series.map((one) => centreOf(one, folded, spread, isLog, smoothSteps)) : [];
   return { x, ys, centres, nonFinite: marksOf(folded) };
 }
 

@@ -74,6 +74,8 @@ describe("a coming stage", () => {
     expect(text(400, { state: "paused", steps_per_s: 10 })).toBe("Stage 2: both begins in 500 steps, at step 900.");
     expect(text(900)).toBe("Stage 2: both begins now.");
     expect(text(1900)).toBe("Stage 2: both began at step 900, 1 000 steps ago.");
+    expect(text(400, { state: "stopped" })).toBe("Stage 2: both was not reached: the run is over.");
+    expect(text(1900, { state: "finished" })).toContain("began at step 900");
     expect(aheadText({ ...stage, name: "warm-up" }, runOf({ step: 899 }))).toContain("Stage “warm-up” begins");
   });
 });

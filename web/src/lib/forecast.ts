@@ -79,11 +79,17 @@ export function stageAhead(alert: Alert, stages: readonly StageMark[]): StageMar
 /** "Stage 2: spectrum begins in 1 200 steps (about 30 s), at step 9 850." */
 export function aheadText(stage: StageMark, run: Run): string {
   const name = /^\d/.test(stage.name) ? `Stage ${stage.name}` : `Stage “${stage.name}”`;
+  if (isRunOver(run) && !((run.step ?? -1) >= stage.start)) return `${name} was not reached: the run is over.`;
   if (!Number.isFinite(stage.start)) return `${name} waits: the present stage is held.`;
   const at = `at step ${stepText(stage.start)}`;
   const left = stage.start - (run.step ?? 0);
   if (left > 0) return `${name} begins in ${counted(left)}${timeTo(left, run)}, ${at}.`;
   return left === 0 ? `${name} begins now.` : `${name} began ${at}, ${counted(-left)} ago.`;
+}
+
+/** Here and not from state.ts, which knows alerts, which know this. */
+function isRunOver({ state }: Run): boolean {
+  return state === "finished" || state === "stopped" || state === "crashed";
 }
 
 function counted(steps: number): string {

@@ -18,18 +18,18 @@ const alert = (id: string, more: Record<string, unknown> = {}): Alert => alertOf
 const known = (...its: Incident[]): Record<string, Incident> => Object.fromEntries(its.map((one) => [one.id, one]));
 
 describe("the order of incidents", () => {
-  it("is open ones first, the critical and oldest cause on top, then the newest, and of this run only", () => {
+  it("is open ones first, the critical on top, the newest of each above the older, and of this run only", () => {
     const its = known(
       incident("over", { opened_s: 8, first_step: 1, state: "closed" }),
       incident("over later", { opened_s: 9, first_step: 2, state: "closed" }),
       incident("early warning", { opened_s: 1, first_step: 3, severity: "warning" }),
-      incident("effect", { opened_s: 5, first_step: 20 }),
-      incident("cause", { opened_s: 6, first_step: 10 }),
+      incident("older", { opened_s: 5, first_step: 20 }),
+      incident("newest", { opened_s: 6, first_step: 10 }),
       incident("other", { run: "s", opened_s: 7 }),
     );
     expect(incidentsOf(its, "r").map(({ id }) => id)).toEqual([
-      "cause",
-      "effect",
+      "newest",
+      "older",
       "early warning",
       "over later",
       "over",

@@ -6,7 +6,8 @@
  */
 import { type Fields, fields, integerOrNull, list, numberOrNull, oneOf, text, textOrNull, texts } from "./decode";
 import { words } from "./format";
-import { type Alert, type Blame, type Remedy, type Run, blameOf, remedyOf } from "./models";
+import { type Blame, blameOf } from "./blamed";
+import { type Alert, type Remedy, type Run, remedyOf } from "./models";
 import { ruleTitle } from "./ruleTitles";
 
 export interface Headline {
@@ -87,14 +88,15 @@ export function incidentOf(value: unknown): Incident {
   };
 }
 
-/** The incidents of a run: open ones first, by severity and then the oldest cause; of the others the newest first. */
+/** The incidents of a run: open ones first, the critical above the others; within each the newest first. */
 export function incidentsOf(known: Readonly<Record<string, Incident>>, run: string): Incident[] {
   return Object.values(known)
     .filter((incident) => incident.run === run)
     .sort(
       (a, b) =>
         Number(b.isOpen) - Number(a.isOpen) ||
-        (a.isOpen ? severityOrder(a) - severityOrder(b) || a.firstStep - b.firstStep : b.openedS - a.openedS) ||
+        (a.isOpen ? severityOrder(a) - severityOrder(b) : 0) ||
+        b.openedS - a.openedS ||
         a.id.localeCompare(b.id),
     );
 }

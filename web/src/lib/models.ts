@@ -17,6 +17,7 @@ import {
   textOrNull,
   texts,
 } from "./decode";
+import { type Blame, blameOf } from "./blamed";
 import { type Effect, effectOf } from "./effect";
 import { type Forecast, forecastOf } from "./forecast";
 import { type Guard, type Origin, guardOf, originOf } from "./guard";
@@ -96,6 +97,14 @@ export interface Run {
   readonly snapshotStep: number | null;
   /** the last step in full detail */
   readonly detailUntil: number | null;
+  /** a person's own name for it; empty: none */
+  readonly label: string;
+  readonly note: string;
+  readonly tags: readonly string[];
+  /** put away: lists show it when they are asked to */
+  readonly archived: boolean;
+  /** when somebody deleted it, in epoch seconds; it can be restored for a while */
+  readonly deletedS: number | null;
 }
 
 export interface SeriesInfo {
@@ -104,21 +113,6 @@ export interface SeriesInfo {
   readonly lastStep: number | null;
   readonly low: number | null;
   readonly high: number | null;
-}
-
-export interface BlamePart {
-  readonly component: string;
-  readonly cause: string;
-  readonly delta: number;
-  readonly percent: number;
-}
-
-export interface Blame {
-  readonly fromStep: number | null;
-  readonly toStep: number | null;
-  readonly deltaTotal: number | null;
-  readonly parts: readonly BlamePart[];
-  readonly text: string;
 }
 
 export interface Remedy {
@@ -262,6 +256,11 @@ export function runOf(value: unknown): Run {
     trips: integerOrNull(f["trips"]) ?? 0,
     snapshotStep: stepOrNull(f["snapshot_step"]),
     detailUntil: stepOrNull(f["detail_until"]),
+    label: text(f["label"]),
+    note: text(f["note"]),
+    tags: texts(f["tags"]),
+    archived: f["archived"] === true,
+    deletedS: numberOrNull(f["deleted_s"]),
   };
 }
 
@@ -274,27 +273,6 @@ export function seriesInfoOf(value: unknown): SeriesInfo {
     lastStep: integerOrNull(f["last_step"]),
     low: numberOrNull(contract["low"]),
     high: numberOrNull(contract["high"]),
-  };
-}
-
-export function blameOf(value: unknown): Blame | null {
-  const f = fieldsOrNull(value);
-  if (f === null) return null;
-  const parts = list(f["parts"]).map((part) => {
-    const p = fields(part);
-    return {
-      component: text(p["component"]),
-      cause: text(p["cause"]),
-      delta: numberOr(p["delta"], NaN),
-      percent: numberOr(p["percent"], NaN),
-    };
-  });
-  return {
-    fromStep: integerOrNull(f["from_step"]),
-    toStep: integerOrNull(f["to_step"]),
-    deltaTotal: numberOrNull(f["delta_total"]),
-    parts,
-    text: text(f["text"]),
   };
 }
 

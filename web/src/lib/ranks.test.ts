@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { firstBadOf, firstBadText, ranksOf, stragglerText } from "./ranks";
+import { firstBadOf, isUnwatched, notFiniteTexts, ranksOf, stragglerText } from "./ranks";
 
 const rank = (number: number, ms: number | null, more: object = {}): object => ({
   rank: number,
@@ -14,16 +14,25 @@ it("a straggler is told with its time, how much slower, and what it waits for", 
   );
 });
 
-it("the first bad rank is the one with the earliest step, and those of that step are named with it", () => {
+it("who is not finite since when is told, the first on top, those of one step together", () => {
   const ranks = ranksOf([
     rank(0, 1, { first_bad_step: 9 }),
     rank(1, 1),
     rank(2, 1, { first_bad_step: 7 }),
     rank(3, 1, { first_bad_step: 7 }),
   ]);
-  const first = firstBadOf(ranks);
-  expect(first && firstBadText(first, ranks)).toBe("first bad value on rank 2, step 7, as on rank 3");
-  expect(firstBadOf(ranksOf([rank(0, 1), rank(1, null)]))).toBeNull();
+  expect(firstBadOf(ranks)?.rank).toBe(2);
+  expect(notFiniteTexts(ranks)).toEqual(["ranks 2, 3: not finite since step 7", "rank 0: not finite since step 9"]);
+  const many = ranksOf(Array.from({ length: 12 }, (_, i) => rank(i, 1, { first_bad_step: 5 })));
+  expect(notFiniteTexts(many)).toEqual(["ranks 0, 1, 2, 3, 4, 5, 6, 7 and 4 more: not finite since step 5"]);
+  const fine = ranksOf([rank(0, 1), rank(1, null)]);
+  expect([firstBadOf(fine), notFiniteTexts(fine)]).toEqual([null, []]);
+});
+
+it("no rule looks at a rank other than 0", () => {
+  expect(isUnwatched(ranksOf([rank(0, 1), rank(1, 1, { first_bad_step: 3 })]))).toBe(true);
+  expect(isUnwatched(ranksOf([rank(0, 1, { first_bad_step: 9 }), rank(1, 1, { first_bad_step: 3 })]))).toBe(false);
+  expect(isUnwatched(ranksOf([rank(0, 1), rank(1, 1)]))).toBe(false);
 });
 
 it("a run that says nothing of ranks has none", () => expect(ranksOf(undefined)).toEqual([]));

@@ -1,5 +1,5 @@
 /**
- * The ranks of a run: how long each takes for a step, who holds the others up, and where the first bad value was.
+ * The ranks of a run: how long each takes for a step, who holds the others up, and who is not finite since when.
  *
  * Rules of this file: pure; the server says who is slow; a rank that says nothing is said as such, never as fast.
  */
@@ -62,9 +62,24 @@ export function firstBadOf(ranks: readonly Rank[]): Rank | null {
   }, null);
 }
 
-/** With the others that were bad at that very step: which of them was the cause cannot be told apart then. */
-export function firstBadText(first: Rank, ranks: readonly Rank[]): string {
-  const same = ranks.filter((one) => one !== first && one.firstBadStep === first.firstBadStep).map((one) => one.rank);
-  const others = same.length === 0 ? "" : `, as on rank${same.length > 1 ? "s" : ""} ${same.join(", ")}`;
-  return `first bad value on rank ${first.rank}, step ${step(first.firstBadStep)}${others}`;
+/**
+ * Since when which ranks were not finite, the first on top: "rank 1: not finite since step 30". Those of one step stand
+ * together, because which of them was the cause cannot be told apart then.
+ */
+export function notFiniteTexts(ranks: readonly Rank[]): string[] {
+  const bad = ranks.flatMap((one) => (one.firstBadStep === null ? [] : [{ rank: one.rank, since: one.firstBadStep }]));
+  const sinces = [...new Set(bad.map((one) => one.since))].sort((a, b) => a - b);
+  return sinces.map((since) => {
+    const who = bad.filter((one) => one.since === since).map((one) => one.rank);
+    const named = who.slice(0, NAMED).join(", ") + (who.length > NAMED ? ` and ${who.length - NAMED} more` : "");
+    return `rank${who.length > 1 ? "s" : ""} ${named}: not finite since step ${step(since)}`;
+  });
+}
+
+/** So many are read at a glance. */
+const NAMED = 8;
+
+/** Whether rank 0, the only one that the rules judge, was finite all the while: then no alert speaks of it. */
+export function isUnwatched(ranks: readonly Rank[]): boolean {
+  return firstBadOf(ranks) !== null && !ranks.some((one) => one.rank === 0 && one.firstBadStep !== null);
 }

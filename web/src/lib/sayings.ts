@@ -41,3 +41,18 @@ export function sayingsText(alert: Alert, wallS: number): string {
   const said = alert.verdict === null ? [] : [VERDICT_WORDS[alert.verdict]];
   return [...said, ...(isSilenced(alert, wallS) ? ["silenced"] : [])].join(" · ");
 }
+
+/** What was said of all of these alerts alike; null where it was not, or not of all. */
+export function verdictOf(alerts: readonly Alert[]): Verdict | null {
+  const first = alerts[0]?.verdict ?? null;
+  return alerts.every((alert) => alert.verdict === first) ? first : null;
+}
+
+/** The one of these alerts that is silenced for the shortest, where all are; else null. */
+export function silencedOf(alerts: readonly Alert[], wallS: number): Alert | null {
+  if (!alerts.every((alert) => isSilenced(alert, wallS))) return null;
+  return alerts.reduce<Alert | null>(
+    (least, alert) => (least === null || (alert.silencedUntilS ?? 0) < (least.silencedUntilS ?? 0) ? alert : least),
+    null,
+  );
+}

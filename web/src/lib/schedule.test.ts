@@ -27,6 +27,9 @@ describe("a stage", () => {
     expect(beginsText(leased, 2)).toBe("at step 350");
   });
 
+  it("of a run that has ended was the last, or was not reached", () =>
+    expect([0, 1, 2].map((i) => beginsText(schedule(), i, true))).toEqual(["over", "the last", "not reached"]));
+
   it("before the first is none", () => expect(stageNow(schedule({ position: null }))).toBe(-1));
 });
 

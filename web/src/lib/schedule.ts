@@ -136,11 +136,12 @@ export function holdText(held: Hold | null): string {
   return `held${since} ${held.until === null ? "until it is released" : `until step ${step(held.until)}`}`;
 }
 
-/** When a stage will begin, or that it did. */
-export function beginsText(schedule: Schedule, index: number): string {
+/** When a stage will begin, or that it did; `isOver`: the run has ended, and nothing begins any more. */
+export function beginsText(schedule: Schedule, index: number, isOver = false): string {
   const stage = schedule.stages[index];
   const now = stageNow(schedule);
   if (stage === undefined) return "";
+  if (isOver) return index === now ? "the last" : index < now ? "over" : "not reached";
   if (index === now) return schedule.held === null ? "now" : "now, held";
   if (index < now) return "over";
   if (stage.beginsAt !== null) return `at step ${step(stage.beginsAt)}`;

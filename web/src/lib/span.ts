@@ -7,7 +7,7 @@
 import { sharesOf } from "./blame";
 import { type Fields, fields, fieldsOrNull, list, numberOr, numberOrNull, text, texts } from "./decode";
 import { short } from "./format";
-import { type Blame, blameOf } from "./models";
+import { type Blame, blameOf } from "./blamed";
 
 /** A value at the range's two ends. */
 export interface Ends {

@@ -55,7 +55,8 @@ export type Action =
   | { readonly type: "token-needed" }
   | { readonly type: "runs"; readonly runs: readonly Run[]; readonly atMs: number }
   | { readonly type: "run"; readonly run: Run; readonly atMs: number }
-  | { readonly type: "gone"; readonly run: string }
+  /** `isOwn`: this page deletes it itself, and tells so in its own place */
+  | { readonly type: "gone"; readonly run: string; readonly isOwn?: true }
   | { readonly type: "select"; readonly run: string | null }
   | { readonly type: "detail"; readonly run: string; readonly detail: Partial<DetailLists> }
   | { readonly type: "history"; readonly run: string }
@@ -117,7 +118,7 @@ export function reduce(state: State, action: Action): State {
     case "run":
       return withRun(state, action.run, action.atMs);
     case "gone":
-      return Object.hasOwn(state.runs, action.run) ? withoutRun(state, action.run) : state;
+      return Object.hasOwn(state.runs, action.run) ? withoutRun(state, action.run, action.isOwn ?? false) : state;
     case "select":
       return state.selected === action.run ? state : { ...state, selected: action.run, detail: NO_DETAIL };
     case "incidents":
@@ -193,9 +194,9 @@ function withRun(state: State, run: Run, atMs: number): State {
   return { ...state, runs: { ...state.runs, [run.id]: run }, order, ages, surveyed };
 }
 
-function withoutRun(state: State, run: string): State {
+function withoutRun(state: State, run: string, isOwn: boolean): State {
   const gone = state.runs[run];
-  const problem = gone === undefined ? state.problem : `The run ${gone.project}/${gone.name} was deleted.`;
+  const problem = gone === undefined || isOwn ? state.problem : `The run ${gone.project}/${gone.name} was deleted.`;
   const order = state.order.filter((id) => id !== run);
   const incidents = Object.fromEntries(Object.entries(state.incidents).filter(([, incident]) => incident.run !== run));
   return {
@@ -333,9 +334,9 @@ export function worstHealth(state: State): Health {
   return order.find((health) => found.has(health)) ?? "unknown";
 }
 
-/** Seconds since the newest data, as the page's clock goes on. */
+/** Seconds since the newest data, as the page's clock goes on; never less than none, whatever clocks say. */
 export function ageAt(age: Age | undefined, nowMs: number): number | null {
-  return age === undefined ? null : age.seconds + Math.max(0, nowMs - age.atMs) / 1000;
+  return age === undefined ? null : Math.max(0, age.seconds) + Math.max(0, nowMs - age.atMs) / 1000;
 }
 
 export interface AgeWord {

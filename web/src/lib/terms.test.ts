@@ -8,6 +8,7 @@ it.each(["0", "-1", "1.5", "x", "1e3", "1000000001"])("a number of steps is whol
 it("may stay empty, and have spaces", () => {
   expect(stepsOf(" ")).toEqual({ steps: null, fault: null });
   expect(stepsOf("1\u2009200 ")).toEqual({ steps: 1200, fault: null });
+  expect(stepsOf("1,000").fault).toContain("1000 or 1.000?");
 });
 
 it("only what was given goes on the wire", () => {

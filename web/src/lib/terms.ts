@@ -5,6 +5,7 @@
  */
 import type { Fields } from "./decode";
 import { step } from "./format";
+import { isAsking, typedNumber } from "./typed";
 
 export const MOST_STEPS = 1_000_000_000;
 
@@ -13,9 +14,10 @@ export type Steps =
 
 /** What a person typed as a number of steps; null where nothing stands. */
 export function stepsOf(typed: string): Steps {
-  const said = typed.replace(/[\s\u2009]/g, "");
-  if (said === "") return { steps: null, fault: null };
-  const steps = /^\d+$/.test(said) ? Number(said) : 0;
+  if (typed.trim() === "") return { steps: null, fault: null };
+  const { value, fault } = typedNumber(typed);
+  if (value === null && isAsking(fault)) return { steps: null, fault };
+  const steps = value !== null && /^[\d\s,]+$/.test(typed) && Number.isInteger(value) ? value : 0;
   if (steps >= 1 && steps <= MOST_STEPS) return { steps, fault: null };
   return { steps: null, fault: "a whole number of steps, from 1; or nothing" };
 }

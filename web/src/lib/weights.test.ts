@@ -1,6 +1,17 @@
 import { describe, expect, it } from "vitest";
 import type { Component } from "./models";
-import { POSITIONS, positionOf, preview, scaleOf, setWeightText, weightAt, weightOf } from "./weights";
+import {
+  POSITIONS,
+  boundsText,
+  factsText,
+  isUnsound,
+  positionOf,
+  preview,
+  scaleOf,
+  setWeightText,
+  weightAt,
+  weightOf,
+} from "./weights";
 
 const component = (name: string, raw: number | null, weight: number, high = 0.1): Component => {
   const contribution = raw === null ? null : raw * weight;
@@ -93,5 +104,29 @@ it("a remedy for an unknown component still says what it sets", () => {
   expect(setWeightText([], { component: "x", value: 0 })).toEqual({
     action: "Set x weight to 0 at the next step",
     effect: "",
+  });
+});
+
+describe("what is said of a weight at rest", () => {
+  const its = (more: object = {}): Component => ({ ...component("precursor", 700, 0.01), ...more });
+  const bounds = (more: object = {}): string => {
+    const one = its(more);
+    return boundsText(one, scaleOf(one), false);
+  };
+
+  it("is what it makes of its loss; a value that is not finite is said, never hidden", () => {
+    expect(factsText(its())).toBe("raw 700 × 0.01 = 7; ");
+    expect(factsText(its({ raw: null }))).toBe("");
+    const bad = its({ raw: NaN, contribution: NaN });
+    expect([isUnsound(bad), isUnsound(its())]).toEqual([true, false]);
+    expect(factsText(bad)).toContain("raw NaN: no weight mends that");
+  });
+
+  it("is where it stands within its bounds", () => {
+    expect(bounds()).toBe("allowed 0 to 0.1");
+    expect(bounds({ weight: 0.1, scheduledWeight: 0.1 })).toBe("allowed 0 to 0.1, at its upper end");
+    expect(bounds({ weight: 0.2 })).toBe("allowed 0 to 0.1, and is outside; the schedule says 0.01");
+    expect(bounds({ weight: 0, scheduledWeight: 0 })).toBe("allowed 0 to 0.1");
+    expect(bounds({ high: Infinity })).toBe("allowed from 0");
   });
 });

@@ -9,6 +9,7 @@ import { numberOrNull, text } from "./decode";
 import type { Component } from "./models";
 import { share, short } from "./format";
 import { termsText } from "./terms";
+import { typedNumber } from "./typed";
 
 export const POSITIONS = 1000;
 
@@ -61,9 +62,8 @@ export type Entry =
 
 /** What a person typed as a weight: a number within the bounds, or why not. */
 export function weightOf(typed: string, scale: Scale): Entry {
-  const said = typed.trim().replace(",", ".");
-  const weight = said === "" ? NaN : Number(said);
-  if (!Number.isFinite(weight)) return { weight: null, fault: "not a number" };
+  const { value: weight, fault } = typedNumber(typed);
+  if (weight === null) return { weight: null, fault };
   if (weight < scale.low || weight > scale.high)
     return { weight: null, fault: `allowed: ${short(scale.low)} to ${short(scale.high)}` };
   return { weight, fault: null };
@@ -121,4 +121,35 @@ export function setWeightText(components: readonly Component[], args: Fields): P
   if (then.contribution === null) return { action, effect: "" };
   const contribution = `contribution ${short(component.contribution, 2)} → ${short(then.contribution, 2)}`;
   return { action, effect: `${contribution}, share ${share(component.share)} → ${share(then.share)}` };
+}
+
+/** Whether its loss, or what it adds, is not finite. */
+export function isUnsound({ raw, contribution, weight }: Component): boolean {
+  return [raw, contribution, weight].some((value) => value !== null && !Number.isFinite(value));
+}
+
+/** "raw 583.6 × 0.03 = 17.51, "; of what is not finite that no weight mends it; empty where nothing is known. */
+export function factsText(component: Component): string {
+  const { raw, weight, contribution } = component;
+  if (raw === null) return "";
+  if (!Number.isFinite(raw)) return `raw ${short(raw)}: no weight mends that, a gate leaves it out; `;
+  return `raw ${short(raw)} × ${short(weight)} = ${short(contribution)}; `;
+}
+
+/** Where it may be moved, at which end it is, and what the schedule says otherwise. */
+export function boundsText(component: Component, scale: Scale, isGated: boolean): string {
+  const { weight, scheduledWeight } = component;
+  const allowed = Number.isFinite(component.high)
+    ? `allowed ${short(scale.low)} to ${short(scale.high)}`
+    : `allowed from ${short(scale.low)}`;
+  if (isGated) return `gated off; ${allowed}`;
+  const isHeld = scheduledWeight !== null && weight !== null && scheduledWeight !== weight;
+  return `${allowed}${endText(weight, scale, component)}${isHeld ? `; the schedule says ${short(scheduledWeight)}` : ""}`;
+}
+
+function endText(weight: number | null, { low, high }: Scale, component: Component): string {
+  if (weight === null) return "";
+  if (weight > high || weight < low) return ", and is outside";
+  if (weight === high && Number.isFinite(component.high)) return ", at its upper end";
+  return weight === low && low !== 0 ? ", at its lower end" : "";
 }

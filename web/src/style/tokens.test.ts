@@ -33,6 +33,13 @@ describe.each(["light", "dark"])("the %s theme", (theme) => {
     },
   );
 
+  it("has a heat map that reads by its lightness alone, each stop well apart from the next", () => {
+    const light = [0, 1, 2, 3, 4].map((at) => luminance(token(`heat-${at}`)));
+    const order = theme === "light" ? [...light].reverse() : light;
+    expect([...order].sort((a, b) => a - b)).toEqual(order);
+    for (let i = 0; i < 4; i += 1) expect(contrast(token(`heat-${i}`), token(`heat-${i + 1}`))).toBeGreaterThan(1.3);
+  });
+
   it("has readable buttons, visible borders of controls, and visible curves", () => {
     expect(contrast(token("on-accent"), token("accent"))).toBeGreaterThanOrEqual(4.5);
     expect(contrast(token("on-critical"), token("critical"))).toBeGreaterThanOrEqual(4.5);

@@ -18,6 +18,7 @@ import { HealthLight } from "./HealthLight";
 import { OriginFacts } from "./OriginFacts";
 import { RemedyDeed } from "./RemedyDeed";
 import { Sayings } from "./Sayings";
+import { When } from "./incident/When";
 import { useStages } from "./steering/schedule";
 
 interface Props {
@@ -25,9 +26,11 @@ interface Props {
   readonly run: Run;
   /** the remedy that its incident offers already */
   readonly offered?: Remedy | null;
+  /** whether it is on the screen, and not within a line that is closed */
+  readonly isOpen?: boolean;
 }
 
-export function AlertCard({ alert, run, offered = null }: Props): JSX.Element {
+export function AlertCard({ alert, run, offered = null, isOpen: isShown = true }: Props): JSX.Element {
   const page = usePage();
   const { detail } = page.state.value;
   const answer = answerTo(detail, alert.id);
@@ -57,10 +60,11 @@ export function AlertCard({ alert, run, offered = null }: Props): JSX.Element {
       <p class="alert-since number">
         {alert.severity}, since step {step(alert.step)}
         {endText(alert)}
+        <When atS={alert.firedS} />
       </p>
       <Findings alert={alert} run={run} />
-      {answer !== null && <CommandLife command={answer} />}
-      <Deeds alert={alert} run={run} answer={answer} offered={offered} />
+      {answer !== null && <CommandLife command={answer} run={run} />}
+      <Deeds alert={alert} run={run} answer={answer} offered={offered} isShown={isShown} />
       <AlertEvidence alert={alert} />
       <Sayings alert={alert} />
     </article>
@@ -115,9 +119,10 @@ interface DeedsProps {
   readonly run: Run;
   readonly answer: Command | null;
   readonly offered: Remedy | null;
+  readonly isShown: boolean;
 }
 
-function Deeds({ alert, run, answer, offered }: DeedsProps): JSX.Element | null {
+function Deeds({ alert, run, answer, offered, isShown }: DeedsProps): JSX.Element | null {
   const page = usePage();
   const fault = useSignal<string | null>(null);
   const isSending = useSignal(false);
@@ -136,6 +141,7 @@ function Deeds({ alert, run, answer, offered }: DeedsProps): JSX.Element | null 
           run={run}
           alert={alert.id}
           isAnswered={answer !== null && (isPending(answer) || answer.state === "applied")}
+          hasPreview={isShown}
         />
       )}
       {isOpen(alert) && (

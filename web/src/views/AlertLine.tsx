@@ -1,4 +1,5 @@
 /** An alert as a line that opens to its card. */
+import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { step } from "../lib/format";
 import type { Alert, Remedy, Run } from "../lib/models";
@@ -19,6 +20,7 @@ interface Props {
 export function AlertLine({ alert, run, offered = null }: Props): JSX.Element {
   const page = usePage();
   const said = sayingsText(alert, page.wallS.value);
+  const isUnfolded = useSignal(false);
   return (
     <details
       class={`line line-is-${alert.state}`}
@@ -28,6 +30,7 @@ export function AlertLine({ alert, run, offered = null }: Props): JSX.Element {
       data-rule={alert.rule}
       data-state={alert.state}
       data-step={alert.step}
+      onToggle={(event) => (isUnfolded.value = event.currentTarget.open)}
     >
       <summary>
         <HealthLight health={alert.severity} />
@@ -37,7 +40,7 @@ export function AlertLine({ alert, run, offered = null }: Props): JSX.Element {
         </span>
         <span class="number quiet">{whenText(alert, run)}</span>
       </summary>
-      <AlertCard alert={alert} run={run} offered={offered} />
+      <AlertCard alert={alert} run={run} offered={offered} isOpen={isUnfolded.value} />
     </details>
   );
 }

@@ -1,67 +1,52 @@
-/** The whole page. */
-import { useSignal } from "@preact/signals";
-import type { JSX } from "preact";
+/** The whole page: its head, what is wrong, the view that the route names, the news, the dialogs. */
+import type { ComponentChildren, JSX } from "preact";
 import { useCallback } from "preact/hooks";
 import { incidentsOf } from "../lib/incidents";
 import type { Run } from "../lib/models";
+import { Banners } from "./Banners";
 import { ChartStack } from "./ChartStack";
 import { ControlRail } from "./ControlRail";
 import { Compare } from "./compare/Compare";
-import { Dialog } from "./Dialog";
 import { EmptyState } from "./EmptyState";
 import { Home } from "./home/Home";
 import { IncidentList } from "./IncidentList";
-import { KeysDialog } from "./KeysDialog";
+import { PageDialogs } from "./PageDialogs";
 import { RunControls } from "./RunControls";
 import { RunList } from "./RunList";
+import { Toasts } from "./Toasts";
 import { TokenGate } from "./TokenGate";
 import { TopBar } from "./TopBar";
 import { usePage } from "./context";
+import { leadTo } from "./leadTo";
 import { EngineDialogs, EngineEntry } from "./rules/EngineEntry";
 import { type Engine, useEngine } from "./rules/useEngine";
 import { ScheduleContext } from "./steering/schedule";
 import { useSchedule } from "./steering/useSchedule";
 import { useKeys } from "./useKeys";
+import { type Open, useOpen } from "./useOpen";
 import { Vitals } from "./Vitals";
 
 export function App(): JSX.Element {
   const page = usePage();
-  const isKeysOpen = useSignal(false);
-  const isDrawerOpen = useSignal(false);
-  const openKeys = useCallback(() => (isKeysOpen.value = true), [isKeysOpen]);
-  const hint = useKeys(openKeys);
+  const open = useOpen();
+  const onOpen = useCallback((next: Open) => (open.value = next), [open]);
   const engine = useEngine();
-  const { needsToken, problem } = page.state.value;
-  const toast = hint.value ?? problem;
+  useKeys(onOpen);
+  const { needsToken } = page.state.value;
+  const { view } = page.route.value;
   return (
-    <div class="app">
-      <TopBar onRuns={() => (isDrawerOpen.value = true)} onKeys={openKeys} engine={engine} />
-      {page.trouble.value !== null && (
-        <p class="trouble" role="alert" data-testid="trouble">
-          {page.trouble.value} Training goes on, and the trainers keep their data.
-        </p>
-      )}
-      <aside class="side">
-        <RunList />
-      </aside>
-      {needsToken ? <TokenGate /> : <Shown engine={engine} />}
-      {toast !== null && (
-        <div class="toast" role="status">
-          <span>{toast}</span>
-          {hint.value === null && (
-            <button type="button" class="button button-small" onClick={page.actions.dismissProblem}>
-              close
-            </button>
-          )}
+    <div class="app" data-view={needsToken ? "gate" : view}>
+      <TopBar onOpen={onOpen} engine={engine} />
+      <Banners />
+      {view === "run" && !needsToken && (
+        <div class="side">
+          <RunList />
         </div>
       )}
+      {needsToken ? <TokenGate /> : <Shown engine={engine} />}
+      <Toasts />
       <EngineDialogs engine={engine} />
-      {isKeysOpen.value && <KeysDialog onClose={() => (isKeysOpen.value = false)} />}
-      {isDrawerOpen.value && (
-        <Dialog title="Runs" onClose={() => (isDrawerOpen.value = false)}>
-          <RunList onPicked={() => (isDrawerOpen.value = false)} />
-        </Dialog>
-      )}
+      <PageDialogs open={open} engine={engine} />
     </div>
   );
 }
@@ -77,7 +62,11 @@ function ShownRun({ engine }: { engine: Engine }): JSX.Element {
   const run = selected === null ? undefined : runs[selected];
   if (run !== undefined) return <RunPage key={run.id} run={run} engine={engine} />;
   if (runsLoaded && order.length === 0) return <EmptyState />;
-  return <p class="quiet waiting">{link === "down" ? "The server cannot be reached. Trying again…" : "Loading…"}</p>;
+  return (
+    <main class="waiting">
+      <p class="quiet">{link === "down" ? "The server cannot be reached. Trying again…" : "Loading…"}</p>
+    </main>
+  );
 }
 
 function RunPage({ run, engine }: { run: Run; engine: Engine }): JSX.Element {
@@ -86,19 +75,35 @@ function RunPage({ run, engine }: { run: Run; engine: Engine }): JSX.Element {
     <ScheduleContext.Provider value={useSchedule(run)}>
       <Vitals run={run} />
       <EngineEntry engine={engine} />
-      <main class="middle">
+      <main class="middle" tabIndex={-1}>
+        <h1 class="sr-only">
+          {run.project}/{run.name}
+        </h1>
         <ChartStack />
       </main>
-      <aside class="rail">
+      <aside class="rail" aria-label="Incidents and control" tabIndex={-1}>
         <RunControls run={run} />
         <IncidentList run={run} />
         <ControlRail run={run} />
       </aside>
       <nav class="jumps" aria-label="Parts of the page">
-        <a href="#alerts">Incidents{open > 0 ? ` (${open})` : ""}</a>
-        <a href="#charts">Charts</a>
-        <a href="#control">Control</a>
+        <Jump to="alerts">Incidents{open > 0 ? ` (${open})` : ""}</Jump>
+        <Jump to="charts">Charts</Jump>
+        <Jump to="control">Control</Jump>
       </nav>
     </ScheduleContext.Provider>
+  );
+}
+
+/** The address names the run, and keeps naming it. */
+function Jump({ to, children }: { to: string; children: ComponentChildren }): JSX.Element {
+  const jump = (event: MouseEvent): void => {
+    event.preventDefault();
+    leadTo(`#${to}`);
+  };
+  return (
+    <a href={`#${to}`} onClick={jump}>
+      {children}
+    </a>
   );
 }

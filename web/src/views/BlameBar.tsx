@@ -1,9 +1,9 @@
 /** The blame as a bar whose percents add up to 100, and in words. */
 import type { JSX } from "preact";
 import { colourOf } from "../charts/theme";
-import { type BlameShare, partText, sharesOf } from "../lib/blame";
+import { type BlameShare, partText, sharesOf, wholeText } from "../lib/blame";
 import { look } from "../lib/palette";
-import type { Blame } from "../lib/models";
+import type { Blame } from "../lib/blamed";
 import { usePage } from "./context";
 
 interface Props {
@@ -21,6 +21,7 @@ export function BlameBar({ blame, components, said }: Props): JSX.Element {
     <div class="blame" data-testid="blame">
       {!said.includes(blame.text) && <p class="blame-text">{blame.text}</p>}
       <BlameStrip shares={shares} colour={colour} />
+      {shares.length > 0 && <p class="blame-sum number quiet">{wholeText(blame)}</p>}
       <ul class="blame-parts">
         {shares.map((part, i) => (
           <li key={i}>
@@ -51,14 +52,16 @@ export function BlameStrip({ shares, colour }: StripProps): JSX.Element | null {
     >
       {placed(shares.map((part) => part.width * 100)).map(({ from, width }, i) => {
         const part = shares[i];
+        // What held against the jump is half as high, and has a minus in its line.
+        const isAgainst = (part?.percent ?? 0) < 0;
         return (
           part && (
             <rect
               key={i}
               x={from}
-              y="0"
+              y={isAgainst ? 3 : 0}
               width={Math.max(0, width - 0.4)}
-              height="6"
+              height={isAgainst ? 3 : 6}
               fill={colour(part.component)}
               class={classOf(part.cause)}
             />

@@ -1,44 +1,63 @@
-/** A command's life as it happens: queued, sent, received, applied at step S with old and new value; or why not. */
+/** A command's life as it happens: queued, sent, received, applied at step S on k ranks, and its effect; or why not. */
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { resultOf } from "../lib/deeds";
-import type { Command } from "../lib/models";
+import { ROAD, type Stop, awaitsEffect, stopsOf, tookText } from "../lib/life";
+import type { Command, Run } from "../lib/models";
+import { clockText } from "../lib/moments";
 import { policyOfCommand } from "../lib/policies";
-import { canControl } from "../lib/state";
+import { canControl, isOver } from "../lib/state";
 import { usePage } from "./context";
+import { EffectView } from "./EffectView";
+import { RevertButton } from "./RevertButton";
 
-const ROAD = ["queued", "sent", "received", "applied"] as const;
+interface Props {
+  readonly command: Command;
+  /** where it can be taken back from here */
+  readonly run?: Run;
+}
 
-export function CommandLife({ command }: { command: Command }): JSX.Element {
-  const isOnRoad = ROAD.some((state) => state === command.state);
+export function CommandLife({ command, run }: Props): JSX.Element {
   const policy = policyOfCommand(command.actor, command.reason);
-  const reached = isOnRoad ? ROAD.indexOf(command.state as (typeof ROAD)[number]) : lastReached(command);
+  const isOnRoad = ROAD.some((state) => state === command.state);
+  const took = command.state === "applied" ? tookText(command) : "";
   return (
     <div class="life" role="status">
-      <ol class="life-road" aria-label="the command's life">
-        {ROAD.map((state, i) => (
-          <li
-            key={state}
-            class={i <= reached ? "life-done" : ""}
-            aria-current={state === command.state ? "step" : undefined}
-          >
-            {state}
-          </li>
-        ))}
-      </ol>
+      <Road stops={stopsOf(command)} />
       {policy !== null && (
         <p class="quiet" data-testid="by-policy">
           By itself: {policy}
         </p>
       )}
-      <p class={`life-result${isOnRoad ? "" : " tone-warning"}`}>{resultOf(command)}</p>
+      <p class={`life-result${isOnRoad ? "" : " tone-warning"}`} title={took}>
+        {resultOf(command)}
+      </p>
+      {command.effect !== null && <EffectView effect={command.effect} testid="life-effect" />}
+      {awaitsEffect(command) && run !== undefined && !isOver(run) && (
+        <p class="quiet">What came of it is told some 50 steps later.</p>
+      )}
       <CancelButton command={command} />
+      {run !== undefined && <RevertButton run={run} command={command} testid={`life-revert-${command.id}`} />}
     </div>
   );
 }
 
-function lastReached(command: Command): number {
-  return Math.max(...command.history.map((entry) => ROAD.findIndex((state) => state === entry.state)), 0);
+function Road({ stops }: { stops: readonly Stop[] }): JSX.Element {
+  const { wallS } = usePage();
+  return (
+    <ol class={`life-road life-of-${stops.length}`} aria-label="the command's life">
+      {stops.map(({ name, isReached, isNow, atS }) => (
+        <li
+          key={name}
+          class={isReached ? "life-done" : ""}
+          aria-current={isNow ? "step" : undefined}
+          title={atS === null ? undefined : clockText(atS, wallS.value)}
+        >
+          {name}
+        </li>
+      ))}
+    </ol>
+  );
 }
 
 /** As long as nobody has it, a command can be taken back. */

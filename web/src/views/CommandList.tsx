@@ -1,22 +1,20 @@
 /** The recent commands with their results and effects; what is in force can be taken back, what is queued cancelled. */
-import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { canBeReverted, commandText, leaseEndOf, outcomeOf, rampEndOf, resultOf } from "../lib/deeds";
+import { commandText, leaseEndOf, outcomeOf, rampEndOf, resultOf } from "../lib/deeds";
 import { step } from "../lib/format";
 import type { Command, Run } from "../lib/models";
 import { commandsOf } from "../lib/state";
 import { withoutTerms } from "../lib/terms";
-import { toldText } from "../lib/told";
 import { CancelButton } from "./CommandLife";
 import { usePage } from "./context";
 import { EffectView } from "./EffectView";
+import { RevertButton } from "./RevertButton";
 
 const SHOWN = 20;
 
 export function CommandList({ run, canCommand }: { run: Run; canCommand: boolean }): JSX.Element {
   const page = usePage();
   const commands = commandsOf(page.state.value.detail);
-  const canRevert = canCommand && run.controls.includes("revert");
   return (
     <section class="panel" aria-label="Commands">
       <h2>Commands</h2>
@@ -28,7 +26,7 @@ export function CommandList({ run, canCommand }: { run: Run; canCommand: boolean
             run={run}
             command={command}
             isShown={page.shownCard.value === command.id}
-            canRevert={canRevert && canBeReverted(command, commands, run.step)}
+            canCommand={canCommand}
           />
         ))}
       </ul>
@@ -54,7 +52,7 @@ interface RowProps {
   readonly run: Run;
   readonly command: Command;
   readonly isShown: boolean;
-  readonly canRevert: boolean;
+  readonly canCommand: boolean;
 }
 
 /** Of an applied one the line below says how long it takes and holds. */
@@ -62,7 +60,7 @@ function whatText(command: Command): string {
   return commandText(command.state === "applied" ? { ...command, args: withoutTerms(command.args) } : command);
 }
 
-function Row({ run, command, isShown, canRevert }: RowProps): JSX.Element {
+function Row({ run, command, isShown, canCommand }: RowProps): JSX.Element {
   return (
     <li
       id={`card-${command.id}`}
@@ -84,45 +82,7 @@ function Row({ run, command, isShown, canRevert }: RowProps): JSX.Element {
       </span>
       <CancelButton command={command} />
       {command.effect !== null && <EffectView effect={command.effect} />}
-      {canRevert && <RevertButton run={run} command={command} />}
+      {canCommand && <RevertButton run={run} command={command} />}
     </li>
   );
-}
-
-function RevertButton({ run, command }: { run: Run; command: Command }): JSX.Element {
-  const { actions } = usePage();
-  const fault = useSignal<string | null>(null);
-  const isSending = useSignal(false);
-  const revert = async (): Promise<void> => {
-    // A second press before the answer would be a second command, which the trainer rejects.
-    isSending.value = true;
-    fault.value = await actions.command("revert", { command: command.id });
-    isSending.value = false;
-  };
-  const isBad = command.effect?.verdict === "worse";
-  return (
-    <>
-      <button
-        type="button"
-        class={`button button-small${isBad ? " button-main" : ""}`}
-        data-testid={`revert-${command.id}`}
-        title={revertTitle(command, run)}
-        disabled={isSending.value}
-        onClick={() => void revert()}
-      >
-        revert
-      </button>
-      {fault.value !== null && (
-        <span class="fault" role="status">
-          {fault.value}
-        </span>
-      )}
-    </>
-  );
-}
-
-function revertTitle(command: Command, run: Run): string {
-  const at = `At the next step${run.step === null ? "" : ` (about ${step(run.step + 1)})`}`;
-  const back = command.kind !== "set_weight" || command.old === null ? "" : `, now ${toldText(command.old)}`;
-  return `${at} it is as if this had not been done: what lies beneath holds again${back}`;
 }

@@ -1,6 +1,6 @@
-/** A modal dialog; Escape, the button and the ground beside it close it. */
+/** A modal dialog; Escape, the button and the ground beside it close it, and the focus goes back to where it was. */
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useId, useRef } from "preact/hooks";
 
 export interface DialogProps {
   readonly title: string;
@@ -11,20 +11,28 @@ export interface DialogProps {
 
 export function Dialog({ title, isWide = false, onClose, children }: DialogProps): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
+  const name = useId();
   useEffect(() => {
-    dialog.current?.showModal();
+    const shown = dialog.current;
+    const before = document.activeElement;
+    shown?.showModal();
+    return () => {
+      // While it is open nothing else can have the focus, and one that is only taken away gives it to nobody.
+      shown?.close();
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
   }, []);
   return (
     <dialog
       ref={dialog}
       class={isWide ? "dialog dialog-wide" : "dialog"}
-      aria-label={title}
+      aria-labelledby={name}
       onClose={onClose}
       onClick={(event) => event.target === dialog.current && onClose()}
     >
       <div class="dialog-body">
         <header class="dialog-head">
-          <h2>{title}</h2>
+          <h2 id={name}>{title}</h2>
           <button type="button" class="button button-small" onClick={onClose}>
             close
           </button>

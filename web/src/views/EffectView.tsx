@@ -5,11 +5,17 @@ import { step } from "../lib/format";
 
 const TONES = { worked: "effect-worked", "no effect": "effect-none", worse: "effect-worse" } as const;
 
-export function EffectView({ effect }: { effect: Effect }): JSX.Element {
+interface Props {
+  readonly effect: Effect;
+  /** names it to tests: the list of commands shows each effect once more */
+  readonly testid?: string;
+}
+
+export function EffectView({ effect, testid = "effect" }: Props): JSX.Element {
   const judged = judgedAt(effect);
   const [sign, word] = verdictText(effect);
   return (
-    <div class={`effect ${TONES[effect.verdict]}`} role="status" data-testid="effect" data-verdict={word}>
+    <div class={`effect ${TONES[effect.verdict]}`} role="status" data-testid={testid} data-verdict={word}>
       <p>
         <span aria-hidden="true">{sign} </span>
         <strong>{word}</strong>

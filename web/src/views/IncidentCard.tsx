@@ -1,13 +1,13 @@
 /** One incident: what happened and since when, its cause, who is to blame, what to do, what went first, its alerts. */
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { culpritOf } from "../lib/evidence";
 import { aheadText, foretelling, stageAhead, withoutAhead } from "../lib/forecast";
 import { step } from "../lib/format";
-import { type Incident, alertOfRemedy, isSameArgs, subjectOf, titleOf } from "../lib/incidents";
+import { type Incident, alertOfRemedy, isSameArgs, titleOf } from "../lib/incidents";
 import type { Alert, Command, Remedy, Run, StageMark } from "../lib/models";
 import { sinceText } from "../lib/since";
-import { OPEN_AT_END, answersTo, canControl, isOpen, isOver, isPending } from "../lib/state";
-import { AlertEvidence } from "./AlertEvidence";
+import { OPEN_AT_END, answersTo, isOpen, isOver, isPending } from "../lib/state";
 import { AlertLine } from "./AlertLine";
 import { BlameBar } from "./BlameBar";
 import { CommandLife } from "./CommandLife";
@@ -15,6 +15,11 @@ import { usePage } from "./context";
 import { FirstSigns } from "./FirstSigns";
 import { ForecastLine } from "./ForecastLine";
 import { HealthLight } from "./HealthLight";
+import { EvidenceChart } from "./incident/EvidenceChart";
+import { IncidentLink } from "./incident/IncidentLink";
+import { IncidentSayings } from "./incident/IncidentSayings";
+import { IncidentTimeline } from "./incident/IncidentTimeline";
+import { When } from "./incident/When";
 import { OriginFacts } from "./OriginFacts";
 import { RemedyDeed } from "./RemedyDeed";
 import { useStages } from "./steering/schedule";
@@ -26,8 +31,11 @@ interface Props {
   readonly run: Run;
 }
 
-export function IncidentCard({ incident, alerts, run }: Props): JSX.Element {
+/** `isShown`: not folded away; only then is its evidence asked for. */
+export function IncidentCard({ incident, alerts, run, isShown = true }: Props & { isShown?: boolean }): JSX.Element {
   const head = alerts.find((alert) => alert.id === incident.headline.alert);
+  const chosen = useSignal<string | null>(null);
+  const drawn = chosen.value ?? culpritOf(incident);
   return (
     <article
       class={`alert incident alert-${incident.severity}${incident.isOpen ? "" : " alert-is-resolved"}`}
@@ -38,13 +46,12 @@ export function IncidentCard({ incident, alerts, run }: Props): JSX.Element {
     >
       <header class="alert-head">
         <HealthLight health={incident.severity} />
-        <h3>{titleOf(incident)}</h3>
-        <span class={`badge badge-${incident.isOpen ? "firing" : "resolved"}`}>
-          {!incident.isOpen ? "closed" : isOver(run) ? OPEN_AT_END : "open"}
-        </span>
+        <h3 title={`rule: ${incident.headline.rule}`}>{titleOf(incident)}</h3>
+        <span class={`badge badge-${incident.isOpen ? "firing" : "resolved"}`}>{stateWord(incident, alerts, run)}</span>
       </header>
       <p class="alert-since number">
-        {incident.severity}, {spanText(incident)} · <span>{subjectOf(incident)}</span>
+        {incident.severity}, {spanText(incident)}
+        <When atS={incident.openedS} />
       </p>
       <Story incident={incident} alerts={alerts} run={run} head={head} />
       <Deeds incident={incident} alerts={alerts} run={run} />
@@ -53,11 +60,20 @@ export function IncidentCard({ incident, alerts, run }: Props): JSX.Element {
           {incident.cause}
         </p>
       )}
-      <FirstSigns incident={incident} />
-      {head !== undefined && <AlertEvidence alert={head} />}
+      {isShown && <EvidenceChart incident={incident} alerts={alerts} run={run} series={drawn} />}
+      <FirstSigns incident={incident} drawn={drawn} onDraw={(series) => (chosen.value = series)} />
+      <IncidentTimeline incident={incident} alerts={alerts} run={run} />
       <Alerts alerts={alerts} run={run} offered={incident.isOpen ? incident.remedy : null} />
     </article>
   );
+}
+
+/** Whether it goes on, and whether somebody has seen it. */
+function stateWord(incident: Incident, alerts: readonly Alert[], run: Run): string {
+  if (!incident.isOpen) return "closed";
+  if (isOver(run)) return OPEN_AT_END;
+  const isSeen = alerts.length > 0 && !alerts.some(isOpen) && alerts.some((alert) => alert.state === "acknowledged");
+  return isSeen ? "open, acknowledged" : "open";
 }
 
 function spanText({ isOpen: isStillOpen, firstStep, lastStep }: Incident): string {
@@ -109,25 +125,29 @@ function Ahead({ stages, run }: { stages: readonly StageMark[]; run: Run }): JSX
   );
 }
 
-/** What can be done: the remedy, what became of it, and that a person has seen it. */
+/** What can be done: the remedy, what became of it, and what a person says of all this. */
 function Deeds({ incident, alerts, run }: Props): JSX.Element {
   const page = usePage();
   const answers = answersTo(page.state.value.detail, new Set(alerts.map((alert) => alert.id)));
   const { remedy } = incident;
   return (
     <>
-      {answers[0] !== undefined && <CommandLife command={answers[0]} />}
+      {answers[0] !== undefined && <CommandLife command={answers[0]} run={run} />}
       {answers[0] !== undefined && <Since command={answers[0]} />}
-      <div class="alert-deeds">
-        {remedy !== null && incident.isOpen && (
+      {remedy !== null && incident.isOpen && (
+        <div class="alert-deeds">
           <RemedyDeed
             remedy={remedy}
             run={run}
             alert={alertOfRemedy(incident, alerts)}
             isAnswered={answers.some((command) => isDoing(command, remedy))}
+            hasPreview
           />
-        )}
-        {!isOver(run) && <Acknowledge alerts={alerts.filter(isOpen)} />}
+        </div>
+      )}
+      <div class="incident-foot">
+        <IncidentSayings alerts={alerts} isPast={isOver(run)} />
+        <IncidentLink run={incident.run} alert={incident.headline.alert} />
       </div>
     </>
   );
@@ -151,33 +171,6 @@ function isDoing(command: Command, remedy: Remedy): boolean {
   return isUnderWay && command.kind === remedy.kind && isSameArgs(command.args, remedy.args);
 }
 
-function Acknowledge({ alerts }: { alerts: readonly Alert[] }): JSX.Element | null {
-  const page = usePage();
-  const fault = useSignal<string | null>(null);
-  const isSending = useSignal(false);
-  if (alerts.length === 0 || !canControl(page.state.value)) return null;
-  const acknowledge = async (): Promise<void> => {
-    isSending.value = true;
-    const faults = await Promise.all(alerts.map((alert) => page.actions.acknowledge(alert.id)));
-    fault.value = faults.find((one) => one !== null) ?? null;
-    isSending.value = false;
-  };
-  return (
-    <>
-      <button
-        type="button"
-        class="button"
-        data-testid="incident-ack"
-        disabled={isSending.value || page.state.value.link !== "up"}
-        onClick={() => void acknowledge()}
-      >
-        {alerts.length === 1 ? "Acknowledge its alert" : `Acknowledge its ${alerts.length} alerts`}
-      </button>
-      {fault.value !== null && <p class="fault">{fault.value}</p>}
-    </>
-  );
-}
-
 /** So many lines are read at a glance. */
 const LINES = 8;
 
@@ -187,9 +180,7 @@ function Alerts({ alerts, run, offered }: Pick<Props, "alerts" | "run"> & { offe
   const line = (alert: Alert): JSX.Element => <AlertLine key={alert.id} alert={alert} run={run} offered={offered} />;
   return (
     <section class="incident-alerts" aria-label="Its alerts">
-      <h4>
-        {alerts.length === 1 ? "1 alert" : `${alerts.length} alerts`}
-      </h4>
+      <h4>{alerts.length === 1 ? "1 alert" : `${alerts.length} alerts`}</h4>
       {alerts.slice(0, LINES).map(line)}
       {later.length > 0 && (
         <details open={later.some((alert) => alert.id === page.shownCard.value)}>

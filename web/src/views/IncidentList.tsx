@@ -1,7 +1,8 @@
 /** What is wrong with the run: incidents, and alerts that belong to none; what is over as lines that open. */
+import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { step } from "../lib/format";
-import { type Incident, grouped, incidentsOf, titleOf } from "../lib/incidents";
+import { type Grouped, type Incident, grouped, incidentsOf, titleOf } from "../lib/incidents";
 import type { Alert, Run } from "../lib/models";
 import { OPEN_AT_END, alertsOf, answersTo, isOver } from "../lib/state";
 import { AlertCard } from "./AlertCard";
@@ -21,13 +22,12 @@ export function IncidentList({ run }: { run: Run }): JSX.Element {
         Incidents <span class="quiet">{open > 0 ? `${open} ${isOver(run) ? OPEN_AT_END : "open"}` : ""}</span>
       </h2>
       {isQuiet && <p class="quiet">{detail.isLoaded ? "None. Every rule is quiet on this run." : "Loading…"}</p>}
-      {incidents.map(({ incident, alerts }, i) =>
-        incident.isOpen ? (
+      {incidents
+        .filter(({ incident }) => incident.isOpen)
+        .map(({ incident, alerts }) => (
           <IncidentCard key={incident.id} incident={incident} alerts={alerts} run={run} />
-        ) : (
-          <Closed key={incident.id} incident={incident} alerts={alerts} run={run} isFirst={i === 0} />
-        ),
-      )}
+        ))}
+      <ClosedOnes closed={incidents.filter(({ incident }) => !incident.isOpen)} run={run} isAlone={open === 0} />
       {others.length > 0 && incidents.length > 0 && <h3 class="others-head">Alerts of no incident</h3>}
       {others.map((alert) =>
         alert.state === "resolved" ? (
@@ -37,6 +37,37 @@ export function IncidentList({ run }: { run: Run }): JSX.Element {
         ),
       )}
     </section>
+  );
+}
+
+/** So many lines of what is over are read at a glance. */
+const CLOSED = 5;
+
+interface OnesProps {
+  readonly closed: Grouped["incidents"];
+  readonly run: Run;
+  /** whether no incident is open */
+  readonly isAlone: boolean;
+}
+
+/** What is over: a line each, the newest first, the older ones in a fold. */
+function ClosedOnes({ closed, run, isAlone }: OnesProps): JSX.Element | null {
+  const page = usePage();
+  const line = ({ incident, alerts }: Grouped["incidents"][number], i: number): JSX.Element => (
+    <Closed key={incident.id} incident={incident} alerts={alerts} run={run} isFirst={isAlone && i === 0} />
+  );
+  const older = closed.slice(CLOSED);
+  const isShown = older.some(({ alerts }) => alerts.some((alert) => alert.id === page.shownCard.value));
+  return (
+    <>
+      {closed.slice(0, CLOSED).map(line)}
+      {older.length > 0 && (
+        <details open={isShown} data-testid="incidents-older">
+          <summary class="quiet">{older.length} older, closed</summary>
+          {older.map((one, i) => line(one, CLOSED + i))}
+        </details>
+      )}
+    </>
   );
 }
 
@@ -53,8 +84,14 @@ function Closed({ incident, alerts, run, isFirst }: ClosedProps): JSX.Element {
   const isShown = page.shownCard.value !== null && ids.has(page.shownCard.value);
   // Who pressed the remedy sees what became of it; the incident may be over in the same moment.
   const isMended = isFirst && answersTo(page.state.value.detail, ids).length > 0;
+  const isUnfolded = useSignal(isShown || isMended);
   return (
-    <details class="line line-is-resolved" open={isShown || isMended} data-testid="incident-closed">
+    <details
+      class="line line-is-resolved"
+      open={isShown || isMended}
+      data-testid="incident-closed"
+      onToggle={(event) => (isUnfolded.value = event.currentTarget.open)}
+    >
       <summary>
         <HealthLight health={incident.severity} />
         <span class="line-what">{titleOf(incident)}</span>
@@ -62,7 +99,7 @@ function Closed({ incident, alerts, run, isFirst }: ClosedProps): JSX.Element {
           {step(incident.firstStep)} – {step(incident.lastStep)} closed
         </span>
       </summary>
-      <IncidentCard incident={incident} alerts={alerts} run={run} />
+      <IncidentCard incident={incident} alerts={alerts} run={run} isShown={isUnfolded.value} />
     </details>
   );
 }

@@ -1,8 +1,14 @@
-/** The lines of a chart with their values at the cross-hair, or the newest; pressing one hides or shows it. */
+/**
+ * The lines of a chart with their values at the cross-hair, or the newest; pressing one hides or shows it.
+ *
+ * Where the column under the cross-hair folds several steps, the value is its lowest and highest.
+ */
 import type { JSX } from "preact";
 import type { ChartSpec, Line } from "../charts/spec";
 import { colourOf } from "../charts/theme";
-import { live, share, step } from "../lib/format";
+import { share } from "../lib/format";
+import { type Reading, readingText } from "../lib/reading";
+import { readingsOf, stepsAtCursor, stepsText } from "./charting/readings";
 import { usePage } from "./context";
 
 export interface LegendProps {
@@ -14,19 +20,17 @@ export interface LegendProps {
 export function Legend({ spec, hidden, onToggle }: LegendProps): JSX.Element {
   const page = usePage();
   void page.pointsSeen.value;
-  const at = page.cursor.value;
-  const values = spec.lines.map((line) => {
-    const buffer = page.store.buffers.get(line.name);
-    return at === null ? (buffer?.latest() ?? null) : (buffer?.valueAt(at) ?? null);
-  });
-  const size = spec.canStack ? sizeOf(spec.lines, values) : null;
+  const steps = stepsAtCursor(page);
+  const readings = readingsOf(page, spec, steps);
+  const size = spec.canStack ? sizeOf(spec.lines, readings) : null;
   return (
-    <ul class="legend" aria-label={`${spec.title}, values ${at === null ? "now" : `at step ${step(Math.round(at))}`}`}>
+    <ul class="legend" aria-label={`${spec.title}, values ${steps === null ? "now" : `at ${stepsText(steps)}`}`}>
+      {steps !== null && <li class="legend-at number">{stepsText(steps)}</li>}
       {spec.lines.map((line, i) => (
         <Item
           key={line.name}
           line={line}
-          value={values[i] ?? null}
+          reading={readings[i] ?? null}
           size={size}
           isHidden={hidden.has(line.name)}
           onToggle={() => onToggle(line.name)}
@@ -36,22 +40,23 @@ export function Legend({ spec, hidden, onToggle }: LegendProps): JSX.Element {
   );
 }
 
-/** The sum of magnitudes of all parts; null when one of them is not finite. */
-function sizeOf(lines: readonly Line[], values: readonly (number | null)[]): number | null {
-  const size = lines.reduce((sum, line, i) => (line.isTotal ? sum : sum + Math.abs(values[i] ?? 0)), 0);
+/** The sum of magnitudes of all parts; null when one of them is not finite, or is not one value. */
+function sizeOf(lines: readonly Line[], readings: readonly (Reading | null)[]): number | null {
+  if (readings.some((reading) => reading !== null && reading.low < reading.high)) return null;
+  const size = lines.reduce((sum, line, i) => (line.isTotal ? sum : sum + Math.abs(readings[i]?.last ?? 0)), 0);
   return Number.isFinite(size) && size > 0 ? size : null;
 }
 
 function Item(props: {
   line: Line;
-  value: number | null;
+  reading: Reading | null;
   size: number | null;
   isHidden: boolean;
   onToggle: () => void;
 }): JSX.Element {
-  const { line, value, size, isHidden } = props;
+  const { line, reading, size, isHidden } = props;
   const theme = usePage().theme.value;
-  const isBad = value !== null && !Number.isFinite(value);
+  const isBad = reading !== null && reading.flags !== 0;
   return (
     <li>
       <button
@@ -73,9 +78,9 @@ function Item(props: {
           />
         </svg>
         <span class="legend-label">{line.label}</span>
-        <span class={`legend-value number${isBad ? " tone-critical" : ""}`}>{live(value)}</span>
+        <span class={`legend-value number${isBad ? " tone-critical" : ""}`}>{readingText(reading)}</span>
         {size !== null && !line.isTotal && (
-          <span class="legend-share number">{share(Math.abs(value ?? 0) / size)}</span>
+          <span class="legend-share number">{share(Math.abs(reading?.last ?? 0) / size)}</span>
         )}
       </button>
     </li>

@@ -3,6 +3,9 @@ import type { JSX } from "preact";
 import { type Range, stepsWithin, windowOf } from "../lib/fold";
 import { step } from "../lib/format";
 import { type State, isOver } from "../lib/state";
+import { Fidelity } from "./charting/Fidelity";
+import { stepsAtCursor, stepsText } from "./charting/readings";
+import { SmoothingField } from "./charting/SmoothingField";
 import { usePage } from "./context";
 import { detailText } from "./DetailEntry";
 import { Switch } from "./Switch";
@@ -16,7 +19,7 @@ const FOLLOWED: Readonly<Record<string, Range>> = {
 export function RangeBar(): JSX.Element {
   const page = usePage();
   const range = page.range.value;
-  const at = page.cursor.value;
+  const at = stepsAtCursor(page);
   return (
     <div class="range-bar">
       <Switch
@@ -32,6 +35,7 @@ export function RangeBar(): JSX.Element {
       ) : (
         <span class="range-text">{followText(page.state.value)}</span>
       )}
+      <Fidelity />
       <DetailNote />
       {range.kind === "fixed" && (
         <button type="button" class="button button-small" onClick={() => page.actions.setRange({ kind: "all" })}>
@@ -39,11 +43,12 @@ export function RangeBar(): JSX.Element {
         </button>
       )}
       <ExplainButton />
-      <span class="range-cursor number">
+      <SmoothingField />
+      <span class="range-cursor number" data-testid="cursor-step">
         {at === null ? (
-          <span class="range-hint">drag to zoom, double-click to follow</span>
+          <span class="range-hint">drag to zoom</span>
         ) : (
-          `step ${step(Math.round(at))}`
+          stepsText(at)
         )}
       </span>
     </div>

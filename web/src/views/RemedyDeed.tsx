@@ -4,8 +4,9 @@ import type { JSX } from "preact";
 import { words } from "../lib/format";
 import type { Remedy, Run } from "../lib/models";
 import { canControl, isOver, whyNoControl } from "../lib/state";
-import { setWeightText } from "../lib/weights";
+import { type Promised, setWeightText } from "../lib/weights";
 import { usePage } from "./context";
+import { RemedyPreview } from "./incident/RemedyPreview";
 
 interface Props {
   readonly remedy: Remedy;
@@ -14,13 +15,16 @@ interface Props {
   readonly alert: string;
   /** a command that does the same is under way or was applied */
   readonly isAnswered: boolean;
+  /** whether what would come of it is computed and shown: not in a card that is folded away */
+  readonly hasPreview?: boolean;
 }
 
-export function RemedyDeed({ remedy, run, alert, isAnswered }: Props): JSX.Element | null {
+export function RemedyDeed({ remedy, run, alert, isAnswered, hasPreview = false }: Props): JSX.Element | null {
   const page = usePage();
   const fault = useSignal<string | null>(null);
   const isSending = useSignal(false);
-  if (!canControl(page.state.value) || isOver(run)) return null;
+  if (isOver(run)) return null;
+  if (!canControl(page.state.value)) return <ReadOnly remedy={remedy} run={run} />;
   const refusal = whyNoControl(page.state.value, run);
   const act = async (work: Promise<string | null>): Promise<void> => {
     isSending.value = true;
@@ -50,6 +54,7 @@ export function RemedyDeed({ remedy, run, alert, isAnswered }: Props): JSX.Eleme
           onPress={() => void act(page.actions.command(remedy.kind, remedy.args, alert))}
         />
       )}
+      {!isAnswered && hasPreview && <RemedyPreview remedy={remedy} run={run} />}
       {!isAnswered && refusal !== null && <p class="quiet">{refusal}</p>}
       {fault.value !== null && <p class="fault">{fault.value}</p>}
     </>
@@ -64,10 +69,7 @@ interface ButtonProps {
 }
 
 function RemedyButton({ remedy, run, isDisabled, onPress }: ButtonProps): JSX.Element {
-  const said =
-    remedy.kind === "set_weight"
-      ? setWeightText(run.components, remedy.args)
-      : { action: remedy.text === "" ? words(remedy.kind) : remedy.text, effect: "" };
+  const said = saidOf(remedy, run);
   return (
     <button
       type="button"
@@ -80,5 +82,22 @@ function RemedyButton({ remedy, run, isDisabled, onPress }: ButtonProps): JSX.El
       <span>{said.action}</span>
       {said.effect !== "" && <span class="remedy-effect number">{said.effect}</span>}
     </button>
+  );
+}
+
+function saidOf(remedy: Remedy, run: Run): Promised {
+  if (remedy.kind === "set_weight") return setWeightText(run.components, remedy.args);
+  return { action: remedy.text === "" ? words(remedy.kind) : remedy.text, effect: "" };
+}
+
+/** Who may only look can tell somebody who may do more. */
+function ReadOnly({ remedy, run }: { remedy: Remedy; run: Run }): JSX.Element {
+  const said = saidOf(remedy, run);
+  return (
+    <p class="remedy-readonly" data-testid="remedy-readonly">
+      <strong>What would help:</strong> {said.action}
+      {said.effect !== "" && <span class="number"> ({said.effect})</span>}.{" "}
+      <span class="quiet">This token may only look.</span>
+    </p>
   );
 }

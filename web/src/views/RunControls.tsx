@@ -10,6 +10,7 @@ import { CommandLife } from "./CommandLife";
 import { usePage } from "./context";
 import { DetailEntry } from "./DetailEntry";
 import { RollbackButton } from "./RollbackButton";
+import { OneDeed } from "./steering/OneDeed";
 
 const ARMED_MS = 4000;
 const HERE: ReadonlySet<string> = new Set(["pause", "resume", "stop", "rollback", "instrument"]);
@@ -62,7 +63,7 @@ export function RunControls({ run }: { run: Run }): JSX.Element {
           {refusal}
         </p>
       )}
-      {underWay !== undefined && <CommandLife command={underWay} />}
+      {underWay !== undefined && <CommandLife command={underWay} run={run} />}
       {fault.value !== null && <p class="fault">{fault.value}</p>}
     </section>
   );
@@ -78,14 +79,31 @@ interface DeedsProps {
 function Deeds({ run, isAllowed, send }: DeedsProps): JSX.Element | null {
   const canRollBack = run.controls.includes("rollback");
   const canInstrument = run.controls.includes("instrument");
-  if (!canRollBack && !canInstrument) return null;
+  const canSave = run.controls.includes("checkpoint");
+  if (!canRollBack && !canInstrument && !canSave) return null;
   return (
     <div class="run-deeds">
       {canRollBack && <RollbackButton run={run} onSend={(args) => send("rollback", args)} />}
       {canInstrument && (
         <DetailEntry run={run} isAllowed={isAllowed} onSend={(steps) => send("instrument", { steps })} />
       )}
+      {canSave && <Checkpoint run={run} isAllowed={isAllowed} />}
     </div>
+  );
+}
+
+function Checkpoint({ run, isAllowed }: { run: Run; isAllowed: boolean }): JSX.Element {
+  return (
+    <OneDeed
+      run={run.id}
+      kind="checkpoint"
+      args={{}}
+      open="Checkpoint…"
+      label="Write a checkpoint"
+      name="checkpoint"
+      ground={{ step: run.step, position: null, stage: null, isHeld: false }}
+      isAllowed={isAllowed}
+    />
   );
 }
 
@@ -96,7 +114,9 @@ function StopButton({ isDisabled, onStop }: { isDisabled: boolean; onStop: () =>
     const timer = window.setTimeout(() => (isArmed.value = false), ARMED_MS);
     return () => window.clearTimeout(timer);
   }, [isArmed, isArmed.value]);
-  const press = (): void => {
+  const press = (event: MouseEvent): void => {
+    // The second click of a double-click confirms nothing: the person has not read the question.
+    if (event.detail > 1) return;
     if (isArmed.value) onStop();
     isArmed.value = !isArmed.value;
   };
@@ -109,6 +129,11 @@ function StopButton({ isDisabled, onStop }: { isDisabled: boolean; onStop: () =>
       data-armed={isArmed.value}
       disabled={isDisabled}
       onClick={press}
+      onKeyDown={(event) => {
+        // Nor does a key that is held down.
+        if (event.repeat) event.preventDefault();
+        if (event.key === "Escape") isArmed.value = false;
+      }}
     >
       {isArmed.value ? "Really stop?" : "Stop"}
     </button>

@@ -11,7 +11,7 @@ export function TokenGate(): JSX.Element {
     if (typed.value.trim() !== "") actions.giveToken(typed.value);
   };
   return (
-    <section class="empty" data-testid="token-gate">
+    <main class="empty" data-testid="token-gate">
       <h1>A token is needed</h1>
       <p>
         Open the address that “lossguard serve” printed (it carries the token), or paste the token here. It stays in
@@ -30,6 +30,6 @@ export function TokenGate(): JSX.Element {
           Enter
         </button>
       </form>
-    </section>
+    </main>
   );
 }

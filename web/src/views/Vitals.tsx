@@ -6,6 +6,7 @@ import type { Run } from "../lib/models";
 import { ageAt, ageWord, isOver } from "../lib/state";
 import { usePage } from "./context";
 import { HealthLight } from "./HealthLight";
+import { NotFinite } from "./steering/NotFinite";
 
 /** A frame or two under way is no news; more means that the trainer waits for the server. */
 const USUAL_QUEUE = 500;
@@ -55,6 +56,7 @@ export function Vitals({ run }: { run: Run }): JSX.Element {
         {run.gaps} · {run.pointsDropped}
         {run.pointsQueued > USUAL_QUEUE && <span class="vital-note"> ({run.pointsQueued} queued)</span>}
       </Vital>
+      <NotFinite ranks={run.ranks} testid="vital-not-finite" />
     </section>
   );
 }

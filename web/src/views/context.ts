@@ -11,19 +11,27 @@ import type { Overlay } from "../charts/overlay";
 import type { RedrawLoop } from "../charts/scheduler";
 import type { ChartSpec } from "../charts/spec";
 import type { Theme } from "../charts/theme";
+import type { ChartPrefs } from "../lib/chartPrefs";
 import type { ChannelsDesk } from "../lib/channels";
+import type { CompareDesk } from "../lib/compare";
 import type { ControlDesk } from "../lib/control";
 import type { Fields } from "../lib/decode";
+import type { EvidenceDesk } from "../lib/evidence";
 import type { Range, StepRange } from "../lib/fold";
+import type { Gap } from "../lib/gaps";
+import type { HomeDesk } from "../lib/home";
+import type { Habits } from "../lib/habits";
 import type { Verdict } from "../lib/models";
+import type { News } from "../lib/news";
 import type { Explained } from "../lib/span";
 import type { PoliciesDesk } from "../lib/policies";
 import type { RulesDesk } from "../lib/rules";
 import type { PointStore } from "../lib/store";
 import type { Route } from "../lib/route";
 import type { State } from "../lib/state";
+import type { Toast } from "../lib/toasts";
 
-export type Bell = "on" | "off" | "denied" | "unsupported";
+export type Bell = "on" | "asks" | "denied" | "unsupported";
 export type ThemeChoice = "auto" | "dark" | "light";
 
 export interface Actions {
@@ -39,24 +47,42 @@ export interface Actions {
   /** asks who moved the total over these steps; null: no more */
   readonly explain: (steps: StepRange | null) => void;
   readonly setRange: (range: Range) => void;
-  readonly toggleBell: () => void;
+  /** changes how the person is told of news; notifications ask the browser */
+  readonly setHabits: (change: Partial<Habits>) => void;
+  /** sounds as an incident would */
+  readonly trySound: () => void;
+  /** puts a sentence into the corner of the page; null takes it away */
+  readonly say: (text: string | null) => void;
+  readonly closeToast: (key: string) => void;
+  /** nothing goes by itself while a person points at the news, or is in them */
+  readonly holdToasts: (isHeld: boolean) => void;
+  /** leads to what the news are about */
+  readonly lookAt: (news: News) => void;
+  /** puts the address of what is on the screen into the clipboard */
+  readonly copyLink: () => void;
+  /** puts a text into the clipboard, and says whether that went well */
+  readonly copyText: (text: string) => void;
   readonly chooseTheme: (choice: ThemeChoice) => void;
   readonly giveToken: (token: string) => void;
   /** the token of this tab, for a person who asked to see it */
   readonly revealToken: () => string | null;
-  /** hands a text to the browser as a file */
-  readonly save: (name: string, content: string) => void;
-  readonly dismissProblem: () => void;
+  /** hands a text or what a Blob holds to the browser as a file */
+  readonly save: (name: string, content: string | Blob) => void;
+  /** every point of these series, of all steps or of some, as a CSV file; null when it went well, else a sentence */
+  readonly exportPoints: (name: string, series: readonly string[], steps: StepRange | null) => Promise<string | null>;
   /** leads to the card of an alert or a command */
   readonly showCard: (id: string) => void;
 }
 
 /** What a person asks for and waits for, each in its own place. */
 export interface Desks {
+  readonly home: HomeDesk;
   readonly rules: RulesDesk;
   readonly policies: PoliciesDesk;
   readonly channels: ChannelsDesk;
   readonly control: ControlDesk;
+  readonly compare: CompareDesk;
+  readonly evidence: EvidenceDesk;
 }
 
 export interface Page {
@@ -73,8 +99,16 @@ export interface Page {
   readonly theme: ReadonlySignal<Theme>;
   readonly themeChoice: ReadonlySignal<ThemeChoice>;
   readonly bell: ReadonlySignal<Bell>;
+  readonly habits: ReadonlySignal<Habits>;
+  readonly toasts: ReadonlySignal<readonly Toast[]>;
   /** the step under the cross-hair of all charts */
   readonly cursor: Signal<number | null>;
+  /** how many pixels the steps of every chart take */
+  readonly columns: Signal<number>;
+  /** how a person likes charts; remembered by the browser */
+  readonly prefs: Signal<ChartPrefs>;
+  /** steps that never came */
+  readonly gaps: ReadonlySignal<readonly Gap[]>;
   /** changes a few times a second while points come: for texts, charts are redrawn by the loop */
   readonly pointsSeen: ReadonlySignal<number>;
   /** the page's clock when points came last, in milliseconds */

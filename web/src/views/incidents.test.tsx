@@ -1,18 +1,25 @@
 // @vitest-environment happy-dom
-import { describe, expect, it } from "vitest";
+import { act } from "preact/test-utils";
+import { describe, expect, it, vi } from "vitest";
+import { bucketsOf } from "../lib/buckets";
 import { incidentOf } from "../lib/incidents";
-import { alertOf, commandOf, runOf } from "../lib/models";
+import { alertOf, commandOf, runOf, seriesInfoOf } from "../lib/models";
 import { spanBlameOf } from "../lib/span";
 import type { Action } from "../lib/state";
+import { packedBuckets } from "../lib/testBuckets";
 import { AlertCard } from "./AlertCard";
 import { IncidentList } from "./IncidentList";
 import { RangeBlame } from "./RangeBlame";
+import { NOBODY } from "./testDesks";
 import {
   NASTY,
   RUN,
   acknowledge,
   command,
+  control,
+  copyText,
   dispatch,
+  evidence,
   explained,
   find,
   isDisabled,
@@ -205,4 +212,88 @@ describe("the blame of a range", () => {
     await show(<RangeBlame />);
     expect(find("range-refused")?.textContent).toBe("There is nothing to compare.");
   });
+});
+
+describe("what can be done about an incident as a whole", () => {
+  it("is a verdict and a silence on all of its alerts, taken back alike", async () => {
+    await dispatch(opened(), fired("a"), fired("b"), fired("c", { state: "resolved" }));
+    await show(<IncidentList run={RUN} />);
+    await press("incident-verdict-false");
+    expect(judge.mock.calls).toEqual([["a", "false"], ["b", "false"], ["c", "false"]]);
+    await dispatch();
+    await press("incident-silence-60");
+    expect(silence.mock.calls).toEqual([["a", 60], ["b", 60]]);
+    const said = { verdict: "false", silenced_until_s: 1_000 + 3600 };
+    await dispatch(fired("a", said), fired("b", said), fired("c", { state: "resolved", verdict: "false" }));
+    expect(find("incident-verdict-false")?.getAttribute("aria-pressed")).toBe("true");
+    expect(find("incident-silenced")?.textContent).toContain("(60 min)");
+    await dispatch();
+    await press("incident-silence-0");
+    expect(silence.mock.calls.slice(2)).toEqual([["a", 0], ["b", 0]]);
+  });
+
+  it("is a link without a token, which can be copied", async () => {
+    await dispatch(opened(), fired("a"), fired("b"));
+    await show(<IncidentList run={RUN} />);
+    expect(find("incident-link")?.getAttribute("href")).toBe("#run=r&alert=a");
+    await press("incident-copy");
+    expect(copyText).toHaveBeenCalledExactlyOnceWith("http://host/#run=r&alert=a");
+  });
+
+  it("is foreseen before the press, and only read where the token may only look", async () => {
+    control.whatIf = vi.fn(() => Promise.resolve(NOBODY));
+    await dispatch(opened({ remedy: { kind: "pause", args: {}, text: "Pause the run." } }), fired("a"));
+    await show(<IncidentList run={RUN} />);
+    expect(find("remedy-promise")?.textContent).toContain("Training waits before the next step");
+    await dispatch(opened());
+    expect(find("remedy-what-if")?.dataset["state"]).toBe("asked");
+    await dispatch({ type: "access", scopes: ["view"] });
+    expect([find("alert-remedy"), find("incident-ack"), find("remedy-what-if")]).toEqual([null, null, null]);
+    expect(find("remedy-readonly")?.textContent).toContain("Set precursor weight 0.01 → 1.6e-5");
+  });
+});
+
+describe("the evidence", () => {
+  it("draws the cause and the total, and another first sign when it is pressed", async () => {
+    const buckets = bucketsOf(packedBuckets([580, 588, 590], [1, NaN, 3]));
+    const names: string[][] = [];
+    evidence.points = (_, series) => {
+      names.push([...series]);
+      return Promise.resolve({ ok: true, value: new Map(series.map((name) => [name, buckets])) });
+    };
+    const series = ["loss/total", "contribution/precursor"].map((name) => seriesInfoOf({ name }));
+    await dispatch(
+      { type: "detail", run: "r", detail: { series } },
+      opened({ headline: { alert: "a", rule: "x", series: "contribution/precursor", message: "m" } }),
+      fired("a"),
+    );
+    await show(<IncidentList run={RUN} />);
+    expect(names).toEqual([["contribution/precursor", "loss/total"]]);
+    expect(root.querySelectorAll(".evidence-plot")).toHaveLength(2);
+    expect(root.querySelectorAll(".evidence-mark")).toHaveLength(2);
+    expect(find("evidence-chart")?.textContent).toContain("1 not finite");
+    await act(() => root.querySelector<HTMLElement>(".sign-series")?.click());
+    expect(find("evidence-chart")?.dataset["series"]).toBe("grad_norm/head");
+    expect(root.querySelector(".sign-series")?.getAttribute("aria-pressed")).toBe("true");
+  });
+});
+
+it("an incident's own time is told in order, open once something was done about it", async () => {
+  await dispatch(opened(), fired("a"));
+  await show(<IncidentList run={{ ...RUN, step: 700 }} />);
+  expect(find("timeline")?.hasAttribute("open")).toBe(false);
+  const done = { id: "c", run: "r", alert: "a", kind: "set_weight", args: remedy.args, state: "applied", step: 640 };
+  await dispatch({ type: "command", command: commandOf({ ...done, old: 0.01, new: 1.6e-5, actor: "bob" }) });
+  expect(find("timeline")?.hasAttribute("open")).toBe(true);
+  const rows = [...root.querySelectorAll<HTMLElement>(".timeline-row")];
+  expect(rows.map((row) => row.dataset["kind"])).toEqual(["symptom", "alert", "command"]);
+  expect(rows.at(-1)?.textContent).toContain("bob: precursor weight 0.01 → 1.6e-5");
+});
+
+it("of many that are over the older ones are folded", async () => {
+  const closed = Array.from({ length: 8 }, (_, i) => opened({ id: `i${i}`, state: "closed", opened_s: i, alerts: [] }));
+  await dispatch(...closed);
+  await show(<IncidentList run={RUN} />);
+  expect(root.querySelectorAll("[data-testid=incident-closed]")).toHaveLength(8);
+  expect(find("incidents-older")?.querySelector("summary")?.textContent).toBe("3 older, closed");
 });

@@ -9,13 +9,16 @@ import { act } from "preact/test-utils";
 import { afterEach, beforeEach, vi } from "vitest";
 import { RedrawLoop } from "../charts/scheduler";
 import { readTheme } from "../charts/theme";
+import { NO_PREFS } from "../lib/chartPrefs";
 import type { ControlDesk } from "../lib/control";
+import type { EvidenceDesk } from "../lib/evidence";
+import { HABITS } from "../lib/habits";
 import { runOf } from "../lib/models";
 import { type Action, INITIAL, type State, reduce } from "../lib/state";
 import type { Explained } from "../lib/span";
 import { NEWEST, type Route } from "../lib/route";
 import { PointStore } from "../lib/store";
-import { testDesks } from "./testDesks";
+import { NOBODY, testDesks } from "./testDesks";
 import { type Actions, type Page, PageContext } from "./context";
 
 export const NASTY = "<img src=x onerror=alert(1)>";
@@ -45,9 +48,12 @@ export const command = vi.fn<Actions["command"]>(() => Promise.resolve(null));
 export const acknowledge = vi.fn<Actions["acknowledge"]>(() => Promise.resolve(null));
 export const judge = vi.fn<Actions["judge"]>(() => Promise.resolve(null));
 export const silence = vi.fn<Actions["silence"]>(() => Promise.resolve(null));
+export const copyText = vi.fn<Actions["copyText"]>();
 export const save = vi.fn<Actions["save"]>();
 /** what the server's side of control answers in this test */
 export let control: { -readonly [name in keyof ControlDesk]?: ControlDesk[name] } = {};
+/** what the server answers of points around an onset */
+export const evidence: { points: EvidenceDesk["points"] } = { points: () => Promise.resolve(NOBODY) };
 export const explained = signal<Explained | null>(null);
 
 function page(): Page {
@@ -61,12 +67,19 @@ function page(): Page {
     silence,
     explain: nothing,
     setRange: nothing,
-    toggleBell: nothing,
+    setHabits: nothing,
+    trySound: nothing,
+    say: nothing,
+    closeToast: nothing,
+    holdToasts: nothing,
+    lookAt: nothing,
+    copyLink: nothing,
+    copyText,
     chooseTheme: nothing,
     giveToken: nothing,
     revealToken: () => null,
     save,
-    dismissProblem: nothing,
+    exportPoints: () => Promise.resolve(null),
     showCard: nothing,
   };
   const theme = signal(readTheme(document.documentElement));
@@ -76,14 +89,19 @@ function page(): Page {
     store: new PointStore(),
     loop: new RedrawLoop(),
     actions,
-    desks: testDesks(control),
+    desks: { ...testDesks(control), evidence },
     charts: signal([]),
     overlay: signal({ bands: [], marks: [] }),
     range: signal({ kind: "all" }),
     theme,
     themeChoice: signal("auto"),
-    bell: signal("off"),
+    bell: signal("asks"),
+    habits: signal(HABITS),
+    toasts: signal([]),
     cursor: signal(null),
+    columns: signal(800),
+    prefs: signal(NO_PREFS),
+    gaps: signal([]),
     pointsSeen: signal(0),
     pointsAtMs: signal(null),
     nowMs: signal(0),
@@ -140,7 +158,8 @@ export function useWorld(): void {
     state = signal<State>(begun.reduce(reduce, INITIAL));
     explained.value = null;
     control = {};
-    for (const action of [command, acknowledge, judge, silence, save]) action.mockClear();
+    evidence.points = () => Promise.resolve(NOBODY);
+    for (const action of [command, acknowledge, judge, silence, save, copyText]) action.mockClear();
   });
   afterEach(() => {
     render(null, root);

@@ -1,48 +1,50 @@
 /**
  * The keyboard.
  *
- * Rules of this file: a key that is being typed into a field or pressed on a button is not ours; a pause by a single,
- * perhaps stray, space would be a surprise, so the first press only says what the second will do.
+ * Rules of this file: a key that is being typed into a field or pressed on a button is not ours; lib/keys.ts says what
+ * each stands for; what would change a run is only opened.
  */
-import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { whyNoControl } from "../lib/state";
+import { type KeyDeed, readKeys } from "../lib/keys";
+import { NEWEST } from "../lib/route";
+import type { OrderKind } from "../lib/errands";
 import { type Page, usePage } from "./context";
+import { leadTo } from "./leadTo";
 import { FILTER_ID } from "./RunList";
+import type { Open } from "./useOpen";
 
-const CONFIRM_MS = 3000;
+/** So long the first of two keys waits for the second. */
+const TWO_KEYS_MS = 1500;
 
-/** Listens while the caller is on the screen; answers the sentence that a first press left. */
-export function useKeys(onKeys: () => void): Signal<string | null> {
+/** Listens while the caller is on the screen. */
+export function useKeys(onOpen: (open: Open) => void): void {
   const page = usePage();
-  const hint = useSignal<string | null>(null);
   useEffect(() => {
-    let timer = 0;
-    const say = (text: string | null): void => {
-      hint.value = text;
-      window.clearTimeout(timer);
-      timer = window.setTimeout(() => (hint.value = null), CONFIRM_MS);
-    };
+    let typed: string[] = [];
+    let typedMs = 0;
     const onKey = (event: KeyboardEvent): void => {
-      if (
-        event.ctrlKey ||
-        event.metaKey ||
-        event.altKey ||
-        event.repeat ||
-        document.querySelector("dialog[open]") !== null
-      )
+      if (event.altKey || event.repeat || document.querySelector("dialog[open]") !== null) return;
+      const isPalette = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k";
+      if (isPalette && !page.state.value.needsToken) {
+        event.preventDefault();
+        onOpen({ kind: "palette" });
         return;
+      }
+      if (event.ctrlKey || event.metaKey || event.key === "Shift") return;
       if (event.key === "Escape" && event.target instanceof HTMLElement) event.target.blur();
-      if (isTyping(event.target) || (event.key === " " && isPressable(event.target))) return;
-      if (pressed(event.key, page, hint.value !== null, say, onKeys)) event.preventDefault();
+      if (!page.habits.value.keys || isTyping(event.target) || (event.key === " " && isPressable(event.target))) return;
+      if (event.timeStamp - typedMs > TWO_KEYS_MS) typed = [];
+      typed = [...typed, event.key];
+      typedMs = event.timeStamp;
+      const deed = readKeys(typed) ?? readKeys([event.key]);
+      if (deed !== "begun") typed = [];
+      if (deed === null) return;
+      event.preventDefault();
+      if (deed !== "begun") doDeed(deed, page, onOpen);
     };
     window.addEventListener("keydown", onKey);
-    return () => {
-      window.removeEventListener("keydown", onKey);
-      window.clearTimeout(timer);
-    };
-  }, [page, hint, onKeys]);
-  return hint;
+    return () => window.removeEventListener("keydown", onKey);
+  }, [page, onOpen]);
 }
 
 function isTyping(target: EventTarget | null): boolean {
@@ -54,31 +56,47 @@ function isPressable(target: EventTarget | null): boolean {
   return target instanceof Element && target.closest("button, summary, a, input") !== null;
 }
 
-function pressed(
-  key: string,
-  page: Page,
-  isConfirmed: boolean,
-  say: (text: string | null) => void,
-  onKeys: () => void,
-): boolean {
-  if (key === "?") onKeys();
-  else if (key === "/") document.getElementById(FILTER_ID)?.focus();
-  else if (key === "f") page.actions.setRange({ kind: "all" });
-  else if (key === " ") pauseOrResume(page, isConfirmed, say);
-  else return false;
-  return true;
+function doDeed(deed: KeyDeed, page: Page, onOpen: (open: Open) => void): void {
+  const { actions, state } = page;
+  if (state.value.needsToken && deed !== "keys") return;
+  const doing: Readonly<Record<KeyDeed, () => void>> = {
+    palette: () => onOpen({ kind: "palette" }),
+    keys: () => onOpen({ kind: "keys" }),
+    find: () => find(onOpen),
+    home: () => actions.go({ view: "home" }),
+    run: () => actions.go({ ...NEWEST, run: state.value.selected }),
+    next: () => beside(page, 1),
+    previous: () => beside(page, -1),
+    incidents: () => leadTo("#alerts"),
+    charts: () => leadTo("#charts"),
+    control: () => leadTo("#control"),
+    follow: () => actions.setRange({ kind: "all" }),
+    copy: () => actions.copyLink(),
+    pause: () => openPause(page, onOpen),
+  };
+  doing[deed]();
 }
 
-function pauseOrResume(page: Page, isConfirmed: boolean, say: (text: string | null) => void): void {
-  const state = page.state.value;
-  const run = state.selected === null ? undefined : state.runs[state.selected];
-  const kind = run?.state === "running" ? "pause" : run?.state === "paused" ? "resume" : null;
-  if (run === undefined || kind === null) return;
-  const refusal = whyNoControl(state, run);
-  if (refusal !== null) say(refusal);
-  else if (!isConfirmed) say(`Press space again to ${kind} ${run.name}.`);
+/** The view's own field to find runs with, else the palette. */
+function find(onOpen: (open: Open) => void): void {
+  const fields = document.querySelectorAll<HTMLInputElement>(`main input[type=search], #${FILTER_ID}`);
+  const field = [...fields].find((one) => one.checkVisibility());
+  if (field === undefined) onOpen({ kind: "palette" });
   else {
-    say(null);
-    page.actions.command(kind, {}).then(say, () => undefined);
+    field.focus();
+    field.select();
   }
+}
+
+function beside(page: Page, by: 1 | -1): void {
+  const { order, selected } = page.state.value;
+  const next = selected === null ? undefined : order[order.indexOf(selected) + by];
+  if (page.route.value.view === "run" && next !== undefined) page.actions.select(next);
+}
+
+function openPause(page: Page, onOpen: (open: Open) => void): void {
+  const { runs, selected } = page.state.value;
+  const run = selected === null || page.route.value.view !== "run" ? undefined : runs[selected];
+  const order: OrderKind | null = run?.state === "running" ? "pause" : run?.state === "paused" ? "resume" : null;
+  if (order !== null) onOpen({ kind: "order", order });
 }

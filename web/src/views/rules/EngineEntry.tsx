@@ -8,11 +8,12 @@ import type { Engine } from "./useEngine";
 
 /** Two buttons; the page has them at its top, on a phone in the run's part. */
 export function EngineEntry({ engine }: { engine: Engine }): JSX.Element | null {
-  const { state } = usePage();
+  const { state, route } = usePage();
   const { selected, needsToken } = state.value;
   if (needsToken) return null;
   const health = engine.health.value;
-  const badge = health === null || selected === null ? null : badgeText(health, selected);
+  const isRun = route.value.view === "run";
+  const badge = !isRun || health === null || selected === null ? null : badgeText(health, selected);
   return (
     <div class="engine-entry">
       {badge !== null && health !== null && (
@@ -27,16 +28,18 @@ export function EngineEntry({ engine }: { engine: Engine }): JSX.Element | null 
           {badge}
         </button>
       )}
-      <button
-        type="button"
-        class="button button-quiet"
-        data-testid="open-rules"
-        disabled={selected === null}
-        title="What judges this run, and with which parameters"
-        onClick={() => (engine.open.value = "rules")}
-      >
-        Rules
-      </button>
+      {isRun && (
+        <button
+          type="button"
+          class="button button-quiet"
+          data-testid="open-rules"
+          disabled={selected === null}
+          title="What judges this run, and with which parameters"
+          onClick={() => (engine.open.value = "rules")}
+        >
+          Rules
+        </button>
+      )}
       <button
         type="button"
         class="button button-quiet"

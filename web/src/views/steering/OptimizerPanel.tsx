@@ -1,10 +1,9 @@
-/** Learning rates, clipping and checkpoints, as far as the training script allows them. */
+/** Learning rates and clipping, as far as the training script allows them. */
 import type { JSX } from "preact";
 import type { Ground } from "../../lib/deeds";
 import { short } from "../../lib/format";
 import type { Run } from "../../lib/models";
 import type { Schedule } from "../../lib/schedule";
-import { OneDeed } from "./OneDeed";
 import { ValueControl } from "./ValueControl";
 
 export interface OptimizerProps {
@@ -14,7 +13,7 @@ export interface OptimizerProps {
   readonly isAllowed: boolean;
 }
 
-const KINDS = ["set_lr_scale", "set_clip", "checkpoint"] as const;
+const KINDS = ["set_lr_scale", "set_clip"] as const;
 
 /** Whether the training script allows any of it. */
 export function hasOptimizer(run: Run): boolean {
@@ -52,18 +51,6 @@ export function OptimizerPanel({ run, schedule, ground, isAllowed }: OptimizerPr
           now={clip === null ? "now as the script says" : `now ${short(clip)}`}
           bounds={run.clipBounds}
           argsOf={(value) => ({ value })}
-          ground={ground}
-          isAllowed={isAllowed}
-        />
-      )}
-      {has("checkpoint") && (
-        <OneDeed
-          run={run.id}
-          kind="checkpoint"
-          args={{}}
-          open="Checkpoint…"
-          label="Write a checkpoint"
-          name="checkpoint"
           ground={ground}
           isAllowed={isAllowed}
         />

@@ -35,7 +35,13 @@ export function Proposal(props: ProposalProps): JSX.Element {
   // Without its lease: over the last steps that would long be over.
   const foreseen = useWhatIf(run, kind, hasWhatIf ? args : null);
   return (
-    <div class="proposal" data-testid={`proposal-${name}`}>
+    <div
+      class="proposal"
+      data-testid={`proposal-${name}`}
+      onKeyDown={(event) => {
+        if (event.key === "Escape") props.onForget();
+      }}
+    >
       {whole !== null && <p class="promise">{promiseText(kind, whole, ground)}</p>}
       {hasLease && <Terms terms={terms} name={name} hasRamp={false} isDisabled={props.isDisabled} />}
       {hasWhatIf && args !== null && (

@@ -1,8 +1,9 @@
-/** Each rank's step time; who holds the others up and where the first bad value was, by name. */
+/** The ranks: who is not finite since when, on top; who holds the others up; and each one's step time. */
 import type { JSX } from "preact";
 import { step } from "../../lib/format";
-import { type Rank, firstBadOf, firstBadText, stragglerText, timeText } from "../../lib/ranks";
+import { type Rank, firstBadOf, stragglerText, timeText } from "../../lib/ranks";
 import { HealthLight } from "../HealthLight";
+import { NotFinite } from "./NotFinite";
 
 /** A run of hundreds of ranks: those that stand out are named above, of the others these are enough. */
 const SHOWN = 16;
@@ -15,6 +16,7 @@ export function RanksPanel({ ranks }: { ranks: readonly Rank[] }): JSX.Element {
       <h2>
         Ranks <span class="quiet number">{ranks.length} · time of a step</span>
       </h2>
+      <NotFinite ranks={ranks} testid="ranks-not-finite" />
       {ranks
         .filter((one) => one.isStraggler)
         .map((one) => (
@@ -22,11 +24,6 @@ export function RanksPanel({ ranks }: { ranks: readonly Rank[] }): JSX.Element {
             <HealthLight health="warning" /> {stragglerText(one, ranks)}
           </p>
         ))}
-      {bad !== null && (
-        <p class="tone-critical number" data-testid="first-bad">
-          <HealthLight health="critical" /> {firstBadText(bad, ranks)}
-        </p>
-      )}
       <ul class="rank-rows">
         {ranks.slice(0, SHOWN).map((one) => (
           <Row key={one.rank} rank={one} longest={longest} isFirstBad={one === bad} />
@@ -48,7 +45,7 @@ function Row({ rank, longest, isFirstBad }: { rank: Rank; longest: number; isFir
       <span>
         {timeText(rank.stepS)}
         {rank.isStraggler && " ← straggler"}
-        {rank.firstBadStep !== null && (isFirstBad ? " ← first bad" : ` ← bad since ${step(rank.firstBadStep)}`)}
+        {rank.firstBadStep !== null && (isFirstBad ? " ← not finite first" : ` ← not finite since ${step(rank.firstBadStep)}`)}
       </span>
     </li>
   );

@@ -64,6 +64,7 @@ export function StagePanel({ run, schedule, fault, ground, isAllowed }: StagePro
           <OrderOutcome ordering={ordering} testid="outcome-stage" />
           <StageRows
             schedule={schedule}
+            isOver={isOver(run)}
             canGo={can("go_to_stage")}
             onGo={(name) => propose(goTo(name))}
             target={target}
@@ -72,7 +73,7 @@ export function StagePanel({ run, schedule, fault, ground, isAllowed }: StagePro
           <NotAllowed run={run} />
         </>
       )}
-      {schedule !== null && <ScheduleList schedule={schedule} />}
+      {schedule !== null && !isOver(run) && <ScheduleList schedule={schedule} />}
     </section>
   );
 }
@@ -137,6 +138,7 @@ function Clock({ schedule, isOver: isRunOver, can, onPropose }: ClockProps): JSX
 
 interface RowsProps {
   readonly schedule: Schedule;
+  readonly isOver: boolean;
   readonly canGo: boolean;
   readonly onGo: (stage: string) => void;
   /** the stage under which the proposal stands */
@@ -144,7 +146,7 @@ interface RowsProps {
   readonly proposal: JSX.Element;
 }
 
-function StageRows({ schedule, canGo, onGo, target, proposal }: RowsProps): JSX.Element {
+function StageRows({ schedule, isOver: isRunOver, canGo, onGo, target, proposal }: RowsProps): JSX.Element {
   const now = stageNow(schedule);
   return (
     <ol class="stage-rows" aria-label="The stages">
@@ -162,7 +164,7 @@ function StageRows({ schedule, canGo, onGo, target, proposal }: RowsProps): JSX.
           <span class="stage-name" title={`declared for step ${step(stage.start)}`}>
             {stage.name}
           </span>
-          <span class="stage-when number">{beginsText(schedule, i)}</span>
+          <span class="stage-when number">{beginsText(schedule, i, isRunOver)}</span>
           {schedule.stages.length > 1 && (
             <button
               type="button"

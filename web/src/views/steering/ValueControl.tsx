@@ -57,6 +57,9 @@ export function ValueControl(props: ValueControlProps): JSX.Element {
             if (typed.value === "" && !ordering.isUnderWay) ordering.forget();
             typed.value = event.currentTarget.value;
           }}
+          onKeyDown={(event) => {
+            if (event.key === "Escape") forget();
+          }}
         />
       </label>
       {entry !== null && entry.fault !== null && <p class="fault">{entry.fault}</p>}

@@ -12,6 +12,7 @@ import { Terms, type TermsState, useTerms } from "./Terms";
 import { useOrder } from "./useOrder";
 import { type Draft, useWeightDraft } from "./useWeightDraft";
 import { useWhatIf } from "./useWhatIf";
+import { WeightFacts } from "./WeightFacts";
 import { WeightHead } from "./WeightHead";
 import { WhatIfView } from "./WhatIfView";
 
@@ -38,6 +39,10 @@ export function WeightControl(props: WeightControlProps): JSX.Element {
   const apply = async (): Promise<void> => {
     if (canApply && (await ordering.send("set_weight", args, draft.seen))) terms.clear();
   };
+  const forget = (): void => {
+    draft.forget();
+    terms.clear();
+  };
   const sendGate = async (gate: Fields, seen: number): Promise<void> => {
     if (await ordering.send("gate", gate, seen)) isGating.value = false;
   };
@@ -49,6 +54,7 @@ export function WeightControl(props: WeightControlProps): JSX.Element {
         isGating={isGating.value}
         onGate={() => (isGating.value = !isGating.value)}
         onEnter={() => void apply()}
+        onForget={forget}
       />
       <WeightEntry
         component={component}
@@ -57,12 +63,9 @@ export function WeightControl(props: WeightControlProps): JSX.Element {
         isAllowed={isAllowed}
         canApply={canApply}
         onApply={() => void apply()}
-        onForget={() => {
-          draft.forget();
-          terms.clear();
-        }}
+        onForget={forget}
       />
-      {!draft.isDirty && <p class="weight-preview number">{restText(component, scale, isGated)}</p>}
+      {!draft.isDirty && <WeightFacts component={component} scale={scale} isGated={isGated} />}
       {draft.fault !== null && <p class="weight-preview fault">{draft.fault}</p>}
       {draft.isDirty && draft.fault === null && (
         <Ahead {...props} draft={draft} terms={terms} args={args} ground={ground} />
@@ -117,12 +120,10 @@ function Ahead({ run, component, isAllowed, draft, terms, args, ground }: AheadP
 
 interface EntryProps extends SliderProps {
   readonly canApply: boolean;
-  readonly onApply: () => void;
-  readonly onForget: () => void;
 }
 
-function WeightEntry({ canApply, onApply, onForget, ...slider }: EntryProps): JSX.Element {
-  const { draft, component } = slider;
+function WeightEntry({ canApply, ...slider }: EntryProps): JSX.Element {
+  const { draft, component, onApply, onForget } = slider;
   return (
     <div class="weight-entry">
       <WeightSlider {...slider} />
@@ -150,13 +151,15 @@ function WeightEntry({ canApply, onApply, onForget, ...slider }: EntryProps): JS
 }
 
 interface SliderProps {
+  readonly onApply: () => void;
+  readonly onForget: () => void;
   readonly component: Component;
   readonly scale: Scale;
   readonly draft: Draft;
   readonly isAllowed: boolean;
 }
 
-function WeightSlider({ component, scale, draft, isAllowed }: SliderProps): JSX.Element {
+function WeightSlider({ component, scale, draft, isAllowed, onApply, onForget }: SliderProps): JSX.Element {
   return (
     <input
       class="slider"
@@ -170,6 +173,10 @@ function WeightSlider({ component, scale, draft, isAllowed }: SliderProps): JSX.
       disabled={!isAllowed}
       value={positionOf(draft.chosen, scale)}
       onInput={(event) => draft.choose(short(weightAt(event.currentTarget.valueAsNumber, scale), 3))}
+      onKeyDown={(event) => {
+        if (event.key === "Enter") onApply();
+        if (event.key === "Escape") onForget();
+      }}
     />
   );
 }
@@ -178,15 +185,4 @@ function previewText(run: Run, component: Component, weight: number | null): str
   if (weight === null) return "";
   const then = preview(run.components, component.name, weight);
   return `${short(component.weight)} → ${short(weight)}: share ${share(component.share)} → ${share(then.share)}, total ${short(run.total)} → ${short(then.total)}`;
-}
-
-/** What is said of a weight that nobody is about to change. */
-function restText(component: Component, scale: Scale, isGated: boolean): string {
-  const bounds = Number.isFinite(component.high)
-    ? `allowed ${short(scale.low)} to ${short(scale.high)}`
-    : `allowed from ${short(scale.low)}`;
-  if (isGated) return `gated off; ${bounds}`;
-  const isHeld =
-    component.scheduledWeight !== null && component.weight !== null && component.scheduledWeight !== component.weight;
-  return isHeld ? `${bounds}; the schedule says ${short(component.scheduledWeight)}` : bounds;
 }

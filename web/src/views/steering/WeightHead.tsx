@@ -12,6 +12,7 @@ export interface HeadProps extends WeightControlProps {
   readonly isGating: boolean;
   readonly onGate: () => void;
   readonly onEnter: () => void;
+  readonly onForget: () => void;
 }
 
 export function WeightHead(props: HeadProps): JSX.Element {
@@ -26,7 +27,9 @@ export function WeightHead(props: HeadProps): JSX.Element {
       <span class="weight-name" title={name}>
         {name}
       </span>
-      <span class="weight-share number">{share(component.share)}</span>
+      <span class="weight-share number" title="share of the total">
+        {share(component.share)}
+      </span>
       <button
         type="button"
         class="button button-small gate"
@@ -52,6 +55,7 @@ export function WeightHead(props: HeadProps): JSX.Element {
         onInput={(event) => draft.choose(event.currentTarget.value)}
         onKeyDown={(event) => {
           if (event.key === "Enter") props.onEnter();
+          if (event.key === "Escape") props.onForget();
         }}
       />
     </div>

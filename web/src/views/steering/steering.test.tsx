@@ -7,6 +7,8 @@ import { commandOf, runOf } from "../../lib/models";
 import { scheduleOf } from "../../lib/schedule";
 import { whatIfOf } from "../../lib/whatIf";
 import { NASTY, RUN, control, dispatch, find, isDisabled, press, root, show, type, useWorld } from "../testWorld";
+import { RunControls } from "../RunControls";
+import { Vitals } from "../Vitals";
 import { OptimizerPanel } from "./OptimizerPanel";
 import { RanksPanel } from "./RanksPanel";
 import { StagePanel } from "./StagePanel";
@@ -291,7 +293,7 @@ describe("the optimizer", () => {
   });
 
   it("writes a checkpoint at the second press", async () => {
-    await show(panel(["checkpoint"]));
+    await show(<RunControls run={{ ...RUN, controls: ["checkpoint"] }} />);
     await press("btn-checkpoint");
     expect(give).not.toHaveBeenCalled();
     await press("send-checkpoint");
@@ -308,7 +310,35 @@ it("ranks are named: the straggler, and the first that was bad", async () => {
     ],
   });
   await show(<RanksPanel ranks={ranks} />);
+  expect(root.textContent).not.toContain("no alert says this");
   expect(said("straggler")).toContain("rank 1 is a straggler: 50 ms a step, 2.5 times the median");
-  expect(said("first-bad")).toContain("first bad value on rank 2, step 7");
+  expect(said("ranks-not-finite")).toContain("rank 2: not finite since step 7");
   expect([0, 1, 2].map((rank) => said(`rank-${rank}`).includes("←"))).toEqual([true, true, true]);
+});
+
+it("a rank that no rule looks at is told among the vital signs", async () => {
+  const { ranks } = runOf({ ranks: [{ rank: 0 }, { rank: 1, first_bad_step: 30 }] });
+  await show(<Vitals run={{ ...RUN, ranks }} />);
+  expect(said("vital-not-finite")).toContain("rank 1: not finite since step 30");
+  expect(said("vital-not-finite")).toContain("no alert says this");
+  await show(<Vitals run={RUN} />);
+  expect(find("vital-not-finite")).toBeNull();
+});
+
+describe("by keyboard", () => {
+  it("Escape forgets what was typed or proposed, Enter on the slider applies", async () => {
+    const key = (testid: string, name: string): Promise<void> =>
+      act(() => void find(testid)?.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true })));
+    await show(<RunControls run={{ ...RUN, controls: ["checkpoint"] }} />);
+    await press("btn-checkpoint");
+    await key("send-checkpoint", "Escape");
+    expect(find("proposal-checkpoint")).toBeNull();
+    await show(weight());
+    await type("weight-slider-precursor", "500");
+    await key("weight-slider-precursor", "Escape");
+    expect(isDisabled("weight-apply-precursor")).toBe(true);
+    await type("weight-slider-precursor", "500");
+    await key("weight-slider-precursor", "Enter");
+    expect(sent()[0]).toMatchObject({ kind: "set_weight" });
+  });
 });

@@ -18,7 +18,7 @@ from ....errors import ForeignDatabase, NewerDatabase, UnsupportedDatabase
 from ...tables import APPLICATION_ID, SCHEMA_VERSION
 
 # `user_version` of revision n is n, so that versions without alembic refuse it too
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 HEAD = REVISIONS[-1]
 FRESH = ""
 

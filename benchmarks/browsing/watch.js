@@ -1,0 +1,26 @@
+// Runs before the page's own scripts: keeps when what was drawn, when a mouse button went up, when points were answered.
+// All times are milliseconds since performance.timeOrigin.
+(() => {
+  const kept = { drawn: [], released: [], answers: [], long: [] };
+  window.kept = kept;
+  const note = (host) => {
+    const step = host.dataset.lastStep;
+    if (!step) return;
+    // The attribute is set in the callback that paints the canvas: its pixels are out when the next frame begins.
+    requestAnimationFrame(() => kept.drawn.push([performance.now(), host.dataset.testid, Number(step)]));
+  };
+  const watch = () =>
+    new MutationObserver((changes) => {
+      for (const host of new Set(changes.map((change) => change.target))) note(host);
+    }).observe(document.documentElement, { subtree: true, attributes: true, attributeFilter: ["data-last-step"] });
+  if (document.documentElement) watch();
+  else document.addEventListener("readystatechange", watch, { once: true });
+  window.addEventListener("mouseup", (event) => kept.released.push(event.timeStamp), { capture: true });
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries())
+      if (entry.name.includes("/points?")) kept.answers.push([entry.startTime, entry.responseEnd, entry.transferSize]);
+  }).observe({ type: "resource", buffered: true });
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) kept.long.push([entry.startTime, entry.duration]);
+  }).observe({ type: "longtask", buffered: true });
+})();

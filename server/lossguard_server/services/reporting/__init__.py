@@ -1,0 +1,1 @@
+"""One run as a report: gathered from the stores into a record, and pages that are functions of that record."""

@@ -1,0 +1,66 @@
+/** The whole run's total with the window that the charts show drawn on it; it can be dragged. */
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { drawMap } from "../../charts/minimap";
+import { windowOf } from "../../lib/fold";
+import { step } from "../../lib/format";
+import { clockOf } from "../../lib/gaps";
+import { type Page, usePage } from "../context";
+import { dragOn } from "./mapDrag";
+
+const HEIGHT_PX = 34;
+
+export function MiniMap(): JSX.Element {
+  const page = usePage();
+  const host = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => keepMap(host.current, canvas.current, page), [page]);
+  const whole = page.store.extent();
+  const shown = windowOf(page.range.value, whole);
+  void page.pointsSeen.value;
+  return (
+    <div
+      class="minimap"
+      ref={host}
+      data-testid="minimap"
+      data-from={shown === null ? "" : Math.ceil(shown.from)}
+      data-to={shown === null ? "" : Math.floor(shown.to)}
+      role="img"
+      aria-label={
+        shown === null || whole === null
+          ? "Map of the run, empty"
+          : `Map of the run, steps ${step(whole[0])} to ${step(whole[1])}; the charts show ${step(Math.ceil(shown.from))} to ${step(Math.floor(shown.to))}. Left and right move it.`
+      }
+      title="The whole run. Drag the window to move it, its edges to widen it; press beside it to go there."
+    >
+      <canvas ref={canvas} />
+    </div>
+  );
+}
+
+function keepMap(host: HTMLElement | null, canvas: HTMLCanvasElement | null, page: Page): () => void {
+  if (host === null || canvas === null) return () => undefined;
+  const wholeOf = (): ReturnType<typeof windowOf> => windowOf({ kind: "all" }, page.store.extent());
+  const draw = (): void => {
+    const whole = wholeOf();
+    const shown = dragged.preview() ?? windowOf(page.range.peek(), page.store.extent());
+    // The map is as wide as the charts' plots, so that a step stands below its place on the map.
+    if (whole === null || shown === null || page.columns.peek() === 0) return;
+    const total = clockOf(page.store.buffers);
+    const [overlay, gaps, theme] = [page.overlay.peek(), page.gaps.peek(), page.theme.peek()];
+    drawMap(canvas, page.columns.peek(), HEIGHT_PX, { total, whole, shown, overlay, gaps, theme });
+  };
+  const dragged = dragOn(canvas, {
+    whole: wholeOf,
+    shown: () => windowOf(page.range.peek(), page.store.extent()),
+    onMoved: draw,
+    onRange: (range) => page.actions.setRange(range),
+  });
+  const stop = page.loop.add(host, draw);
+  const unsized = page.columns.subscribe(draw);
+  return () => {
+    stop();
+    unsized();
+    dragged.end();
+  };
+}
