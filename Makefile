@@ -6,8 +6,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .make
-# of tests at a time; one thread each, because many tensors are too small to share among two
-JOBS ?= 2
+# tests at a time, which mostly wait; one thread each, because many tensors are too small to share among two
+JOBS ?= 3
 PARALLEL := -n $(JOBS) --dist loadfile
 NODE_OK := $(shell node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && npm --version >/dev/null 2>&1 && echo yes)
 NODE_PATH_FIRST := PATH="$(CURDIR)/$(BIN):$$PATH"
@@ -18,7 +18,7 @@ PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -print
 
 help:
 	@echo "make demo [ARGS='--steps 2000']   server, reference trainer and page"
-	@echo "make test [JOBS=2]                everything, the browser tests too"
+	@echo "make test [JOBS=3]                everything, the browser tests too"
 	@echo "make lint | unit | page | bench   parts of it"
 	@echo "make faults [N=400] [SEED=1]      kills, cuts, bad wires, full disks: N kills, 50 x N power cuts"
 

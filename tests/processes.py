@@ -139,9 +139,9 @@ class ServerProcess:
         if self._process.poll() is None:
             self._process.terminate()
         try:
-            return self._process.wait(10)
+            return self._process.wait(30)  # that it ends in two seconds has a test of its own
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self.kill()
             raise
 
 

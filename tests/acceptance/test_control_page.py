@@ -286,7 +286,8 @@ def test_the_ranks_of_a_real_job_are_told_apart(server: ServerProcess, page: Any
         says(page, "straggler", "rank 2 is a straggler")
         says(page, "ranks-not-finite", "rank 1: not finite since step 30")
         says(page, "vital-not-finite", "rank 1: not finite since step 30")
-        says(page, "vital-not-finite", "no alert says this")
+        says(page, "vital-not-finite", "charts show rank 0")
+        says(page, "incident-headline", "Rank 1 is not finite")
         for rank in range(3):
             says(page, f"rank-{rank}", "ms")
     finally:

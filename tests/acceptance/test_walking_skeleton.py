@@ -75,7 +75,8 @@ def test_a_blow_up_is_seen_mended_paused_and_resumed(
 
 def assert_foretells_the_stage(page: Any) -> None:
     """Before the bad stage begins the page says how far off it is, and what it will do."""
-    ahead = page.locator("[data-testid=incident]", has_text="look ahead, precursor").get_by_test_id("ahead").first
+    incident = page.locator("[data-testid=incident]", has_text="blow the total up: precursor")
+    ahead = incident.get_by_test_id("ahead").first
     ahead.wait_for()
     said = re.search(r"begins in ([\d\u2009]+) steps?.*, at step 60\.|begins now|began at step 60", ahead.inner_text())
     assert said, ahead.inner_text()
@@ -95,7 +96,9 @@ def assert_explains_itself(incident: Any) -> None:
     percents = re.findall(r"\((-?\d+) %\)", incident.locator(".blame-parts").first.inner_text())
     assert len(percents) > 1
     assert sum(map(int, percents)) == 100
-    evidence = incident.locator("> .evidence")
+    line = incident.get_by_test_id("alert-line").first
+    line.locator("summary").first.click()
+    evidence = line.locator(".evidence").first
     evidence.get_by_text("Evidence", exact=True).click()
     numbers = evidence.locator("dd").all_inner_texts()
     assert numbers

@@ -99,6 +99,30 @@ def test_a_killed_rank_ends_control_and_not_the_training_of_the_others(tmp_path:
     assert max(each["end_s"] for each in job.returned.values()) < 25
 
 
+def loses_rank_0(rank: int, folder: Path) -> dict[str, Any]:
+    """Rank 0 is killed, and with it the job's store; the others train on."""
+    from ranked_training import RankedTraining
+
+    training = RankedTraining(folder, "alone")
+    waits: list[float] = []
+    began_s = time.monotonic()
+    for x in training.run.steps(training.batches(400)):
+        waits.append(time.monotonic() - began_s)
+        training.one(x)
+        if rank == 0 and training.run.step == 20:
+            os.kill(os.getpid(), signal.SIGKILL)
+        began_s = time.monotonic()
+    training.finish()
+    return {"steps": training.run.step, "longest_s": max(waits)}
+
+
+def test_a_killed_rank_0_holds_nobody_up(tmp_path: Path) -> None:
+    job = torchrun(loses_rank_0, 3, tmp_path, agent=False)
+    assert set(job.returned) == {1, 2}, job.printed
+    assert [job.returned[rank]["steps"] for rank in (1, 2)] == [399, 399]
+    assert max(each["longest_s"] for each in job.returned.values()) < 10
+
+
 def ends_early(rank: int, folder: Path) -> dict[str, Any]:
     """Two epochs; rank 1 has fewer batches in each. Under DDP alone rank 0 would wait for it in its backward."""
     from ranked_training import RankedTraining
@@ -162,6 +186,27 @@ def test_ranks_that_do_not_are_only_observed(tmp_path: Path) -> None:
     assert job.status == 0, job.printed
     assert [job.returned[rank]["guard"] for rank in (0, 1)] == [{"0 AdamW": "observe"}] * 2
     assert [job.returned[rank]["finite"] for rank in (0, 1)] == [True, False]
+
+
+def tells_of_another(rank: int, folder: Path) -> dict[str, Any]:
+    """As `trips`, and what rank 0 told of the others."""
+    from ranked_training import RankedTraining
+
+    training = RankedTraining(folder, "alone", served=True)
+    for x in training.run.steps(training.batches(12)):
+        training.one(x, bad="gradients" if rank == 1 and training.run.step == 5 else "")
+    training.finish()
+    told = [event for event in training.told() if event.kind == "nonfinite"] if rank == 0 else []
+    training.close()
+    return {"told": [[event.step, event.data["rank"]] for event in told]}
+
+
+def test_rank_0_tells_of_another_that_is_not_finite(tmp_path: Path) -> None:
+    job = torchrun(tells_of_another, 2, tmp_path)
+    assert job.status == 0, job.printed
+    (step, rank), *_ = job.returned[0]["told"]
+    assert rank == 1
+    assert 5 <= step <= 8, "a boundary or two late"
 
 
 def rolls_back(rank: int, folder: Path) -> dict[str, Any]:

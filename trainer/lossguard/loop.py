@@ -221,9 +221,9 @@ class Loop:
                 self.parts.keeper.at_boundary(self.step + 1, self._step_time_s, loader)
         going_on = True
         with self._command_shield("commands"):
-            wants = Wants.ROLLBACK if self.wants_rollback else Wants.NOTHING
-            self.wants_rollback = False
+            wants, self.wants_rollback = Wants.ROLLBACK if self.wants_rollback else Wants.NOTHING, False
             going_on = self.parts.controller.apply(self.step + 1, wants)
+            self.recovery.hear(self.step, self.ranks)
         if not going_on:
             self.state = "stopped"
         return going_on

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .buffer import Note
 from .controller import Controller
+from .ranks import Ranks
 from .shield import Shield
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 RNG_REST_STEPS = 100
+ECHO_STEPS = 3  # so late the ranks' own words come: one boundary, and one or two steps of a GPU
 BUFFER_TRIPS_MAX = 5
 BUFFERS_LEFT_ALONE = (
     "a buffer was NaN at five trips one after the other, and nothing else was; buffers are judged no more"
@@ -76,12 +78,14 @@ class Recovery:
         self._shield = Shield(report)
         self._next_rng_step = 0
         self._buffer_trips = 0
+        self._tripped_at = -ECHO_STEPS - 1
         self._has_told_pause = False
 
     def tripped(self, trip: "Trip") -> None:
         """A step that was not finite has become known."""
         if (parts := self.parts) is None:
             return
+        self._tripped_at = trip.step
         guard = parts.instrument.guard
         self._tell("trip", trip.step, trip.to_data("device" if guard.has_device_mode else "trip"))
         parts.keeper.unhealthy(trip.step)
@@ -98,6 +102,13 @@ class Recovery:
         elif parts.on_trip == "pause" and not self._has_told_pause:
             self._has_told_pause = True
             self._tell("error", trip.step, {"where": "pause", "message": NOBODY_RESUMES})
+
+    def hear(self, step: int, ranks: Ranks) -> None:
+        """Whether another rank tells that something of it is not finite. What this one saw too needs no second word."""
+        if not ranks.is_first or (rank := ranks.bad_rank()) is None:
+            return
+        if step - self._tripped_at > ECHO_STEPS:
+            self._tell("nonfinite", step, {"series": [], "rank": rank})
 
     def _watch_buffers(self, trip: "Trip") -> None:
         """A buffer that is NaN at every step is so on purpose: it must not hold up the training for ever."""

@@ -29,7 +29,7 @@ from .link import LinkThread, NullLink
 from .loop import Loop
 from .process_end import EndBuffer, ProcessEnd, make_room
 from .protocol.messages import Command, ContractSpec, ControlsSpec, Declaration
-from .ranks import Alone, NotSettled, Ranks
+from .ranks import Alone, NotSettled, Ranks, Wants
 from .ranks.few import Few
 from .ranks.meeting import meet
 from .recovery import Parts
@@ -166,7 +166,9 @@ def _telemetry(wishes: Wishes, buffer: EndBuffer, ranks: Ranks) -> Telemetry:
     """Where rows and notes go on this rank."""
     if wishes.mode == "off":
         return NullTelemetry()
-    return buffer if ranks.is_first else Few(buffer.add_row, buffer.add_note)
+    if ranks.is_first:
+        return buffer
+    return Few(buffer.add_row, buffer.add_note, lambda: ranks.ask(Wants.NONFINITE))
 
 
 def _stand_together(ranks: Ranks, loop: Loop) -> None:

@@ -90,6 +90,7 @@ const session = new Session({
     if (range.kind === "fixed" && range.from >= to) journeys.setRange({ kind: "all" });
     drawing.rolledBack();
   },
+  onMissing: () => journeys.missing(),
   onSelected: (run) => {
     signals.names.value = [];
     signals.crowds.value = [];

@@ -1,7 +1,7 @@
 """GET /api/compare: runs beside each other.
 
 Rules of this file: what runs say of themselves is taken here, in the event loop's thread, which owns it; the points are
-read, and all is computed, on the threads for long reads.
+read, and all is computed, on the threads for long reads, one comparison or report at a time.
 """
 
 from collections import Counter
@@ -201,7 +201,7 @@ class ComparingApi:
         if not RUNS_MIN <= len(run) <= RUNS_MAX or len(set(run)) < len(run):
             raise BadComparison(f"{len(run)} were asked for, {len(set(run))} of them different.")
         told = self._told([await self._registry.find(each) for each in run])
-        return Json(await self._reads.run(lambda: self._compare(told, axis)))
+        return Json(await self._reads.alone(lambda: self._compare(told, axis)))
 
     def _told(self, runs: Sequence[LiveRun]) -> list[Told]:
         now_s, wall_s = self._clock.monotonic_s(), self._clock.wall_s()

@@ -1,11 +1,10 @@
 """GET /api/runs/{run}/report.html: one file about one run, to be kept and sent around.
 
-Rules of this file: gathered and made with the reads of points, one at a time: a report may take a core for seconds, and
-those that wait for their turn take no thread. The answer is a download, never a page of this server, whose policy lets
+Rules of this file: gathered and made with the reads of points, one at a time (see reads.py): a report may take a core
+for seconds. The answer is a download, never a page of this server, whose policy lets
 no inline script run.
 """
 
-import asyncio
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -27,7 +26,6 @@ class Reports:
 
     def __init__(self, registry: Registry, gatherer: Gatherer, reads: Reads, clock: Clock) -> None:
         self._registry, self._gatherer, self._reads, self._clock = registry, gatherer, reads, clock
-        self._turn = asyncio.Lock()  # of two threads that read, one stays with the charts
 
     async def report(self, request: Request, run: str) -> Response:
         """The run as one HTML file, which needs no server."""
@@ -36,8 +34,7 @@ class Reports:
         if request.method == "HEAD":
             return Response(media_type=MEDIA_TYPE, headers=headers)
         asked = Asked(found, run_view(found, self._clock.monotonic_s(), wall_s), wall_s)
-        async with self._turn:
-            answer = await self._reads.run(lambda: document(self._gatherer.record(asked)))
+        answer = await self._reads.alone(lambda: document(self._gatherer.record(asked)))
         return Response(answer, media_type=MEDIA_TYPE, headers=headers)
 
 

@@ -81,7 +81,7 @@ class ShelfApi:
         self._of = services
 
     async def runs(self, deleted: bool = False) -> Response:
-        """Every run, newest first; those that are deleted and can be brought back only with `deleted`."""
+        """Every run, newest first; with `deleted` only those that are deleted and can be brought back."""
         found = await self._of.registry.newest_first(deleted)
         return items([self._listed(run) if deleted else self._view(run) for run in found])
 

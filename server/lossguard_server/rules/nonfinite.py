@@ -87,7 +87,9 @@ def tested(window: Window) -> Mask:
 
 
 def judge_trip(step: int, data: Mapping[str, Any], schedule: Schedule) -> Finding | None:
-    """About the buffers, where the trip names no series that `judge` tests; else its row says it."""
+    """About another rank, and about the buffers, where no series names what `judge` tests; else its row says it."""
+    if type(rank := data.get("rank")) is int:
+        return _of_rank(step, rank, schedule)
     series = data.get("series")
     names = [name for name in series if isinstance(name, str)] if isinstance(series, list | tuple) else []
     if step < 0 or not names or not all(isinf(order_of(name)) for name in names):
@@ -98,6 +100,14 @@ def judge_trip(step: int, data: Mapping[str, Any], schedule: Schedule) -> Findin
     why = f"what the model keeps in its buffers is not finite. {then}"
     text = f"Losses and gradient norms are finite; what the forward pass wrote into a buffer is not. {then}"
     return Finding(message, text, remedy=advice.pause(schedule, why))
+
+
+def _of_rank(step: int, rank: int, schedule: Schedule) -> Finding:
+    why = f"rank {rank} has values that are not finite. Look at its batches, or go back to a finite state."
+    text = (
+        "Rank 0, which the charts show, has none: the ranks do not share their gradients, or only its own loss broke."
+    )
+    return Finding(f"Rank {rank} is not finite by step {step}.", text, remedy=advice.pause(schedule, why))
 
 
 def _explain(window: Window, broken: Mask, parameters: Parameters, row: int) -> Finding:

@@ -30,6 +30,7 @@ from ..store.columns import VIEW_RANK, Reading
 from ..store.decoding import decode_rows
 from ..store.journal import Entry
 from ..store.rows import joined
+from ..store.told import is_trip
 from ..store.writer import Writer
 from .clock import Clock
 from .findings import Findings
@@ -206,7 +207,7 @@ class Judge:
                 return self._origins.told(run_id, event)
             case Event(kind="rollback") as event:
                 return self._going_back.rewind(place, event)
-            case Event(kind="trip") as event:
+            case Event() as event if is_trip(event):
                 return self._explained(run_id, self._rules.tripped(run_id, event.step, event.data))
         return []
 

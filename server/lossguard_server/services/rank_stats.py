@@ -64,7 +64,8 @@ class Ranks:
 
     def tell(self, rank: int, event: Event) -> None:
         """An event of a rank."""
-        if event.kind in BAD_EVENTS and (pace := self._of(rank)) is not None:
+        is_own = "rank" not in event.data  # rank 0 tells the rules of others, too
+        if event.kind in BAD_EVENTS and is_own and (pace := self._of(rank)) is not None:
             pace.bad_at(event.step)
 
     def rolled_back(self, to_step: int) -> None:

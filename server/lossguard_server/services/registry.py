@@ -53,10 +53,10 @@ class Registry:
         self._runs.pop(run_id, None)
         self._forgotten += 1
 
-    async def newest_first(self, with_deleted: bool = False) -> list[LiveRun]:
-        """Every run; those that are deleted for now only `with_deleted`."""
+    async def newest_first(self, deleted: bool = False) -> list[LiveRun]:
+        """Every run that is not deleted; with `deleted` those that are for now, and no other."""
         found = []
-        for run_id in await asyncio.to_thread(self._ids, with_deleted):
+        for run_id in await asyncio.to_thread(self._ids, deleted):
             with suppress(UnknownRun):  # deleted meanwhile
                 found.append(await self.find(run_id))
         return found
@@ -85,6 +85,6 @@ class Registry:
         with self._reading() as session:
             return load_run(session, run_id)
 
-    def _ids(self, with_deleted: bool) -> list[str]:
+    def _ids(self, deleted: bool) -> list[str]:
         with self._reading() as session:
-            return [run.id for run in runs.newest_first(session, with_deleted)]
+            return [run.id for run in (runs.deleted(session) if deleted else runs.newest_first(session))]

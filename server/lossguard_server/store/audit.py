@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session, col, func, or_, select
 
 from . import json, settings
 from .tables import AuditRow, RunRow
@@ -17,22 +17,39 @@ def add(session: Session, at_s: float, actor: str, what: str, detail: dict[str, 
 
 def newest_first(session: Session, run_id: str) -> list[dict[str, Any]]:
     """The run's trail, as answers carry it; and what was set for its project, which counts for it too."""
-    run = session.get(RunRow, run_id)
-    scope = None if run is None else settings.of_project(run.project)
-    of_server = col(AuditRow.run_id).is_(None) & col(AuditRow.what).in_((RULES_CHANGED, POLICIES_CHANGED))
-    asked = select(AuditRow).where(or_(AuditRow.run_id == run_id, of_server)).order_by(col(AuditRow.id).desc())
-    found = [(row, json.from_text(row.detail)) for row in session.exec(asked)]
-    return [
-        {"at_s": row.at_s, "actor": row.actor, "what": row.what, "detail": detail}
-        for row, detail in found
-        if row.run_id is not None or detail.get("scope") == scope
-    ]
+    rows = session.exec(select(AuditRow).where(_is_of(session, run_id)).order_by(col(AuditRow.id).desc()))
+    return [_told(row) for row in rows]
+
+
+def oldest_first(session: Session, run_id: str, limit: int) -> list[dict[str, Any]]:
+    """The first `limit` of the same trail."""
+    rows = select(AuditRow).where(_is_of(session, run_id)).order_by(col(AuditRow.id)).limit(limit)
+    return [_told(row) for row in session.exec(rows)]
+
+
+def count(session: Session, run_id: str) -> int:
+    """How many entries the same trail has."""
+    return session.exec(select(func.count()).select_from(AuditRow).where(_is_of(session, run_id))).one()
 
 
 def said_by(session: Session, run_id: str, actors: str) -> list[dict[str, Any]]:
     """What actors whose name begins with `actors` did in a run, oldest first."""
     of_them = (AuditRow.run_id == run_id, col(AuditRow.actor).startswith(actors, autoescape=True))
-    return [
-        {"at_s": row.at_s, "actor": row.actor, "what": row.what, "detail": json.from_text(row.detail)}
-        for row in session.exec(select(AuditRow).where(*of_them).order_by(col(AuditRow.id)))
-    ]
+    return [_told(row) for row in session.exec(select(AuditRow).where(*of_them).order_by(col(AuditRow.id)))]
+
+
+def _is_of(session: Session, run_id: str) -> Any:
+    """An entry of the run, or of what was set for its project."""
+    own = col(AuditRow.run_id) == run_id
+    run = session.get(RunRow, run_id)
+    if run is None:
+        return own
+    # as `add` writes it; quotes inside a text are escaped there, so no text can look like this
+    scope = json.to_text({"scope": settings.of_project(run.project)})[1:-1]
+    of_server = col(AuditRow.run_id).is_(None) & col(AuditRow.what).in_((RULES_CHANGED, POLICIES_CHANGED))
+    # instr: to LIKE a capital and a small letter are one
+    return or_(own, of_server & (func.instr(col(AuditRow.detail), scope) > 0))
+
+
+def _told(row: AuditRow) -> dict[str, Any]:
+    return {"at_s": row.at_s, "actor": row.actor, "what": row.what, "detail": json.from_text(row.detail)}

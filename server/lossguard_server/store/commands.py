@@ -137,6 +137,12 @@ def newest_first(session: Session, run_id: str) -> list[StoredCommand]:
     return [_stored(row) for row in rows]
 
 
+def oldest_first(session: Session, run_id: str, limit: int) -> list[StoredCommand]:
+    """The first `limit` commands of the run."""
+    rows = select(CommandRow).where(CommandRow.run_id == run_id).order_by(col(CommandRow.number)).limit(limit)
+    return [_stored(row) for row in session.exec(rows)]
+
+
 def given_by(session: Session, run_id: str, actors: str) -> list[StoredCommand]:
     """The run's commands of actors whose name begins with `actors`, in order of their numbers."""
     of_them = col(CommandRow.actor).startswith(actors, autoescape=True)

@@ -7,22 +7,25 @@ begins at its beginning; of alerts and incidents the newest, as everywhere.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, case, col, func, or_, select
 
 from . import audit, commands, incidents, verdicts
 from .commands import StoredCommand
 from .events import StoredEvent
 from .json import from_text
-from .tables import AlertRow, EventRow, IncidentRow
+from .tables import AlertRow, CommandRow, EventRow, IncidentRow
 
 # a `nonfinite` a step would be a million rows; what it says of the first one is enough
 _TOLD = ("stage", "gap", "error", "finish", "trip", "origin", "rollback", "resume", "detail")
 NONFINITE = "nonfinite"
+# where these are finite and a gradient is not, a float16 GradScaler may have probed
+BEFORE_GRADIENTS = ("loss/", "contribution/", "matrix/")
 
 
 @dataclass(frozen=True)
 class Reported:
-    """Rows as answers carry them, oldest first; `of`: how many there are of each."""
+    """Rows as answers carry them, oldest first; `of`: how many there are of each; `first_nonfinite`: the first that
+    names something before the gradients, or nothing; without one, the first."""
 
     events: list[StoredEvent]
     first_nonfinite: StoredEvent | None
@@ -35,20 +38,19 @@ class Reported:
 
 def read(session: Session, run_id: str, most: int) -> Reported:
     """At most `most` rows of each."""
-    told_commands, trail = commands.newest_first(session, run_id), audit.newest_first(session, run_id)
     return Reported(
         events=_events(session, run_id, most),
         first_nonfinite=_first_nonfinite(session, run_id),
         alerts=_alerts(session, run_id, most),
         incidents=incidents.newest_first(session, run_id, most)[::-1],
-        commands=told_commands[::-1][:most],
-        audit=trail[::-1][:most],
+        commands=commands.oldest_first(session, run_id, most),
+        audit=audit.oldest_first(session, run_id, most),
         of={
             "events": _count(session, select(func.count()).where(EventRow.run_id == run_id, _is_told())),
             "alerts": _count(session, select(func.count()).where(AlertRow.run_id == run_id)),
             "incidents": _count(session, select(func.count()).where(IncidentRow.run_id == run_id)),
-            "commands": len(told_commands),
-            "audit": len(trail),
+            "commands": _count(session, select(func.count()).where(CommandRow.run_id == run_id)),
+            "audit": audit.count(session, run_id),
         },
     )
 
@@ -62,7 +64,9 @@ def _events(session: Session, run_id: str, most: int) -> list[StoredEvent]:
 
 def _first_nonfinite(session: Session, run_id: str) -> StoredEvent | None:
     rows = select(EventRow).where(EventRow.run_id == run_id, EventRow.kind == NONFINITE)
-    row = session.exec(rows.order_by(col(EventRow.step), col(EventRow.id)).limit(1)).one_or_none()
+    told = [func.instr(col(EventRow.data), f'"{prefix}') > 0 for prefix in BEFORE_GRADIENTS]
+    later = case((or_(*told, func.instr(col(EventRow.data), '"series":[]') > 0), 0), else_=1)
+    row = session.exec(rows.order_by(later, col(EventRow.step), col(EventRow.id)).limit(1)).one_or_none()
     return None if row is None else _stored(row)
 
 

@@ -104,6 +104,14 @@ def newest_first(session: Session, with_deleted: bool = False) -> list[StoredRun
     return [_stored(row) for row in rows if row.finish != DELETING and (with_deleted or row.deleted_s is None)]
 
 
+def deleted(session: Session) -> list[StoredRun]:
+    """Those that are deleted for now, newest first."""
+    rows = (
+        select(RunRow).where(col(RunRow.deleted_s).is_not(None)).order_by(col(RunRow.created_s).desc(), col(RunRow.id))
+    )
+    return [_stored(row) for row in session.exec(rows) if row.finish != DELETING]
+
+
 def of_project(session: Session, project: str) -> list[str]:
     """Every run of the project."""
     rows = session.exec(select(RunRow).where(RunRow.project == project))

@@ -24,7 +24,6 @@ from .decoding import definitions_of
 from .journal import Segment, StreamHead
 from .tables import JournalRow
 
-TRIP = "trip"
 _journal: Table = JournalRow.__table__  # type: ignore[attr-defined]
 _c = _journal.c
 
@@ -44,6 +43,11 @@ class Told:
     declarations: Sequence[tuple[int, Declaration]]
     trips: Sequence[Trip]
     trips_left_out: bool
+
+
+def is_trip(event: Event) -> bool:
+    """A step was not finite: of rank 0 itself, or, by its word, of another rank."""
+    return event.kind == "trip" or (event.kind == "nonfinite" and "rank" in event.data)
 
 
 def told(session: Session, run_id: str, most_trips: int) -> Told:
@@ -69,7 +73,7 @@ def _trips(session: Session, head: StreamHead, segments: Sequence[Segment], limi
     for seq, payload in rows:
         at = bisect_left(segments, seq, key=lambda segment: segment.up_to_seq)
         event = _event(seq, payload)
-        if event.kind == TRIP and at < len(segments) and event.step < segments[at].below_step:
+        if is_trip(event) and at < len(segments) and event.step < segments[at].below_step:
             found.append(Trip(event.step, event.data))
             if len(found) == limit:
                 break

@@ -122,8 +122,9 @@ class Client:
 
         `among`: runs that lists show, those that are deleted and can be restored, or both.
         """
-        found: list[dict[str, Any]] = self.get("/api/runs", **({} if among == "shown" else {"deleted": True}))["items"]
-        runs = [run for run in found if among != "deleted" or run["deleted_s"] is not None]
+        runs: list[dict[str, Any]] = [] if among == "deleted" else self.get("/api/runs")["items"]
+        if among != "shown":
+            runs = [*runs, *self.get("/api/runs", deleted=True)["items"]]
         if named := [run for run in runs if run["id"] == wanted]:
             return named[0]
         named = [run for run in runs if wanted in _names(run)]

@@ -32,7 +32,7 @@ def runs(
 ) -> None:
     """List the runs, newest first."""
     if deleted:
-        found = [item for item in ask(data, _with_deleted) if item["deleted_s"] is not None]
+        found = ask(data, lambda client: list(client.get("/api/runs", deleted=True)["items"]))
     else:
         items = ask(data, lambda client: client.get("/api/runs")["items"])
         found = [item for item in items if every or not item.get("archived")]
@@ -120,10 +120,6 @@ def add_to(app: typer.Typer) -> None:
     verbs: tuple[Callable[..., None], ...] = (archive, unarchive, delete, restore)
     for verb in verbs:
         app.command()(verb)
-
-
-def _with_deleted(client: Client) -> list[Item]:
-    return list(client.get("/api/runs", deleted=True)["items"])
 
 
 def _change(client: Client, run: Item, change: Item) -> Item:

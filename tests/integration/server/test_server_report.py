@@ -110,3 +110,22 @@ async def test_a_report_does_not_hold_up_the_charts(tmp_path: Path) -> None:
         await inside.get("/api/runs/r1/points", series="loss/total", width=100)
         assert not all(task.done() for task in reports)
         assert {(await task).status_code for task in reports} == {200}
+
+
+@pytest.mark.parametrize(
+    ("nan_at", "said"),
+    [(7, "step 7: loss/total"), (None, "step 3: grad_norm/total; gradients only, as a float16 GradScaler")],
+)
+async def test_gradients_that_were_probed_are_not_what_broke_first(
+    tmp_path: Path, nan_at: int | None, said: str
+) -> None:
+    async with running_server(tmp_path) as inside:
+        trainer = inside.trainer()
+        await trainer.connect()
+        trainer.declare(components=["a"])
+        losses, norms = ([math.nan if at == bad else 1.0 for at in range(10)] for bad in (nan_at, 3))
+        trainer.frame(range(10), loss__total=losses, grad_norm__total=norms)
+        trainer.event("nonfinite", 3, series=["grad_norm/total"])
+        await trainer.deliver()
+        page = (await inside.http.get(REPORT, timeout=WAIT_S)).text
+    assert f"<dt>First not finite</dt><dd>{said}" in page

@@ -189,6 +189,13 @@ def test_a_sentence_that_is_no_text_or_too_long_is_not_taken_over(text: Any) -> 
     assert "Go back" in change.alert.evidence["text"]
 
 
+def test_another_rank_that_is_not_finite_is_one_alert_however_often_it_is_told() -> None:
+    engine = new_engine(RULE)
+    changes = [change for step in (30, 31) for change in engine.tripped("run", step, {"series": [], "rank": 1})]
+    assert said(changes) == [("fired", "nonfinite", 30)]
+    assert changes[0].alert.message == "Rank 1 is not finite by step 30."
+
+
 def test_a_rule_that_breaks_at_a_trip_is_told_once() -> None:
     def breaks(*_: Any) -> Finding | None:
         raise ZeroDivisionError("no buffers")

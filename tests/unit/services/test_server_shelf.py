@@ -105,12 +105,13 @@ async def test_a_deleted_run_is_hidden_and_comes_back_as_it_was(world: World) ->
     first_s = deleted.stored.deleted_s
     assert first_s == world.store.clock.of_services.wall_s()
     assert await world.registry.newest_first() == []
-    assert await world.registry.newest_first(with_deleted=True) == [deleted]
+    assert await world.registry.newest_first(deleted=True) == [deleted]
     world.store.clock.now_s += 60
     assert (await world.shelf.delete("r1", "bob")).stored.deleted_s == first_s, "once"
     back = await world.shelf.restore("r1", "bob")
     assert (back.stored.deleted_s, back.stored.label) == (None, "best")
     assert [run.id for run in await world.registry.newest_first()] == ["r1"]
+    assert await world.registry.newest_first(deleted=True) == []
     await world.shelf.restore("r1", "bob")
     assert world.trail()[1:] == [
         ("alice", "run deleted for now", {}),

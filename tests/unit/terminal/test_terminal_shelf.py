@@ -37,8 +37,9 @@ class Server:
         if request.method != "GET":
             self.asked.append(f"{request.method} {request.url.raw_path.decode()} {json.dumps(body)}")
         if path == "/api/runs":
-            every = request.url.params.get("deleted") == "true"
-            return httpx.Response(200, json={"items": [run for run in self.runs if every or run["deleted_s"] is None]})
+            wanted = request.url.params.get("deleted") == "true"
+            items = [run for run in self.runs if wanted == (run["deleted_s"] is not None)]
+            return httpx.Response(200, json={"items": items})
         if request.method == "DELETE":
             return httpx.Response(204)
         run = next(run for run in self.runs if run["id"] == path.split("/")[3])

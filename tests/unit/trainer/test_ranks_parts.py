@@ -19,7 +19,8 @@ from lossguard.snapshots.options import Snapshots
 
 def test_another_rank_tells_little() -> None:
     buffer = SampleBuffer()
-    few = Few(buffer.add_row, buffer.add_note)
+    told: list[str] = []
+    few = Few(buffer.add_row, buffer.add_note, lambda: told.append("bad"))
     names = ("loss/total", "loss/a", "step_time_s", "grad_norm/total", "grad_norm/a", "lr")
     few.add_row(Row(7, names, np.arange(6.0), 1.0))
     few.add_row(Row(8, ("lr", "mine"), [1.0, 2.0], 1.0))
@@ -29,6 +30,7 @@ def test_another_rank_tells_little() -> None:
     assert isinstance(row, Row)
     assert (row.names, list(row.values)) == (("loss/total", "step_time_s", "grad_norm/total"), [0.0, 2.0, 3.0])
     assert [note.kind for note in notes if isinstance(note, Note)] == ["trip", "finish"]
+    assert told == ["bad"]
 
 
 def test_the_ranks_meet_when_the_last_has_come() -> None:

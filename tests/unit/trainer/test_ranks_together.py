@@ -197,6 +197,19 @@ def test_a_pause_at_the_last_step_but_one_does_not_hide_that_a_loader_ends() -> 
     assert on_every_rank(2, script) == [[False, False, True]] * 2
 
 
+def test_a_rank_that_is_not_finite_is_heard_of_once_by_its_number() -> None:
+    def live(ranks: Together, rank: int) -> list[int | None]:
+        if rank > 0:
+            ranks.ask(Wants.NONFINITE)
+        for step in range(3):
+            ranks.agree([], step)
+        found = [ranks.bad_rank(), ranks.bad_rank()]
+        ranks.end()
+        return found
+
+    assert on_every_rank(3, live) == [[2, None]] * 3
+
+
 def test_what_was_asked_of_all_is_heard_once_also_when_it_comes_within_a_pause() -> None:
     def script(ranks: Together, rank: int) -> list[bool]:
         if rank == 0:

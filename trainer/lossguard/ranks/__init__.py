@@ -31,6 +31,7 @@ class Wants(IntFlag):
     ROLLBACK = 4
     RESUME = 8  # a pause has lasted long enough by the clock of rank 0
     SNAPSHOT = 16
+    NONFINITE = 32  # nothing is asked: this rank tells that something of it is not finite
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,9 @@ class Ranks(Protocol):
     def was_asked(self, wants: Wants) -> bool:
         """A rank asked it of all, since this was asked last; the answer is the same on every rank."""
 
+    def bad_rank(self) -> int | None:
+        """A rank that told of itself (NONFINITE) since this was asked last, the highest; None: nobody did."""
+
     def expect(self, steps_left: int | None) -> None:
         """How many steps this rank has batches for, the coming one included; None: nobody knows."""
 
@@ -137,6 +141,10 @@ class Alone:
         """By itself."""
         was, self._asked = bool(self._asked & wants), self._asked & ~wants
         return was
+
+    def bad_rank(self) -> int | None:
+        """There is no other."""
+        return None
 
     def expect(self, steps_left: int | None) -> None:
         """Nobody else has to know."""

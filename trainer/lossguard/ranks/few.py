@@ -1,6 +1,7 @@
 """What ranks other than the first tell of themselves: enough to see which is slow, and which was bad first.
 
-Rules of this file: rank 0 tells of the run; what would only repeat it is left out.
+Rules of this file: rank 0 tells of the run; what would only repeat it is left out. The rules judge what rank 0 tells,
+so it is told when this rank is not finite.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,8 @@ import numpy.typing as npt
 from ..buffer import Note, Row
 
 SERIES = frozenset({"step_time_s", "data_wait_s", "loss/total", "grad_norm/total", "skipped"})
-EVENTS = frozenset({"trip", "nonfinite", "error", "gap", "finish"})
+BAD_EVENTS = frozenset({"trip", "nonfinite"})
+EVENTS = BAD_EVENTS | {"error", "gap", "finish"}
 LAYOUTS_MAX = 1_000
 
 Places = npt.NDArray[np.int64]
@@ -20,8 +22,11 @@ Places = npt.NDArray[np.int64]
 class Few:
     """Picks from what a rank would tell."""
 
-    def __init__(self, add_row: Callable[[Row], None], add_note: Callable[[Note], None]) -> None:
-        self._add_row, self._add_note = add_row, add_note
+    def __init__(
+        self, add_row: Callable[[Row], None], add_note: Callable[[Note], None], is_bad: Callable[[], None]
+    ) -> None:
+        """`is_bad`: called in the training's thread when something of this rank is not finite."""
+        self._add_row, self._add_note, self._is_bad = add_row, add_note, is_bad
         self._layouts: dict[tuple[str, ...], tuple[tuple[str, ...], Places]] = {}
 
     def add_row(self, row: Row) -> None:
@@ -34,6 +39,8 @@ class Few:
         """If it is of this rank alone."""
         if note.kind in EVENTS:
             self._add_note(note)
+        if note.kind in BAD_EVENTS:
+            self._is_bad()
 
     def _layout(self, names: tuple[str, ...]) -> tuple[tuple[str, ...], Places]:
         if names not in self._layouts:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from . import Wants
 
-MAGIC = 0x6C67_0001  # "lg" and the version of this vector: ranks of different versions must not believe each other
+MAGIC = 0x6C67_0002  # "lg" and the version of this vector: ranks of different versions must not believe each other
 UNKNOWN = 1 << 62  # steps left: nobody knows
 FLAGS = tuple(flag for flag in Wants if flag)
 LENGTH = 15 + len(FLAGS)
@@ -58,6 +58,7 @@ class Decision:
     wants: Wants = Wants.NOTHING
     ends: bool = False
     over: str = ""
+    bad_rank: int | None = None  # the highest that told of itself
 
 
 def decide(largest: Sequence[int]) -> Decision:
@@ -73,7 +74,8 @@ def decide(largest: Sequence[int]) -> Decision:
     least_left = -minus_least_left
     # this was said one boundary ago. Where all have as many left, the user's loaders end as they would without us
     ends = most_left < UNKNOWN and least_left < most_left and least_left <= 1
-    return Decision(commands, payload_bytes, payload_crc, wants, ends)
+    bad = largest[15 + FLAGS.index(Wants.NONFINITE)]
+    return Decision(commands, payload_bytes, payload_crc, wants, ends, bad_rank=bad - 1 if bad else None)
 
 
 def _parted(greatest: Sequence[int], least: Sequence[int]) -> str:

@@ -75,6 +75,7 @@ class Together:
         self._pending: Pending | None = None
         self._early: tuple[Decision, list[Command]] = (Decision(), [])  # agreed on when the loader ended
         self._asked, self._granted = Wants.NOTHING, Wants.NOTHING
+        self._bad_rank: int | None = None
         self._steps_left: int | None = None
         self._sent_step = self._ends_at = -1
         self._has_left = False
@@ -119,6 +120,11 @@ class Together:
         """See Ranks."""
         was, self._granted = bool(self._granted & wants), self._granted & ~wants
         return was
+
+    def bad_rank(self) -> int | None:
+        """See Ranks."""
+        found, self._bad_rank = self._bad_rank, None
+        return found
 
     def expect(self, steps_left: int | None) -> None:
         """See Ranks."""
@@ -191,6 +197,7 @@ class Together:
         if decision.ends:
             self._ends_at = self._sent_step + 1
         self._granted |= decision.wants
+        self._bad_rank = self._bad_rank if decision.bad_rank is None else decision.bad_rank
         return Decision(wants=early.wants | decision.wants), commands + more
 
     def _commands(self, decision: Decision) -> list[Command]:

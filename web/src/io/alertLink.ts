@@ -54,7 +54,7 @@ export class AlertLinks {
     }, MISSING_MS);
   }
 
-  private drop(): void {
+  drop(): void {
     window.clearTimeout(this.timer);
     this.wanted = null;
     this.hasChosen = false;

@@ -41,11 +41,21 @@ export class Herald {
 
   tell(news: News): void {
     if (this.bell() !== "on") return;
-    const shown = new Notification(news.title, { body: news.body, tag: `lossguard-${news.key}` });
+    const shown = notification(news);
+    if (shown === null) return;
     shown.onclick = () => {
       window.focus();
       this.open(news);
     };
+  }
+}
+
+/** Null where a page may not make one itself (Chrome on Android wants a service worker for it). */
+function notification(news: News): Notification | null {
+  try {
+    return new Notification(news.title, { body: news.body, tag: `lossguard-${news.key}` });
+  } catch {
+    return null;
   }
 }
 

@@ -8,7 +8,7 @@ import { type Buckets, bucketsOf } from "../lib/buckets";
 import { type Crowd, crowdKindOf, isRanking, seriesOf } from "../lib/crowd";
 import { type Fields, fields, fieldsOrNull, integerOrNull } from "../lib/decode";
 import type { SeriesInfo } from "../lib/models";
-import { type SeriesBuffer, bufferOf } from "../lib/series";
+import type { SeriesBuffer } from "../lib/series";
 import type { PointStore } from "../lib/store";
 import { type Api, Unreadable } from "./api";
 import type { Following } from "./following";
@@ -40,7 +40,8 @@ export interface HistoryParts {
 export class History {
   private loads = 0;
   private chosenAtMs = 0;
-  /** which zoomed window was asked for last */
+  /** the window that is zoomed to, from when it is asked for: before the first points there is nothing to ask for */
+  private window: { readonly from: number; readonly to: number } | null = null;
   private zoomed: AbortController | null = null;
 
   constructor(private readonly parts: HistoryParts) {}
@@ -84,15 +85,18 @@ export class History {
     this.zoomed?.abort();
     const controller = new AbortController();
     this.zoomed = controller;
+    this.window = { from, to };
     const limits = { from: Math.max(0, from), to, width: HISTORY_WIDTH };
     const buffers = new Map<string, SeriesBuffer>();
-    const names = [...this.parts.store.buffers.keys()].filter((name) => name !== UNREADABLE);
+    const { store } = this.parts;
+    const names = [...store.buffers.keys()].filter((name) => name !== UNREADABLE);
     // each as it comes: the first charts need not wait for the last series
     const asked = chunks(names, NAMES_PER_ZOOM).map(async (some) => {
-      for (const { series } of await this.ask(run, [some], limits, controller.signal))
-        for (const [name, buckets] of series) buffers.set(name, bufferOf(buckets));
+      const answers = await this.ask(run, [some], limits, controller.signal);
       if (controller.signal.aborted || !this.parts.isShown(run)) return;
-      this.parts.store.setDetail({ from, to, buffers });
+      for (const { series, lastStep } of answers)
+        for (const [name, buckets] of series) buffers.set(name, store.detailOf(name, buckets, lastStep, to));
+      store.setDetail({ from, to, buffers });
       this.parts.onHistory(run);
     });
     await Promise.all(asked);
@@ -100,12 +104,13 @@ export class History {
 
   /** Loads the zoomed window again, where there is one: history has changed under it. */
   async zoomAgain(run: string): Promise<void> {
-    const { zoomed } = this.parts.store;
-    if (zoomed !== null) await this.zoom(run, zoomed.from, zoomed.to);
+    const { window } = this;
+    if (window !== null) await this.zoom(run, window.from, window.to);
   }
 
   unzoom(): void {
     this.zoomed?.abort();
+    this.window = null;
     this.parts.store.setDetail(null);
   }
 

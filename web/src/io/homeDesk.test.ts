@@ -50,10 +50,9 @@ describe("runs as things", () => {
     expect(Object.keys(state().runs)).toEqual(["r 1"]);
   });
 
-  it("of all runs those that are deleted are listed, the last one first", async () => {
+  it("of the deleted runs the last one is first", async () => {
     const items = [
       { id: "a", deleted_s: 5, restorable_until_s: 9 },
-      { id: "b", deleted_s: null },
       { id: "c", deleted_s: 7 },
     ];
     const found = await world(() => ({ items })).desk.deleted();

@@ -51,7 +51,6 @@ export class HttpHomeDesk implements HomeDesk {
     answerOf(
       this.parts.api.get("api/runs?deleted=true").then((answer) =>
         items(answer, (item) => ({ run: runOf(item), untilS: numberOrNull(fields(item)["restorable_until_s"]) }))
-          .filter(({ run }) => run.deletedS !== null)
           .sort((a, b) => (b.run.deletedS ?? 0) - (a.run.deletedS ?? 0)),
       ),
     );

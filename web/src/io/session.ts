@@ -5,7 +5,7 @@
  * a broken connection goes on at its cursor, and everything is loaded again only when the server says so; an answer about
  * a run that is no longer on the screen is thrown away; every failure becomes a state or a sentence.
  */
-import { ColumnError, type Fields, columnsOf, fields, items, text, texts } from "../lib/decode";
+import { ColumnError, type Fields, columnsOf, fields, text, texts } from "../lib/decode";
 import { rollbackOf } from "../lib/guard";
 import { incidentOf } from "../lib/incidents";
 import {
@@ -27,6 +27,7 @@ import type { PointStore } from "../lib/store";
 import { type Api, Refused, Unreachable, Unreadable } from "./api";
 import { Following } from "./following";
 import { History, pathOf } from "./history";
+import { Lists } from "./lists";
 import { LiveSocket } from "./socket";
 
 const SILENCE_MS = 15_000;
@@ -34,6 +35,7 @@ const SILENCE_MS = 15_000;
 const RELOAD_MS = 60;
 /** A load that did not reach the server is tried again after this, as long as the live connection holds. */
 const RETRY_MS = 3_000;
+const NOT_HERE = "The run that the address names is not here: it was deleted, or belongs to another server.";
 
 export interface SessionParts {
   readonly api: Api;
@@ -46,6 +48,8 @@ export interface SessionParts {
   /** history was put in place */
   readonly onHistory: () => void;
   readonly onSelected: (run: string | null) => void;
+  /** the run that the address names is not here; it was said */
+  readonly onMissing: () => void;
   /** the run went back to step `to`, which comes next */
   readonly onRollback: (to: number) => void;
   readonly nowMs: () => number;
@@ -58,8 +62,9 @@ export class Session {
   private wanted: string | null = null;
   private reloading: number | null = null;
   private reloadsAll = false;
-  /** of each list that is under way: what was told since it was asked for, and is newer than the answer will be */
-  private readonly overtaken = new Set<Set<string>>();
+  /** whether the page's list of runs is all there are now */
+  private isListed = false;
+  private readonly lists: Lists;
 
   constructor(private readonly parts: SessionParts) {
     this.socket = new LiveSocket(parts.socketAddress, () => this.ticket(), {
@@ -67,11 +72,13 @@ export class Session {
       onUp: () => this.attend(this.refresh()),
       onDown: () => {
         this.following.closed();
+        this.isListed = false;
         parts.dispatch({ type: "link", link: "down" });
       },
       onMessage: (type, message) => this.received(type, message),
       onTokenRefused: () => parts.dispatch({ type: "token-needed" }),
     });
+    this.lists = new Lists(parts.api);
     this.history = new History({
       api: parts.api,
       store: parts.store,
@@ -101,11 +108,18 @@ export class Session {
   restart(run: string | null = null): void {
     this.wanted = run ?? this.wanted;
     if (run !== null && Object.hasOwn(this.parts.state().runs, run)) this.select(run);
+    else this.settle();
     this.attend(this.readAccess());
     this.socket.open();
   }
 
+  /** What a person chose; what an address named before that is wanted no more. */
   select(run: string | null): void {
+    this.wanted = null;
+    this.show(run);
+  }
+
+  private show(run: string | null): void {
     if (run === this.parts.state().selected) return;
     this.history.unzoom();
     this.parts.store.clear();
@@ -160,25 +174,41 @@ export class Session {
   }
 
   private async refresh(): Promise<void> {
-    const { api, dispatch, state, nowMs } = this.parts;
+    const { dispatch, state, nowMs } = this.parts;
     dispatch({ type: "link", link: "up" });
     // The server may have been away when the page asked first.
     if (state().scopes.length === 0) await this.readAccess();
-    const runs = items(await api.get("api/runs"), runOf);
+    const runs = await this.lists.runs(() => state().runs);
     const before = state();
     dispatch({ type: "runs", runs, atMs: nowMs() });
+    this.isListed = true;
+    this.settle();
     const { selected } = state();
     if (selected === null || !Object.hasOwn(state().runs, selected)) this.selectFirst();
     for (const run of runs) this.survey(before, run);
   }
 
-  /** The run that the address named, else one that is under way, else the newest. */
+  /** Shows the run that the address named as soon as all are known; one that is not among them is told. */
+  private settle(): void {
+    const { wanted, parts } = this;
+    if (wanted === null || !this.isListed) return;
+    this.wanted = null;
+    if (Object.hasOwn(parts.state().runs, wanted)) this.show(wanted);
+    else {
+      parts.dispatch({ type: "problem", problem: NOT_HERE });
+      parts.onMissing();
+    }
+  }
+
+  /** The run that the address named, else one that is under way, else the newest; what is put away comes last. */
   private selectFirst(): void {
-    const { runs, order } = this.parts.state();
+    const { runs, order: all } = this.parts.state();
+    const open = all.filter((id) => runs[id]?.archived === false);
+    const order = open.length > 0 ? open : all;
     const named = this.wanted !== null && Object.hasOwn(runs, this.wanted) ? this.wanted : null;
     const alive = order.find((id) => runs[id]?.state === "running" || runs[id]?.state === "paused");
     const first = named ?? alive ?? order[0] ?? null;
-    if (first !== null) this.select(first);
+    if (first !== null) this.show(first);
   }
 
   /** Loads the run, or what depends on its declaration and its points; until that is done the page lacks something. */
@@ -209,9 +239,9 @@ export class Session {
     const points = this.loadDeclared(run);
     const incidents = this.loadIncidents(run);
     const lists = Promise.all([
-      this.listOlder(`${path}/alerts`, alertOf),
-      this.list(`${path}/commands`, commandOf),
-      this.list(`${path}/events`, eventOf),
+      this.lists.older(`${path}/alerts`, alertOf),
+      this.lists.all(`${path}/commands`, commandOf),
+      this.lists.all(`${path}/events`, eventOf),
     ]);
     const told = lists.then(([alerts, commands, events]) =>
       this.parts.dispatch({ type: "detail", run, detail: { alerts, commands, events } }),
@@ -220,7 +250,7 @@ export class Session {
   }
 
   private async loadIncidents(run: string): Promise<void> {
-    const incidents = await this.listOlder(`${pathOf(run)}/incidents`, incidentOf);
+    const incidents = await this.lists.older(`${pathOf(run)}/incidents`, incidentOf);
     this.parts.dispatch({ type: "incidents", run, incidents });
   }
 
@@ -239,37 +269,22 @@ export class Session {
   private async declared(run: string): Promise<readonly SeriesInfo[]> {
     const path = pathOf(run);
     const [stages, series] = await Promise.all([
-      this.list(`${path}/stages`, stageOf),
-      this.list(`${path}/series`, seriesInfoOf),
+      this.lists.all(`${path}/stages`, stageOf),
+      this.lists.all(`${path}/series`, seriesInfoOf),
     ]);
     this.parts.dispatch({ type: "detail", run, detail: { stages: stages.filter((stage) => stage !== null), series } });
     return series;
   }
 
-  private async list<T>(path: string, read: (item: unknown) => T): Promise<T[]> {
-    return items(await this.parts.api.get(path), read);
-  }
-
-  /** Without what was told meanwhile: an answer that was read before that would take it back. */
-  private async listOlder<T extends { readonly id: string }>(path: string, read: (item: unknown) => T): Promise<T[]> {
-    const told = new Set<string>();
-    this.overtaken.add(told);
-    try {
-      return (await this.list(path, read)).filter(({ id }) => !told.has(id));
-    } finally {
-      this.overtaken.delete(told);
-    }
-  }
-
   private tellAlert(value: unknown): void {
     const alert = alertOf(value);
-    for (const told of this.overtaken) told.add(alert.id);
+    this.lists.told(alert.id);
     this.parts.dispatch({ type: "alert", alert });
   }
 
   private tellIncident(value: unknown): void {
     const incident = incidentOf(value);
-    for (const told of this.overtaken) told.add(incident.id);
+    this.lists.told(incident.id);
     this.parts.dispatch({ type: "incident", incident });
   }
 
@@ -324,8 +339,10 @@ export class Session {
     const run = runOf(value);
     const before = state();
     const known = before.runs[run.id];
+    this.lists.told(run.id);
     dispatch({ type: "run", run, atMs: nowMs() });
-    if (state().selected === null) this.selectFirst();
+    // Which one it is that the address names the list says, which is under way.
+    if (state().selected === null && (this.wanted === null || this.wanted === run.id)) this.selectFirst();
     this.survey(before, run);
     // Another attempt goes back some steps: what was drawn of the older branch must not stay under the new one.
     if (known !== undefined && known.attempt !== run.attempt && run.id === state().selected) this.reload(run.id, false);
@@ -333,9 +350,10 @@ export class Session {
 
   /** What was on the screen of a deleted run goes with it; another takes its place, where there is one. */
   private receivedGone(run: string): void {
+    this.lists.told(run);
     this.parts.dispatch({ type: "gone", run });
     if (run !== this.parts.state().selected) return;
-    this.select(null);
+    this.show(null);
     this.selectFirst();
   }
 

@@ -52,6 +52,11 @@ export class World {
   isAway = false;
   private cursor = 0;
   backs: number[] = [];
+  /** how often the address was said to name no run */
+  missing = 0;
+  runs: unknown[] = [{ id: "r", state: "running" }];
+  /** what the socket tells while the list of runs is under way */
+  tellsMeanwhile: Fields[] = [];
   state: State = INITIAL;
   readonly store = new PointStore();
   readonly session: Session;
@@ -60,6 +65,7 @@ export class World {
     FakeSocket.onSubscribe = (message) => this.answerSubscription(message);
     vi.stubGlobal("fetch", (address: URL) => {
       if (this.isAway) return Promise.reject(new TypeError("away"));
+      if (address.pathname.endsWith("/runs")) queueMicrotask(() => this.tellsMeanwhile.splice(0).forEach((message) => this.say(message)));
       const isPoints = address.pathname.endsWith("/points");
       const answer = this.answer(address);
       const body = isPoints ? (this.garbled ?? encode(answer)) : JSON.stringify(answer);
@@ -74,6 +80,7 @@ export class World {
       onPoints: () => undefined,
       onHistory: () => undefined,
       onSelected: () => undefined,
+      onMissing: () => (this.missing += 1),
       onRollback: (to) => this.backs.push(to),
       nowMs: () => this.nowMs,
     });
@@ -162,7 +169,7 @@ export class World {
     const what = url.pathname.split("/").at(-1);
     if (what === "me") return { scopes: ["control"] };
     if (what === "ticket") return { ticket: "x" };
-    if (what === "runs") return { items: [{ id: "r", state: "running" }] };
+    if (what === "runs") return { items: this.runs };
     if (what === "events") return { items: this.events };
     if (what === "points") return this.pointsOf(url.searchParams);
     if (what !== "series") return { items: [] };

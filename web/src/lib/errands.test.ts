@@ -30,6 +30,12 @@ describe("errands", () => {
     expect(said).not.toContain("p/a");
   });
 
+  it("call runs as a person does, and leave out what is put away", () => {
+    const said = titles(offered(after(run("b", { label: "best" }), run("c", { archived: true }))));
+    expect(said).toContain("Compare p/a with p/best");
+    expect(said.filter((title) => title.includes("p/c"))).toEqual([]);
+  });
+
   it("what changes a run is only opened, and says so by its dots", () => {
     const orders = offered(after()).filter(({ deed }) => deed.kind === "order");
     expect(orders.length).toBeGreaterThan(2);

@@ -6,8 +6,9 @@
  */
 import type { Run } from "./models";
 import { NEWEST, type Route } from "./route";
+import { fullNameOf } from "./runNames";
 import { sought } from "./seek";
-import { type State, whyNoControl } from "./state";
+import { type State, listedRuns, whyNoControl } from "./state";
 
 export type OrderKind = "pause" | "resume" | "checkpoint" | "hold_stage" | "release_stage";
 
@@ -101,12 +102,12 @@ const PARTS: readonly Errand[] = [
 ];
 
 function runs(state: State, shown: string | null): Errand[] {
-  return known(state)
+  return listedRuns(state)
     .filter(({ id }) => id !== shown)
     .map((run) => ({
       id: `run ${run.id}`,
       group: `run, ${run.state}`,
-      title: nameOf(run),
+      title: fullNameOf(run),
       deed: { kind: "go", route: { ...NEWEST, run: run.id } },
       refusal: null,
     }));
@@ -115,23 +116,15 @@ function runs(state: State, shown: string | null): Errand[] {
 /** With the run that was looked at last; more than two are chosen in the view itself. */
 function comparisons(state: State, run: Run | undefined): Errand[] {
   if (run === undefined) return [];
-  return known(state)
+  return listedRuns(state)
     .filter(({ id }) => id !== run.id)
     .map((other) => ({
       id: `compare ${other.id}`,
       group: "compare",
-      title: `Compare ${nameOf(run)} with ${nameOf(other)}`,
+      title: `Compare ${fullNameOf(run)} with ${fullNameOf(other)}`,
       deed: { kind: "go", route: { view: "compare", runs: [run.id, other.id] } },
       refusal: null,
     }));
-}
-
-function known(state: State): Run[] {
-  return state.order.flatMap((id) => state.runs[id] ?? []);
-}
-
-function nameOf({ project, name }: Run): string {
-  return `${project}/${name}`;
 }
 
 function charts({ charts: shown }: Ground): Errand[] {

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { type Wish, WISH, countText, listed, matches, nameOf, sortedBy, tagsOf } from "./home";
+import { type Wish, WISH, countText, listed, matches, sortedBy, tagsOf } from "./home";
 import { namesText, stretched, tagText, tagged, tagsIn, toggled, whyNoCompare, whyNoDelete, whyNoTags } from "./homeDeeds";
 import { drawnTotal } from "./homeSpark";
 import { entriesOf, viewOf } from "./homeWindow";
 import { type Run, runOf } from "./models";
+import { nameOf } from "./runNames";
 
 function run(id: string, more: Record<string, unknown> = {}): Run {
   return runOf({ id, project: "p", name: id, state: "finished", started_s: 1, ...more });

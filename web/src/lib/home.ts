@@ -7,6 +7,7 @@
 import type { Answer } from "./answer";
 import { byName } from "./order";
 import { type Health, type Run, type RunState } from "./models";
+import { nameOf } from "./runNames";
 
 export const SORTS = ["health", "name", "project", "stage", "step", "total", "rate", "alerts", "age", "began"] as const;
 export type SortKey = (typeof SORTS)[number];
@@ -67,11 +68,6 @@ export const LABEL_MAX = 200;
 export const NOTE_MAX = 4000;
 export const TAG_MAX = 50;
 export const TAGS_MAX = 20;
-
-/** What a person calls it. */
-export function nameOf(run: Run): string {
-  return run.label === "" ? run.name : run.label;
-}
 
 /** Every word must be found somewhere; a word of two sides, tag:x or state:lost, is looked for in its place. */
 export function matches(run: Run, search: string): boolean {

@@ -3,9 +3,10 @@
  *
  * Rules of this file: pure; what will happen is said in the same words as what has happened.
  */
-import { type RunChange, TAGS_MAX, TAG_MAX, nameOf, runsText } from "./home";
+import { type RunChange, TAGS_MAX, TAG_MAX, runsText } from "./home";
 import type { Run } from "./models";
 import { COMPARED_MAX } from "./route";
+import { nameOf } from "./runNames";
 
 export type Chosen = ReadonlySet<string>;
 

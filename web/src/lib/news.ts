@@ -6,8 +6,9 @@
  * warning is on the page and calls nobody; sound and notification are for what is critical.
  */
 import { isUrgent } from "./incidents";
-import type { Run, RunState } from "./models";
+import type { RunState } from "./models";
 import { noticesBetween } from "./notices";
+import { fullNameOf } from "./runNames";
 import type { State } from "./state";
 
 export interface News {
@@ -64,12 +65,8 @@ function runNews(before: State, after: State): News[] {
     const known = before.runs[run.id];
     const [tone, body] = ENDINGS[run.state] ?? [];
     if (known === undefined || known.state === run.state || tone === undefined || body === undefined) return [];
-    return [{ key: `run ${run.id}`, tone, title: `${nameOf(run)}: ${run.state}`, body, run: run.id, incident: null }];
+    return [{ key: `run ${run.id}`, tone, title: `${fullNameOf(run)}: ${run.state}`, body, run: run.id, incident: null }];
   });
-}
-
-function nameOf(run: Run): string {
-  return `${run.project}/${run.name}`;
 }
 
 /** That it is gone the page says for as long as it is. */

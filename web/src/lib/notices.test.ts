@@ -35,6 +35,10 @@ describe("a notice", () => {
     expect(newsOf(open, told("critical", { alerts: ["a", "b"], last_step: 900 }))).toEqual([]);
   });
 
+  it("calls the run as a person does", () => {
+    expect(newsOf(after(run(0, { label: "best" })), told("critical"))).toEqual(["p/best: loss jump, ce | it jumped"]);
+  });
+
   it("comes when a warning becomes critical, not for the warning", () => {
     expect(newsOf(QUIET, told("warning"))).toEqual([]);
     expect(newsOf(reduce(QUIET, told("warning")), told("critical"))).toHaveLength(1);
@@ -71,4 +75,5 @@ it("the tab counts incidents over all runs, not alerts", () => {
   const state = after(run(5), told("critical"), run(3, { id: "s" }));
   expect(urgentTotal(state)).toBe(2);
   expect(urgentTotal(reduce(state, { type: "gone", run: "s" }))).toBe(1);
+  expect(urgentTotal(reduce(state, run(3, { id: "s", archived: true })))).toBe(1);
 });

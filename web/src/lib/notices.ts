@@ -5,7 +5,8 @@
  */
 import { type Incident, isUrgent, subjectOf, urgentCount } from "./incidents";
 import type { Run } from "./models";
-import type { State } from "./state";
+import { fullNameOf } from "./runNames";
+import { type State, listedRuns } from "./state";
 
 export interface Notice {
   readonly run: string;
@@ -33,14 +34,14 @@ function noticeOf(run: Run, incident: Incident): Notice {
   return {
     run: run.id,
     incident: incident.id,
-    title: `${run.project}/${run.name}: ${subjectOf(incident)}`,
+    title: `${fullNameOf(run)}: ${subjectOf(incident)}`,
     body: incident.headline.message,
   };
 }
 
-/** Open critical incidents over all runs. */
+/** Open critical incidents over all runs that are listed. */
 export function urgentTotal(state: State): number {
-  return Object.values(state.runs).reduce((sum, run) => sum + urgentCount(state.incidents, run), 0);
+  return listedRuns(state).reduce((sum, run) => sum + urgentCount(state.incidents, run), 0);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { firstBadOf, isUnwatched, notFiniteTexts, ranksOf, stragglerText } from "./ranks";
+import { firstBadOf, isUnshown, notFiniteTexts, ranksOf, stragglerText } from "./ranks";
 
 const rank = (number: number, ms: number | null, more: object = {}): object => ({
   rank: number,
@@ -30,9 +30,9 @@ it("who is not finite since when is told, the first on top, those of one step to
 });
 
 it("no rule looks at a rank other than 0", () => {
-  expect(isUnwatched(ranksOf([rank(0, 1), rank(1, 1, { first_bad_step: 3 })]))).toBe(true);
-  expect(isUnwatched(ranksOf([rank(0, 1, { first_bad_step: 9 }), rank(1, 1, { first_bad_step: 3 })]))).toBe(false);
-  expect(isUnwatched(ranksOf([rank(0, 1), rank(1, 1)]))).toBe(false);
+  expect(isUnshown(ranksOf([rank(0, 1), rank(1, 1, { first_bad_step: 3 })]))).toBe(true);
+  expect(isUnshown(ranksOf([rank(0, 1, { first_bad_step: 9 }), rank(1, 1, { first_bad_step: 3 })]))).toBe(false);
+  expect(isUnshown(ranksOf([rank(0, 1), rank(1, 1)]))).toBe(false);
 });
 
 it("a run that says nothing of ranks has none", () => expect(ranksOf(undefined)).toEqual([]));

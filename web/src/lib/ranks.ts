@@ -79,7 +79,7 @@ export function notFiniteTexts(ranks: readonly Rank[]): string[] {
 /** So many are read at a glance. */
 const NAMED = 8;
 
-/** Whether rank 0, the only one that the rules judge, was finite all the while: then no alert speaks of it. */
-export function isUnwatched(ranks: readonly Rank[]): boolean {
+/** Whether rank 0, the only one that charts show, was finite all the while. */
+export function isUnshown(ranks: readonly Rank[]): boolean {
   return firstBadOf(ranks) !== null && !ranks.some((one) => one.rank === 0 && one.firstBadStep !== null);
 }

@@ -10,6 +10,7 @@ import {
   answerTo,
   canControl,
   commandsOf,
+  listedRuns,
   reduce,
   worstHealth,
 } from "./state";
@@ -36,6 +37,32 @@ describe("runs", () => {
   it("that the server no longer names are gone", () => {
     const state = after(run("a"), { type: "runs", runs: [runOf({ id: "b" })], atMs: 0 });
     expect(state.order).toEqual(["b"]);
+  });
+
+  it("are taken in one go, thousands of them, newest first, with their ages", () => {
+    const runs = Array.from({ length: 5_000 }, (_, i) => runOf({ id: `r${i}`, started_s: i, data_age_s: i }));
+    const began = performance.now();
+    const state = after({ type: "runs", runs, atMs: 7 });
+    expect(performance.now() - began).toBeLessThan(500);
+    expect([state.order.length, state.order[0], state.order.at(-1)]).toEqual([5_000, "r4999", "r0"]);
+    expect(state.ages["r12"]).toEqual({ seconds: 12, atMs: 7 });
+    expect(state.surveyed["r12"]).toBe(true);
+  });
+
+  it("of which nothing newer was heard keep the age that they have", () => {
+    const told = runOf({ id: "r", data_age_s: 1 });
+    const state = after({ type: "run", run: told, atMs: 5 }, { type: "runs", runs: [told], atMs: 900 });
+    expect(state.ages["r"]).toEqual({ seconds: 1, atMs: 5 });
+  });
+
+  it("that are deleted are told by the name that a person gave them", () => {
+    const state = after(run("r", { project: "p", name: "n", label: "best" }), { type: "gone", run: "r" });
+    expect(state.problem).toBe("The run p/best was deleted.");
+  });
+
+  it("that are put away are not listed, but for the one on the screen", () => {
+    const state = after(run("a", { archived: true }), run("b"), run("c", { archived: true }), { type: "select", run: "c" });
+    expect(listedRuns(state).map(({ id }) => id).sort()).toEqual(["b", "c"]);
   });
 });
 
@@ -152,6 +179,7 @@ it("the tab says the worst", () => {
   );
   expect(worstHealth(state)).toBe("critical");
   expect(worstHealth(INITIAL)).toBe("unknown");
+  expect(worstHealth(reduce(state, run("b", { health: "critical", archived: true })))).toBe("warning");
 });
 
 it("only control and admin may act", () => {

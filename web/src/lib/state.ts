@@ -9,6 +9,7 @@ import { currentBranch, mergedEvents, withEvent } from "./events";
 import { duration } from "./format";
 import type { Incident } from "./incidents";
 import type { Alert, AlertState, Command, Health, Run, RunEvent, SeriesInfo, StageMark } from "./models";
+import { fullNameOf } from "./runNames";
 
 /** `connecting` until the first success, then `up` or `down`. */
 export type Link = "connecting" | "up" | "down";
@@ -109,12 +110,7 @@ export function reduce(state: State, action: Action): State {
     case "token-needed":
       return { ...state, needsToken: true };
     case "runs":
-      return action.runs.reduce<State>((next, run) => withRun(next, run, action.atMs), {
-        ...state,
-        runs: {},
-        order: [],
-        runsLoaded: true,
-      });
+      return withRuns(state, action.runs, action.atMs);
     case "run":
       return withRun(state, action.run, action.atMs);
     case "gone":
@@ -194,9 +190,28 @@ function withRun(state: State, run: Run, atMs: number): State {
   return { ...state, runs: { ...state.runs, [run.id]: run }, order, ages, surveyed };
 }
 
+/** All that there are, in one go: there may be thousands. */
+function withRuns(state: State, runs: readonly Run[], atMs: number): State {
+  const known = byId(runs);
+  const order = Object.values(known).sort((a, b) => (b.startedS ?? 0) - (a.startedS ?? 0));
+  // Of a run that is the one that is known nothing newer was heard.
+  const aged = order.flatMap((run) =>
+    run.dataAgeS === null || state.runs[run.id] === run ? [] : [[run.id, { seconds: run.dataAgeS, atMs }] as const],
+  );
+  const quiet = order.filter((run) => run.critical === 0).map((run) => [run.id, true] as const);
+  return {
+    ...state,
+    runs: known,
+    order: order.map((run) => run.id),
+    ages: { ...state.ages, ...Object.fromEntries(aged) },
+    surveyed: { ...state.surveyed, ...Object.fromEntries(quiet) },
+    runsLoaded: true,
+  };
+}
+
 function withoutRun(state: State, run: string, isOwn: boolean): State {
   const gone = state.runs[run];
-  const problem = gone === undefined || isOwn ? state.problem : `The run ${gone.project}/${gone.name} was deleted.`;
+  const problem = gone === undefined || isOwn ? state.problem : `The run ${fullNameOf(gone)} was deleted.`;
   const order = state.order.filter((id) => id !== run);
   const incidents = Object.fromEntries(Object.entries(state.incidents).filter(([, incident]) => incident.run !== run));
   return {
@@ -328,9 +343,14 @@ function isGuardPause(run: Run, event: RunEvent): boolean {
   return event.kind === "trip" && run.guard?.onTrip === "pause" && isBefore;
 }
 
+/** Newest first, without those that a person put away; the run on the screen stays. */
+export function listedRuns({ runs, order, selected }: State): Run[] {
+  return order.flatMap((id) => runs[id] ?? []).filter((run) => !run.archived || run.id === selected);
+}
+
 export function worstHealth(state: State): Health {
   const order: readonly Health[] = ["critical", "warning", "ok", "unknown"];
-  const found = new Set(Object.values(state.runs).map((run) => run.health));
+  const found = new Set(listedRuns(state).map((run) => run.health));
   return order.find((health) => found.has(health)) ?? "unknown";
 }
 

@@ -109,14 +109,12 @@ export class PointStore {
   /** Puts history in; live points that came since it was asked for and are newer than it stay. */
   load(name: string, buckets: Buckets, lastStep: number): void {
     if (!this.holds(name)) return;
-    const buffer = bufferOf(buckets);
-    const live = (this.since ?? this.buffers).get(name);
-    if (live !== undefined) {
-      const covered = coveredTo(buckets, lastStep);
-      for (let at = live.indexFrom(covered + 1); at < live.length; at += 1)
-        buffer.put(live.steps[at] ?? 0, live.entry(at));
-    }
-    this.buffers.set(name, buffer);
+    this.buffers.set(name, joined(buckets, lastStep, (this.since ?? this.buffers).get(name), Infinity));
+  }
+
+  /** A series of a window that was asked for in detail: the answer, and what came live meanwhile and is newer. */
+  detailOf(name: string, buckets: Buckets, lastStep: number, to: number): SeriesBuffer {
+    return joined(buckets, Math.min(lastStep, to), this.buffers.get(name), to);
   }
 
   /** Forgets the series that neither the server names nor came since: they were of an older branch. */
@@ -175,6 +173,17 @@ export class PointStore {
     }
     return last < first ? null : [first, last];
   }
+}
+
+/** The buckets, and behind them the entries of `live` up to the step `to` that they do not cover. */
+function joined(buckets: Buckets, lastStep: number, live: SeriesBuffer | undefined, to: number): SeriesBuffer {
+  const buffer = bufferOf(buckets);
+  if (live === undefined) return buffer;
+  for (let at = live.indexFrom(coveredTo(buckets, lastStep) + 1); at < live.length; at += 1) {
+    const step = live.steps[at] ?? 0;
+    if (step <= to) buffer.put(step, live.entry(at));
+  }
+  return buffer;
 }
 
 function bufferIn(buffers: Buffers, name: string): SeriesBuffer {

@@ -12,6 +12,7 @@ import { troubleOf } from "../io/health";
 import type { Run } from "../lib/models";
 import { urgentTotal } from "../lib/notices";
 import type { Route } from "../lib/route";
+import { fullNameOf } from "../lib/runNames";
 import { worstHealth } from "../lib/state";
 import type { Crier } from "./crier";
 import type { Journeys } from "./journeys";
@@ -55,7 +56,7 @@ export function followTab({ state, selectedRun, route, habits, theme }: Signals)
 function placeOf(route: Route, run: Run | undefined): string | null {
   if (route.view === "home") return null;
   if (route.view === "compare") return `compare ${route.runs.length} runs`;
-  return run === undefined ? null : `${run.project}/${run.name}`;
+  return run === undefined ? null : fullNameOf(run);
 }
 
 export function keepTime({ nowMs, trouble }: Signals, clock: () => number, api: Api, crier: Crier): void {

@@ -57,6 +57,13 @@ export class Journeys {
     if (isAsked && asked.from !== null && asked.to !== null) this.setRange(zoomedTo(asked.from, asked.to));
   }
 
+  /** The run that was asked for is not here: the address names what is on the screen instead. */
+  missing(): void {
+    const { route, state } = this.parts.signals;
+    this.links.drop();
+    if (route.peek().view === "run") route.value = { ...NEWEST, run: state.peek().selected };
+  }
+
   setRange(next: Range): void {
     const { range, explained } = this.parts.signals;
     range.value = next;

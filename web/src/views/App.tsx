@@ -3,6 +3,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useCallback } from "preact/hooks";
 import { incidentsOf } from "../lib/incidents";
 import type { Run } from "../lib/models";
+import { fullNameOf } from "../lib/runNames";
 import { Banners } from "./Banners";
 import { ChartStack } from "./ChartStack";
 import { ControlRail } from "./ControlRail";
@@ -76,9 +77,7 @@ function RunPage({ run, engine }: { run: Run; engine: Engine }): JSX.Element {
       <Vitals run={run} />
       <EngineEntry engine={engine} />
       <main class="middle" tabIndex={-1}>
-        <h1 class="sr-only">
-          {run.project}/{run.name}
-        </h1>
+        <h1 class="sr-only">{fullNameOf(run)}</h1>
         <ChartStack />
       </main>
       <aside class="rail" aria-label="Incidents and control" tabIndex={-1}>

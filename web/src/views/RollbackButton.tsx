@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import type { Fields } from "../lib/decode";
 import { step } from "../lib/format";
 import type { Run } from "../lib/models";
+import { fullNameOf } from "../lib/runNames";
 import { isOver, whyNoRollback } from "../lib/state";
 import { usePage } from "./context";
 import { Dialog } from "./Dialog";
@@ -40,7 +41,7 @@ export function RollbackButton({ run, onSend }: { run: Run; onSend: (args: Field
         {hintText(run)}
       </p>
       {asked.value !== null && (
-        <Dialog title={`Roll back ${run.project}/${run.name}?`} onClose={close}>
+        <Dialog title={`Roll back ${fullNameOf(run)}?`} onClose={close}>
           <p data-testid="rollback-text">{promiseText(asked.value)}</p>
           {refusal !== null && <p class="fault">{refusal}</p>}
           <div class="dialog-deeds">

@@ -3,6 +3,8 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { step } from "../lib/format";
 import type { Run } from "../lib/models";
+import { isCalled, nameOf } from "../lib/runNames";
+import { listedRuns } from "../lib/state";
 import { usePage } from "./context";
 import { HealthLight } from "./HealthLight";
 
@@ -11,9 +13,8 @@ export const FILTER_ID = "run-filter";
 export function RunList({ onPicked }: { onPicked?: () => void }): JSX.Element {
   const page = usePage();
   const filter = useSignal("");
-  const { runs, order, selected } = page.state.value;
-  const wanted = filter.value.trim().toLowerCase();
-  const shown = order.map((id) => runs[id]).filter((run) => run !== undefined && matches(run, wanted));
+  const state = page.state.value;
+  const shown = listedRuns(state).filter((run) => isCalled(run, filter.value));
   return (
     <nav class="runs" aria-label="Runs">
       <input
@@ -26,12 +27,11 @@ export function RunList({ onPicked }: { onPicked?: () => void }): JSX.Element {
         onInput={(event) => (filter.value = event.currentTarget.value)}
       />
       <ul class="run-items">
-        {shown.map(
-          (run) =>
-            run && <RunItem key={run.id} run={run} isSelected={run.id === selected} onPick={() => pick(run.id)} />,
-        )}
+        {shown.map((run) => (
+          <RunItem key={run.id} run={run} isSelected={run.id === state.selected} onPick={() => pick(run.id)} />
+        ))}
       </ul>
-      {order.length > 0 && shown.length === 0 && <p class="quiet">No run matches.</p>}
+      {state.order.length > 0 && shown.length === 0 && <p class="quiet">No run matches.</p>}
     </nav>
   );
 
@@ -39,10 +39,6 @@ export function RunList({ onPicked }: { onPicked?: () => void }): JSX.Element {
     page.actions.select(id);
     onPicked?.();
   }
-}
-
-function matches(run: Run, wanted: string): boolean {
-  return wanted === "" || `${run.project}/${run.name} ${run.state}`.toLowerCase().includes(wanted);
 }
 
 function RunItem({ run, isSelected, onPick }: { run: Run; isSelected: boolean; onPick: () => void }): JSX.Element {
@@ -61,7 +57,7 @@ function RunItem({ run, isSelected, onPick }: { run: Run; isSelected: boolean; o
         <HealthLight health={run.health} />
         <span class="run-name" title={`${run.project}/${run.name}`}>
           <span class="run-project">{run.project}/</span>
-          {run.name}
+          {nameOf(run)}
         </span>
         <span class="run-facts">
           <span>{run.state}</span>

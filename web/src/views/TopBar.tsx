@@ -1,6 +1,7 @@
 /** The page's own line: where one is, whether the server is there, the palette, the alarms, the theme, the keys. */
 import type { JSX } from "preact";
 import type { Run } from "../lib/models";
+import { fullNameOf } from "../lib/runNames";
 import { type Page, type ThemeChoice, usePage } from "./context";
 import { HabitsMenu } from "./HabitsMenu";
 import { HealthLight } from "./HealthLight";
@@ -26,9 +27,9 @@ export function TopBar({ onOpen, engine }: TopBarProps): JSX.Element {
         <HomeIcon />
         <span class="brand-name">lossguard</span>
       </a>
-      <button type="button" class="button runs-button" onClick={() => onOpen({ kind: "runs" })} aria-label={`Choose a run: ${run === undefined ? "Runs" : `${run.project}/${run.name}`}`}>
+      <button type="button" class="button runs-button" onClick={() => onOpen({ kind: "runs" })} aria-label={`Choose a run: ${run === undefined ? "Runs" : fullNameOf(run)}`}>
         {run !== undefined && <HealthLight health={run.health} />}
-        <span class="runs-button-name">{run === undefined ? "Runs" : `${run.project}/${run.name}`}</span>
+        <span class="runs-button-name">{run === undefined ? "Runs" : fullNameOf(run)}</span>
         <span aria-hidden="true">▾</span>
       </button>
       <span class="top-run" title={run?.id ?? ""}>
@@ -83,7 +84,7 @@ function placeText(page: Page, run: Run | undefined): string {
   if (route.view === "compare") return `Compare ${route.runs.length} runs`;
   if (run === undefined) return "";
   const attempt = run.attempt > 0 ? `attempt ${run.attempt}` : "";
-  return [`${run.project}/${run.name}`, run.device, attempt].filter((part) => part !== "").join(" · ");
+  return [fullNameOf(run), run.device, attempt].filter((part) => part !== "").join(" · ");
 }
 
 function HomeIcon(): JSX.Element {

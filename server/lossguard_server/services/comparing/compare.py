@@ -4,7 +4,8 @@ Rules of this file: the first run is the one that the others are compared with. 
 beside this one; here their parts are put together. Its cost depends on the number of runs and series, not of steps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,9 @@ NOTES: Mapping[str, str] = {
     places.TIME: "By time: the sum of step times. Pauses, restarts and what was rolled back are not in it.",
 }
 SAME_FIELDS = ("step", "first", "min", "max", "last", "count")
+SAME_MEAN = 1e-12  # of it: a mean depends in its last bits on where the stored chunks ended
+
+Within = Callable[[int, int], Mapping[str, Buckets]]  # (the first step, the last one) -> buckets by series
 
 
 def compare(source: Source, runs: Sequence[Material], axis: str) -> dict[str, Any]:
@@ -39,7 +43,9 @@ def compare(source: Source, runs: Sequence[Material], axis: str) -> dict[str, An
     stays = {run.told.id: places.stays(run.told.plan, run.first_step, run.last_step) for run in runs}
     placed, bands = _placed(runs, axis, stays)
     series = _series(runs)
-    found = [_Pairs(source, runs[0], other, placed, bands, axis).partings(series) for other in runs[1:]]
+    # of several pairs, most share the first run's range: it is read once for them
+    first_within = cache(partial(within, source, runs[0], series))
+    found = [_Pairs(source, first_within, runs[0], other, placed, bands, axis).partings(series) for other in runs[1:]]
     measured = {run.told.id: _measured(source, run, runs, stays[run.told.id]) for run in runs}
     first = measured[runs[0].told.id]
     rows = verdict(list(measured.values()), _common_end(runs))
@@ -103,30 +109,31 @@ class _Pairs:
     def __init__(
         self,
         source: Source,
+        first_within: Within,
         one: Material,
         other: Material,
         placed: Mapping[str, Places],
         bands: Sequence[Band],
         axis: str,
     ) -> None:
-        self._source, self._one, self._other, self._bands, self._axis = source, one, other, bands, axis
+        self._source, self._first_within = source, first_within
+        self._one, self._other, self._bands, self._axis = one, other, bands, axis
         self._places = placed[one.told.id], placed[other.told.id]
         starts, ends = zip(*(each.ends for each in self._places), strict=True)
         self._low, self._high = max(starts), min(ends)
 
     def partings(self, series: Sequence[str]) -> dict[str, dict[str, Any]]:
         """By series: the Pair of docs/protocol.md."""
-        first, second = (self._buckets(run, at, series) for run, at in zip(self._runs, self._places, strict=True))
+        reads: tuple[Within, Within] = (self._first_within, partial(within, self._source, self._other, series))
+        first, second = (self._buckets(read, at) for read, at in zip(reads, self._places, strict=True))
         return {name: self._pair(name, first.get(name), second.get(name)) for name in series}
 
     @property
     def _runs(self) -> tuple[Material, Material]:
         return self._one, self._other
 
-    def _buckets(self, run: Material, at: Places, series: Sequence[str]) -> Mapping[str, Buckets]:
-        if self._high < self._low:
-            return {}
-        return within(self._source, run, series, at.step_from(self._low), at.step_to(self._high))
+    def _buckets(self, read: Within, at: Places) -> Mapping[str, Buckets]:
+        return {} if self._high < self._low else read(at.step_from(self._low), at.step_to(self._high))
 
     def _pair(self, name: str, one: Buckets | None, other: Buckets | None) -> dict[str, Any]:
         answer: dict[str, Any] = {"run": self._other.told.id, "at": None, "same_until": None}
@@ -137,11 +144,12 @@ class _Pairs:
         sides = zip((one, other), self._places, strict=True)
         left, right = (in_cells(curve_of(each, at), self._low, self._high, cells) for each, at in sides)
         same = _same_until(one, other) if self._axis == places.STEP else None
+        is_single = bool((one.count <= 1).all() and (other.count <= 1).all())
         found = parting(left, right)
         if found is None:
             compared = is_comparable(left, right)
             said = "They do not part beyond noise." if compared else "Too few points in common to tell."
-            return {**answer, "compared": compared, "same_until": same, "text": self._with_same(said, same)}
+            return {**answer, "compared": compared, "same_until": same, "text": _with_same(said, same, is_single)}
         x = self._low + found.cell * (self._high - self._low) / cells
         at_steps = [each.step_from(x) for each in self._places]
         values = {"one": found.one, "other": found.other}
@@ -155,7 +163,7 @@ class _Pairs:
             "sigmas": found.sigmas,
             "not_finite": found.is_broken,
             "same_until": same,
-            "text": self._with_same(f"Part {self._where(x, at_steps)}: {self._values(values)}.", same),
+            "text": _with_same(f"Part {self._where(x, at_steps)}: {self._values(values)}.", same, is_single),
         }
 
     def _where(self, x: float, at_steps: Sequence[int]) -> str:
@@ -170,17 +178,24 @@ class _Pairs:
         one, other = values["one"], values["other"]
         return f"{number(other)} in {self._other.told.name}, {number(one)} in {self._one.told.name}"
 
-    def _with_same(self, said: str, same: int | None) -> str:
-        return said if same is None else f"{said} The same to the last bit up to step {same:,}."
+
+def _with_same(said: str, same: int | None, is_single: bool) -> str:
+    """`is_single`: every bucket holds one value, so that all of them were compared."""
+    if same is None:
+        return said
+    how = "The same to the last bit" if is_single else "The same ends, extremes and means in every bucket"
+    return f"{said} {how} up to step {same:,}."
 
 
 def _same_until(one: Buckets, other: Buckets) -> int | None:
-    """The last step up to which both hold the same bits; None where they never do."""
+    """The last step up to which all that both hold is the same; None where they never do. A bucket of several values
+    holds its ends, its extremes and their mean, not each of them."""
     size = min(len(one.step), len(other.step))
     alike = np.ones(size, np.bool_)
     for name in SAME_FIELDS:
         mine, others = (np.ascontiguousarray(getattr(each, name)[:size]) for each in (one, other))
         alike &= mine.view(np.int64) == others.view(np.int64)
+    alike &= np.isclose(one.mean[:size], other.mean[:size], rtol=SAME_MEAN, atol=0.0, equal_nan=True)
     until = size if alike.all() else int(np.argmin(alike))
     if until == 0:
         return None
@@ -194,8 +209,9 @@ def _measured(source: Source, run: Material, runs: Sequence[Material], stays: Se
     end = _common_end(runs)
     windows, share = looked_at(source, run, names.TOTAL) if run.has(names.TOTAL) else ([], 1.0)
     # of several that break at one step the component is named, and not the total that it broke
-    by_cause = sorted((*run.losses, names.GRAD_NORM_TOTAL), key=(names.GRAD_NORM_TOTAL, names.TOTAL).count)
+    by_cause = sorted(run.losses, key=(names.TOTAL,).count)
     judged = {name: run.whole[name] for name in by_cause if name in run.whole}
+    gradients = {name: run.whole[name] for name in (names.GRAD_NORM_TOTAL,) if name in run.whole}
     memory = {name: buckets for name, buckets in run.whole.items() if memory_kind(name) is not None}
     planned = {stay.begin for stay in stays} | {each.step for each in run.happened.interventions}
     return Measured(
@@ -205,6 +221,7 @@ def _measured(source: Source, run: Material, runs: Sequence[Material], stays: Se
         results={name: final for name in _results(runs) if (final := _final(run, name, end)) is not None},
         total=_final(run, names.TOTAL, end),
         broken=broken_of(judged),
+        overflown=broken_of(gradients),
         smooth=smoothness(windows, planned),
         looked_at=share,
         step_s=_step_s(run),

@@ -6,6 +6,8 @@
     more than 20 % slower?   yes -> a hybrid; no -> adopt
 
 Rules of this file:
+- "NaN losses?" is asked of the losses alone: a float16 GradScaler turns gradients infinite on purpose, and no weight
+  is to be halved for that.
 - Pure. The first run is the old configuration, the other one is the candidate; the tree is walked to its end, each
   node with its numbers, and what cannot be told is said and taken for a no.
 - The tree's answer is the tree's. What it does not ask (a candidate that is worse, a baseline that broke, runs that
@@ -81,10 +83,10 @@ def decide(rows: Sequence[Row], old: Measured, new: Measured) -> Decision:
 def _is_broken(new: Measured) -> Node:
     found = new.broken
     if not found.count:
-        return Node("nan", "NaN losses?", NO, f"All losses and gradient norms of {new.name} are finite.", "compare")
-    why = (
-        f"{found.count:,} values of {new.name} are not finite, first {found.first_series} at step {found.first_step:,}."
-    )
+        more = f" Of its gradient norm {new.overflown.count:,} values are not." if new.overflown.count else ""
+        return Node("nan", "NaN losses?", NO, f"All losses of {new.name} are finite.{more}", "compare")
+    first = f"first {found.first_series} at step {found.first_step:,}"
+    why = f"{found.count:,} values of {new.name}'s losses are not finite, {first}."
     return Node("nan", "NaN losses?", YES, why, "reduce the weights, test again")
 
 
@@ -154,7 +156,7 @@ def _cautions(rows: Sequence[Row], old: Measured, new: Measured, advice: str) ->
             f"The tree does not ask whether it is worse, and it is: {said}, beyond noise. Look before you adopt."
         )
     if old.broken.count:
-        found.append(f"{old.name} broke itself: {old.broken.count:,} of its values are not finite.")
+        found.append(f"{old.name} broke itself: {old.broken.count:,} values of its losses are not finite.")
     shorter, longer = sorted((old, new), key=lambda run: run.last_step)
     if shorter.last_step + 1 < SHORT * (longer.last_step + 1):
         part = percent((shorter.last_step + 1) / (longer.last_step + 1))

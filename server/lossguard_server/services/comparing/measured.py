@@ -31,18 +31,20 @@ RESULTS_MAX = 4
 
 @dataclass(frozen=True)
 class Final:
-    """Where a series ended: the median of its last `of` buckets, of which `points` there are; NaN where most of them
-    are not finite. `error`: the standard error of that median, None where there is too little to say it from."""
+    """Where a series ended: the median of the means of its last `of` buckets; NaN where most of them are not finite.
+    `error`: the standard error of that median, None where there is too little to say it from; `points`: how many values
+    these buckets hold, `of` where each holds one; 0: not known."""
 
     value: float
     error: float | None
     of: int
     step: int
+    points: int = 0
 
 
 @dataclass(frozen=True)
 class Broken:
-    """Values that are not finite, of the losses and the gradient norm, and the first of them."""
+    """Values that are not finite, and the first of them."""
 
     nan: int = 0
     pos_inf: int = 0
@@ -57,8 +59,9 @@ class Broken:
 
 @dataclass(frozen=True)
 class Measured:
-    """One run, as the verdict compares it. `results`: by series; `looked_at`: the share of its steps whose increments
-    `smooth` is of; `step_s`: of a step; `memory`: (series, the largest in GiB)."""
+    """One run, as the verdict compares it. `results`: by series; `broken`: of its losses; `overflown`: of its gradient
+    norm, apart from them: a float16 GradScaler probes infinity on purpose; `looked_at`: the share of its steps whose
+    increments `smooth` is of; `step_s`: of a step; `memory`: (series, the largest in GiB)."""
 
     run: str
     name: str
@@ -66,6 +69,7 @@ class Measured:
     results: Mapping[str, Final] = field(default_factory=dict)
     total: Final | None = None
     broken: Broken = Broken()
+    overflown: Broken = Broken()
     smooth: Smoothness | None = None
     looked_at: float = 1.0
     step_s: Final | None = None
@@ -86,7 +90,8 @@ def final_of(buckets: Buckets, last_step: int | None = None) -> Final | None:
     tail = means[-size:]
     known = tail[~np.isnan(tail)]
     value = float(np.median(known)) if 2 * len(known) > size else float("nan")
-    return Final(value, _error(means[-NOISE_TAILS * size :], size), size, int(buckets.step[kept][-1]))
+    points = int(buckets.count[kept][-size:].sum())
+    return Final(value, _error(means[-NOISE_TAILS * size :], size), size, int(buckets.step[kept][-1]), points)
 
 
 def broken_of(series: Mapping[str, Buckets]) -> Broken:

@@ -15,7 +15,7 @@ from typing import Any
 
 from lossguard.protocol import names as series_names
 
-from .measured import MEMORY_KINDS, Final, Measured, is_higher_better
+from .measured import MEMORY_KINDS, Broken, Final, Measured, is_higher_better
 from .saying import listed, number, percent, times
 
 SIGMAS = 3.0
@@ -124,19 +124,29 @@ def _final_cell(run: Measured, final: Final | None) -> Cell:
     if final is None:
         return Cell(run.run, None, "none")
     noise = "noise not known" if final.error is None else f"± {number(final.error, 2)}"
-    detail = f"median of the last {final.of} values by step {final.step:,}, {noise}"
+    # a long run is read in buckets: the median is of their means, and not of that many values
+    of = f"means of {final.points:,} values" if final.points > final.of else "values"
+    detail = f"median of the last {final.of} {of} by step {final.step:,}, {noise}"
     return Cell(run.run, final.value, number(final.value), detail, final.error or 0.0)
 
 
 def _broken(runs: Sequence[Measured]) -> Row:
     cells = []
     for run in runs:
-        found = run.broken
-        kinds = [(found.nan, "NaN"), (found.pos_inf, "+Inf"), (found.neg_inf, "-Inf")]
-        said = ", ".join(f"{count:,} {kind}" for count, kind in kinds if count)
-        where = f"{said}; the first: {found.first_series} at step {found.first_step:,}" if found.count else ""
-        cells.append(Cell(run.run, float(found.count), f"{found.count:,}", where))
-    return _row("not_finite", "values not finite, of losses and gradient norm", "", "lower", cells, runs)
+        said = [_kinds(run.broken)] if run.broken.count else []
+        said += [f"not counted: of the gradient norm {_kinds(run.overflown)}"] if run.overflown.count else []
+        cells.append(Cell(run.run, float(run.broken.count), f"{run.broken.count:,}", "; ".join(said)))
+    row = _row("not_finite", "values of losses not finite", "", "lower", cells, runs)
+    if any(run.overflown.count for run in runs):
+        note = "Gradient norms are not counted: a float16 GradScaler probes infinity on purpose."
+        return Row(**{**row.__dict__, "why": f"{row.why} {note}".strip()})
+    return row
+
+
+def _kinds(found: Broken) -> str:
+    kinds = [(found.nan, "NaN"), (found.pos_inf, "+Inf"), (found.neg_inf, "-Inf")]
+    said = ", ".join(f"{count:,} {kind}" for count, kind in kinds if count)
+    return f"{said}, the first: {found.first_series} at step {found.first_step:,}"
 
 
 def _spikes(runs: Sequence[Measured]) -> Row:

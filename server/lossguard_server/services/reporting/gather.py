@@ -139,7 +139,7 @@ class Gatherer:
 
     def _first_not_finite(self, run_id: str, told: reported.Reported, charts: Sequence[Chart]) -> FirstNotFinite | None:
         """By the trainer's word, which knows of what was rolled back, and by the points, of which an import has only
-        these."""
+        these. Gradients come last: a float16 GradScaler turns them infinite on purpose."""
         found = []
         if (event := told.first_nonfinite) is not None:
             names = event.data.get("series")
@@ -148,11 +148,16 @@ class Gatherer:
         lost = [(each.step, each.to, line.series) for chart in charts for line in chart.lines
                 for each in line.not_finite[:1]]  # fmt: skip
         if lost:
+            lost = [each for each in lost if _is_before_gradients(each[2])] or lost
             low, high = min(step for step, _, _ in lost), min(to for _, to, _ in lost)
             names = list(dict.fromkeys(name for step, _, name in lost if step <= high))[:REFINED_SERIES]
             exact = _first_of(self._points.raw(run_id, names, low, high))
             found += [] if exact is None else [exact]
-        return min(found, key=lambda first: first.step, default=None)
+        return min(found, key=lambda first: (first.is_gradients, first.step), default=None)
+
+
+def _is_before_gradients(series: str) -> bool:
+    return series.startswith(reported.BEFORE_GRADIENTS)
 
 
 def _contracts(wanted: Sequence[Wanted], declaration: Declaration) -> list[Contract]:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from lossguard.protocol import names
 from lossguard.protocol.frames import Columns, Steps
 
 Item = Mapping[str, Any]
+GRADIENTS = frozenset({"grad_norm", "param_grad_norm", "grad_share", "grad_cos"})
 INK = -1  # the look of a total: no colour of the palette
 
 
@@ -76,6 +78,11 @@ class FirstNotFinite:
 
     step: int
     series: tuple[str, ...]
+
+    @property
+    def is_gradients(self) -> bool:
+        """Nothing but gradients, as far as it is told."""
+        return bool(self.series) and all(names.kind_of(name) in GRADIENTS for name in self.series)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import { type Notice, dueText, kindText, stateText } from "../../lib/channels";
 import { step } from "../../lib/format";
+import { fullNameOf } from "../../lib/runNames";
 import { HealthLight } from "../HealthLight";
 import { usePage } from "../context";
 
@@ -24,7 +25,7 @@ function NoticeRow({ notice, wallS }: { notice: Notice; wallS: number }): JSX.El
   const facts = [
     new Date(notice.createdS * 1000).toLocaleString(),
     notice.channel,
-    ...(run === undefined ? [] : [`${run.project}/${run.name}`]),
+    ...(run === undefined ? [] : [fullNameOf(run)]),
     ...(notice.step === null ? [] : [`step ${step(notice.step)}`]),
     kindText(notice),
   ];

@@ -1,21 +1,20 @@
 /** How much of what there is is drawn: folding, detail under way, gaps. */
 import type { JSX } from "preact";
-import { densityOf, densityText } from "../../lib/density";
+import { densityText } from "../../lib/density";
 import { windowOf } from "../../lib/fold";
 import { step } from "../../lib/format";
-import { type Gap, clockOf, gapsText } from "../../lib/gaps";
+import { type Gap, gapsText } from "../../lib/gaps";
 import { around } from "../../lib/pan";
 import { usePage } from "../context";
+import { isDetailed, shownDensity } from "./density";
 
 export function Fidelity(): JSX.Element | null {
   const page = usePage();
   void page.pointsSeen.value;
   const window = windowOf(page.range.value, page.store.extent());
   if (window === null) return null;
-  const { zoomed } = page.store;
-  const isCovered = zoomed !== null && zoomed.from <= window.from && window.to <= zoomed.to;
-  const clock = clockOf(isCovered ? zoomed.buffers : page.store.buffers);
-  const density = densityOf(clock, window, Math.max(1, page.columns.value));
+  const density = shownDensity(page, window);
+  const isCovered = isDetailed(page, window);
   const lacksDetail = density !== null && !density.isDetailed && page.range.value.kind !== "all" && !isCovered;
   const said = densityText(density);
   return (

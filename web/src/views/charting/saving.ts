@@ -7,12 +7,13 @@ import { type Choices, foldedOf } from "../../charts/picture";
 import { pngOf } from "../../charts/png";
 import type { ChartSpec } from "../../charts/spec";
 import { chartCsv } from "../../lib/chartCsv";
-import { clockOf } from "../../lib/gaps";
-import { densityOf, densityText } from "../../lib/density";
+import { densityText } from "../../lib/density";
 import { stepsWithin, windowOf } from "../../lib/fold";
 import { step } from "../../lib/format";
+import { fullNameOf } from "../../lib/runNames";
 import type { Page } from "../context";
 import { fileStem, shownRun } from "./ChartMenu";
+import { shownDensity } from "./density";
 import { notesOf } from "./facts";
 import { type Live, groundOf } from "./useLiveChart";
 
@@ -32,10 +33,10 @@ export async function savePng(page: Page, live: Live, { spec, choices, isOfRun }
   if (image === null || window === null) return NOTHING;
   const run = isOfRun ? shownRun(page) : undefined;
   const { from, to } = stepsWithin(window);
-  const folded = densityText(densityOf(clockOf(page.store.buffers), window, page.columns.value));
+  const folded = densityText(shownDensity(page, window));
   const foot = [`steps ${step(from)} to ${step(to)}`, folded, ...notesOf(live.facts.value, choices)];
   const blob = await pngOf(image, {
-    title: `${spec.title}${spec.unit === "" ? "" : ` (${spec.unit})`}${run === undefined ? "" : ` · ${run.project}/${run.name}`}`,
+    title: `${spec.title}${spec.unit === "" ? "" : ` (${spec.unit})`}${run === undefined ? "" : ` · ${fullNameOf(run)}`}`,
     foot: foot.filter((one) => one !== "").join(" · "),
     lines: spec.lines.filter((line) => !choices.hidden.has(line.name)),
     theme,

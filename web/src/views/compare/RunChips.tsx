@@ -1,6 +1,7 @@
 /** The compared runs, each with its line; which is the first, and who else is taken in. */
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { fullNameOf } from "../../lib/runNames";
 import { usePage } from "../context";
 import { RunPicker } from "./RunPicker";
 import { RunSwatch } from "./RunSwatch";
@@ -14,7 +15,7 @@ export function RunChips({ runs }: { readonly runs: readonly string[] }): JSX.El
     <div class="compare-runs">
       {runs.map((id, i) => {
         const run = known[id];
-        const name = run === undefined ? id : `${run.project}/${run.name}`;
+        const name = run === undefined ? id : fullNameOf(run);
         return (
           <span key={id} class="compare-chip" data-testid="compare-chip" data-run={id}>
             <RunSwatch index={i} />

@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { step } from "../../lib/format";
 import { COMPARED_MAX } from "../../lib/route";
+import { fullNameOf, isCalled } from "../../lib/runNames";
 import { Dialog } from "../Dialog";
 import { HealthLight } from "../HealthLight";
 import { usePage } from "../context";
@@ -16,9 +17,10 @@ export interface RunPickerProps {
 export function RunPicker({ runs, onPicked, onClose }: RunPickerProps): JSX.Element {
   const { state } = usePage();
   const filter = useSignal("");
-  const wanted = filter.value.trim().toLowerCase();
+  // What is put away is still compared where somebody asked for it, and can be left out.
   const all = state.value.order.flatMap((id) => state.value.runs[id] ?? []);
-  const shown = all.filter((run) => `${run.project}/${run.name}`.toLowerCase().includes(wanted));
+  const offered = all.filter((run) => !run.archived || run.id === state.value.selected || runs.includes(run.id));
+  const shown = offered.filter((run) => isCalled(run, filter.value));
   const toggle = (id: string, isOn: boolean): void =>
     onPicked(isOn ? [...runs, id] : runs.filter((other) => other !== id));
   return (
@@ -46,9 +48,7 @@ export function RunPicker({ runs, onPicked, onClose }: RunPickerProps): JSX.Elem
               onChange={(event) => toggle(run.id, event.currentTarget.checked)}
             />
             <HealthLight health={run.health} />
-            <span class="compare-pick-name">
-              {run.project}/{run.name}
-            </span>
+            <span class="compare-pick-name">{fullNameOf(run)}</span>
             <span class="quiet">{run.state}</span>
             <span class="quiet number">{step(run.step)}</span>
           </label>

@@ -60,6 +60,8 @@ export class CompareModel {
       if (isNew) this.store.clear();
       this.shown.value = answer.value;
       await this.fill(wish);
+      // the window was let go above, and places may have moved under it
+      if (this.isWanted(wish)) void this.zoom();
     }
     this.finished(wish);
   }
@@ -76,6 +78,10 @@ export class CompareModel {
     this.redraw();
     void this.zoom();
   };
+
+  private isWanted(wish: AbortSignal): boolean {
+    return this.loading?.signal === wish;
+  }
 
   /** Nobody waits for anything any more. */
   end(): void {

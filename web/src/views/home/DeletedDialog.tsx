@@ -1,6 +1,6 @@
 /** Deleted runs, as long as they can be brought back. */
 import type { JSX } from "preact";
-import { nameOf } from "../../lib/home";
+import { nameOf } from "../../lib/runNames";
 import { duration, step } from "../../lib/format";
 import { Dialog } from "../Dialog";
 import { usePage } from "../context";

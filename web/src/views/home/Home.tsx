@@ -33,7 +33,12 @@ export function Home(): JSX.Element {
   useEffect(() => void (isUp && board.load()), [board, isUp]);
   const all = state.order.flatMap((id) => state.runs[id] ?? []);
   const shown = useListed(all, state, board.wish.value);
-  const chosen = all.filter((run) => board.chosen.value.has(run.id));
+  // Under an open dialog a run may leave the list, and stays what the dialog is about.
+  const isAsking = board.open.value !== null;
+  const chosen = (isAsking ? all : shown).filter((run) => board.chosen.value.has(run.id));
+  useEffect(() => {
+    if (state.runsLoaded && !isAsking) board.keep(shown);
+  }, [board, state.runsLoaded, isAsking, shown.map(({ id }) => id).join("\n")]);
   const [only] = chosen;
   return (
     <main class="home" data-testid="home">

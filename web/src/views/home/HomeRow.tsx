@@ -1,10 +1,10 @@
 /** One run of the list: a row on a screen, a card on a phone. */
 import type { JSX } from "preact";
 import { live, rate, step } from "../../lib/format";
-import { nameOf } from "../../lib/home";
 import type { DrawnTotal } from "../../lib/homeSpark";
 import type { Run } from "../../lib/models";
 import { NEWEST, hashOf } from "../../lib/route";
+import { nameOf } from "../../lib/runNames";
 import type { Age, Link } from "../../lib/state";
 import { HealthLight } from "../HealthLight";
 import { usePage } from "../context";

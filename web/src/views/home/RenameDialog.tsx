@@ -1,8 +1,9 @@
 /** A person's own name for a run, and a note. */
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { LABEL_MAX, NOTE_MAX, type RunChange, nameOf } from "../../lib/home";
+import { LABEL_MAX, NOTE_MAX, type RunChange } from "../../lib/home";
 import type { Run } from "../../lib/models";
+import { nameOf } from "../../lib/runNames";
 import { Dialog } from "../Dialog";
 import type { HomeBoard } from "./board";
 

@@ -5,9 +5,10 @@
  */
 import { computed, signal } from "@preact/signals";
 import type { Answer } from "../../lib/answer";
-import { type DeletedRun, type HomeDesk, type RunChange, type Wish, nameOf, runsText } from "../../lib/home";
+import { type DeletedRun, type HomeDesk, type RunChange, type Wish, runsText } from "../../lib/home";
 import { type Chosen, namesText } from "../../lib/homeDeeds";
 import type { Run } from "../../lib/models";
+import { nameOf } from "../../lib/runNames";
 
 /** So many requests at once; a browser has six connections to a server, and points want some. */
 const AT_ONCE = 4;
@@ -37,6 +38,12 @@ export class HomeBoard {
   look(wish: Partial<Wish>): void {
     this.wish.value = { ...this.wish.value, ...wish };
     this.desk.remember(this.wish.value);
+  }
+
+  /** What is no longer listed is no longer chosen: nothing is done to what nobody sees. */
+  keep(listed: readonly Run[]): void {
+    const left = listed.flatMap(({ id }) => (this.chosen.value.has(id) ? [id] : []));
+    if (left.length < this.chosen.value.size) this.chosen.value = new Set(left);
   }
 
   /** Changes each run, and offers to change it back. */

@@ -5,6 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { Fields } from "../../lib/decode";
 import { type OrderKind, whyNoOrder } from "../../lib/errands";
 import type { Run } from "../../lib/models";
+import { fullNameOf } from "../../lib/runNames";
 import { Dialog } from "../Dialog";
 import { usePage } from "../context";
 import { OrderOutcome } from "../steering/OrderOutcome";
@@ -38,7 +39,7 @@ export function OrderDialog({ run, kind, onClose }: OrderProps): JSX.Element {
     isSent.value = await ordering.send(kind, args, seen);
   };
   return (
-    <Dialog title={`${LABELS[kind]}: ${run.project}/${run.name}`} onClose={onClose}>
+    <Dialog title={`${LABELS[kind]}: ${fullNameOf(run)}`} onClose={onClose}>
       <div ref={body}>
       {!isSent.value && (
         <Proposal

@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import { step } from "../../lib/format";
 import type { Run } from "../../lib/models";
 import type { Over } from "../../lib/rules";
+import { fullNameOf } from "../../lib/runNames";
 import { HealthLight } from "../HealthLight";
 import { usePage } from "../context";
 import { TrialView } from "./TrialView";
@@ -110,7 +111,7 @@ function RunChoice({ runs, chosen }: { runs: readonly Run[]; chosen: Signal<Read
           />
           <HealthLight health={run.health} />
           <span class="backtest-name">
-            {run.project}/{run.name}
+            {fullNameOf(run)}
           </span>
           <span class="quiet number">{step(run.step)}</span>
         </label>

@@ -1,6 +1,7 @@
 /** How the rules themselves do, in a line of the panel; all runs, because they share one engine. */
 import type { JSX } from "preact";
 import { type RulesHealth, failedText, lateText } from "../../lib/rulesHealth";
+import { fullNameOf } from "../../lib/runNames";
 import { usePage } from "../context";
 
 export function EngineLine({ health }: { health: RulesHealth | null }): JSX.Element {
@@ -9,7 +10,7 @@ export function EngineLine({ health }: { health: RulesHealth | null }): JSX.Elem
   const late = lateText(health);
   const nameOf = (id: string): string => {
     const run = Object.hasOwn(runs, id) ? runs[id] : undefined;
-    return run === undefined ? id : `${run.project}/${run.name}`;
+    return run === undefined ? id : fullNameOf(run);
   };
   return (
     <div class="engine-line" data-testid="engine-line">

@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import type { Run } from "../../lib/models";
 import type { RulesHealth } from "../../lib/rulesHealth";
+import { fullNameOf } from "../../lib/runNames";
 import { canControl } from "../../lib/state";
 import { Dialog } from "../Dialog";
 import { usePage } from "../context";
@@ -38,7 +39,7 @@ export function RulesDialog({ run, health, onClose }: RulesDialogProps): JSX.Ele
     return () => panel.cancel();
   }, [panel]);
   return (
-    <Dialog title={`Rules of ${run.project}/${run.name}`} isWide onClose={onClose}>
+    <Dialog title={`Rules of ${fullNameOf(run)}`} isWide onClose={onClose}>
       <div class="desk" data-testid="rules-panel">
         <EngineLine health={health} />
         {!canControl(state.value) && (

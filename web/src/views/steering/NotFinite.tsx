@@ -1,6 +1,6 @@
-/** Which ranks are not finite, since when, and whether any rule looks at them. */
+/** Which ranks are not finite, since when, and whether a chart shows it. */
 import type { JSX } from "preact";
-import { type Rank, isUnwatched, notFiniteTexts } from "../../lib/ranks";
+import { type Rank, isUnshown, notFiniteTexts } from "../../lib/ranks";
 import { HealthLight } from "../HealthLight";
 
 /** The first ones; who came later stands in the rows of the panel. */
@@ -23,7 +23,7 @@ export function NotFinite({ ranks, testid }: Props): JSX.Element | null {
         </p>
       ))}
       {said.length > SHOWN && <p class="quiet">and {said.length - SHOWN} later</p>}
-      {isUnwatched(ranks) && <p class="quiet">Rules judge rank 0, which is finite: no alert says this.</p>}
+      {isUnshown(ranks) && <p class="quiet">The charts show rank 0, which is finite.</p>}
     </div>
   );
 }

@@ -310,17 +310,17 @@ it("ranks are named: the straggler, and the first that was bad", async () => {
     ],
   });
   await show(<RanksPanel ranks={ranks} />);
-  expect(root.textContent).not.toContain("no alert says this");
+  expect(root.textContent).not.toContain("charts show rank 0");
   expect(said("straggler")).toContain("rank 1 is a straggler: 50 ms a step, 2.5 times the median");
   expect(said("ranks-not-finite")).toContain("rank 2: not finite since step 7");
   expect([0, 1, 2].map((rank) => said(`rank-${rank}`).includes("←"))).toEqual([true, true, true]);
 });
 
-it("a rank that no rule looks at is told among the vital signs", async () => {
+it("a rank that no chart shows is told among the vital signs", async () => {
   const { ranks } = runOf({ ranks: [{ rank: 0 }, { rank: 1, first_bad_step: 30 }] });
   await show(<Vitals run={{ ...RUN, ranks }} />);
   expect(said("vital-not-finite")).toContain("rank 1: not finite since step 30");
-  expect(said("vital-not-finite")).toContain("no alert says this");
+  expect(said("vital-not-finite")).toContain("charts show rank 0");
   await show(<Vitals run={RUN} />);
   expect(find("vital-not-finite")).toBeNull();
 });

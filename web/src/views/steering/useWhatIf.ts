@@ -7,6 +7,8 @@ import { usePage } from "../context";
 
 /** A slider moves at every frame; a person who stops for this long wants to know. */
 const STILL_MS = 150;
+/** The last steps move on: what is still on the screen is asked again. */
+const AGAIN_MS = 15_000;
 
 export type Foreseen =
   | { readonly kind: "none" }
@@ -34,8 +36,12 @@ export function useWhatIf(run: string, kind: string, args: Fields | null): Fores
       foreseen.value = answer.ok ? { kind: "told", whatIf: answer.value } : { kind: "refused", why: answer.fault };
     };
     const timer = window.setTimeout(() => void ask(), STILL_MS);
+    const again = window.setInterval(() => {
+      if (document.visibilityState === "visible") void ask();
+    }, AGAIN_MS);
     return () => {
       window.clearTimeout(timer);
+      window.clearInterval(again);
       giveUp.abort();
     };
   }, [control, foreseen, run, kind, asked]);

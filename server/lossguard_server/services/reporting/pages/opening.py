@@ -77,7 +77,8 @@ def _first_not_finite(record: Record) -> str:
         return "never"
     names = ", ".join(first.series[:NAMES_MAX])
     more = f" and {len(first.series) - NAMES_MAX} more" if len(first.series) > NAMES_MAX else ""
-    return f"step {step(first.step)}{f': {names}{more}' if names else ''}"
+    said = "; gradients only, as a float16 GradScaler makes them on purpose" if first.is_gradients else ""
+    return f"step {step(first.step)}{f': {names}{more}' if names else ''}{said}"
 
 
 def _gaps(record: Record) -> str:

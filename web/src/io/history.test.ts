@@ -1,0 +1,56 @@
+// @vitest-environment happy-dom
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { FakeSocket, World } from "./testServer";
+
+let world: World;
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "queueMicrotask"] });
+  vi.stubGlobal("WebSocket", FakeSocket);
+  world = new World();
+  world.put("a", [0, 1, 2, 3]);
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+function shown(from: number, to: number): [number, number][] {
+  const buffer = world.store.zoomed?.buffers.get("a");
+  if (buffer === undefined) return [];
+  const points = Array.from({ length: buffer.length }, (_, i): [number, number] => [
+    buffer.steps[i] ?? -1,
+    buffer.lasts[i] ?? NaN,
+  ]);
+  return points.filter(([step]) => step >= from && step <= to);
+}
+
+it("what comes live while a window is loading is in it", async () => {
+  await world.begin();
+  world.session.zoom(1, 10);
+  await world.live("a", [4, 5], [999, NaN]);
+  await world.live("a", [6]);
+  expect(shown(0, 10)).toEqual([
+    [0, 0],
+    [1, 1],
+    [2, 2],
+    [3, 3],
+    [4, 999],
+    [5, NaN],
+    [6, 6],
+  ]);
+});
+
+it("a window that is asked for before there are points is loaded with them", async () => {
+  world.heldBack = [];
+  await world.begin();
+  world.session.zoom(1, 2);
+  expect(world.store.zoomed).toBeNull();
+  for (const go of world.heldBack) go();
+  await world.settle();
+  expect(shown(1, 2)).toEqual([
+    [1, 1],
+    [2, 2],
+  ]);
+});
