@@ -67,6 +67,7 @@ def shown(stored: ServerProcess, page: Any, complaints: list[str]) -> Iterator[A
     page.set_default_timeout(APPEARS_MS)
     page.goto(stored.page_url)
     page.locator("[data-testid=chart-losses]:not([data-last-step=''])").wait_for()
+    page.get_by_test_id("density").wait_for()  # what it says makes the row above the charts grow
     yield page
     assert complaints == []
 
