@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMPS := .make
 # tests at a time, which mostly wait; one thread each, because many tensors are too small to share among two
 JOBS ?= 3
-PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
+PARALLEL := -n $(JOBS) --dist loadfile
 NODE_OK := $(shell node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && npm --version >/dev/null 2>&1 && echo yes)
 NODE_PATH_FIRST := PATH="$(CURDIR)/$(BIN):$$PATH"
 PAGE := server/lossguard_server/static/index.html
