@@ -86,8 +86,9 @@ def serve(
     guarded(lambda: run_server(settings, on_ready=ready))
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def demo(
+    context: typer.Context,
     scenario: Annotated[str, typer.Argument(help=f"The reference trainer: {', '.join(SCENARIOS)}.")] = "denovo",
     variant: Annotated[str | None, typer.Option(help=f"The first without it. {VARIANTS}.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None,
@@ -97,7 +98,7 @@ def demo(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The server's port; 0: any free one.")] = DEFAULT_PORT,
     data: Data = None,
 ) -> None:
-    """Start a server and a reference trainer whose loss blows up."""
+    """Start a server and a reference trainer whose loss blows up; options that are not listed go to the trainer."""
     from .demo import Demo
 
     folder = data or default_data_dir(os.environ) / "demo"
@@ -105,7 +106,7 @@ def demo(
         steps, stage_steps = steps or DEMO_STEPS, stage_steps or DEMO_STAGE_STEPS
     options = {"--variant": variant, "--steps": steps, "--stage-steps": stage_steps, "--seed": seed}
     given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
-    guarded(lambda: Demo(folder, port, [scenario, *given], headless, Console()).run())
+    guarded(lambda: Demo(folder, port, [scenario, *given, *context.args], headless, Console()).run())
 
 
 @app.command()

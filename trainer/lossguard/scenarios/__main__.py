@@ -12,9 +12,11 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from . import SCENARIOS, NullRecorder, Options, Scenario, find
+from .catalogue import SIZES
 from .record import JsonlRecorder, Recorder
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
+KNOBS = {knob.name: f"{s.name}: {knob.about}; default: {knob.default}" for s in SCENARIOS.values() for knob in s.knobs}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,6 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: CUDA where there is one")
     parser.add_argument("--threads", type=int, help="of torch on the CPU")
     parser.add_argument("--eval-every", type=int, help="steps between validations")
+    parser.add_argument("--guard", choices=("auto", "observe", "off"), help="as of lossguard.init; default: auto")
+    parser.add_argument("--size", choices=SIZES, help="large: for a GPU, 100 million parameters and more, in bfloat16")
+    parser.add_argument("--compile", action="store_true", help="by torch.compile")
+    for name, about in KNOBS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", help=about)
     parser.add_argument("--project")
     parser.add_argument("--name", help="of the run")
     parser.add_argument("--record", type=Path, metavar="FILE", help="write every loss, weight and total as JSONL")
@@ -60,9 +67,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _options(scenario: Scenario, given: argparse.Namespace) -> Options:
-    return scenario.options(
-        **{k: v for k, v in vars(given).items() if v is not None and k not in ("scenario", "record")}
-    )
+    chosen = {k: v for k, v in vars(given).items() if v is not None and k not in ("scenario", "record")}
+    knobs = {name: chosen.pop(name) for name in KNOBS if name in chosen}
+    return scenario.options(**chosen, knobs=knobs)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,11 @@ def device_of(name: str | None) -> torch.device:
     return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
+def precision(options: Options, device: torch.device) -> torch.autocast:
+    """Around the forward pass: bfloat16 where the size is large, and as it is else."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=options.size == "large")
+
+
 def warming_up(optimizer: Optimizer) -> LambdaLR:
     """The learning rate rises linearly over the first steps, then stays."""
     return LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / WARM_UP_STEPS))

@@ -7,10 +7,12 @@ Rules of this file:
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import ConfigError
+
+SIZES = ("small", "large")
 
 
 class UnknownChoice(ConfigError):
@@ -25,11 +27,36 @@ class UnknownChoice(ConfigError):
 
 
 @dataclass(frozen=True)
+class Knob:
+    """An option that only some scenarios have. `choices`: the words it may be; without them it is a number above 0."""
+
+    name: str
+    default: str | float
+    about: str
+    choices: tuple[str, ...] = ()
+
+    def read(self, scenario: str, value: str | float) -> str | float:
+        """The value as the training takes it; raises UnknownChoice and ConfigError."""
+        if self.choices:
+            if value not in self.choices:
+                raise UnknownChoice(f"{self.name} of {scenario}", str(value), self.choices)
+            return value
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not (math.isfinite(number) and number > 0):
+            raise ConfigError(f"{self.name} is {value}; it must be a finite number above 0.")
+        return number
+
+
+@dataclass(frozen=True)
 class Truth:
     """What one variant must show under the scenario's first curriculum; rules go by their names in the server.
 
     `onset_stage`: index of the stage whose first step is the incident's onset, None for a healthy run. `first_bad`: the
-    series that an honest blame must put first.
+    series that an honest blame must put first. `remedy`: the kind of the command by which its alert mends the run while
+    it goes on, None where only the code can be mended. `mend`: the variant whose code is mended.
     """
 
     about: str
@@ -37,6 +64,8 @@ class Truth:
     must_fire: tuple[str, ...] = ()
     must_not_fire: tuple[str, ...] = ()
     first_bad: str | None = None
+    remedy: str | None = None
+    mend: str | None = None
 
     def onset_step(self, stage_steps: int) -> int | None:
         """The step at which it begins, for stages of `stage_steps` steps; None when nothing goes wrong."""
@@ -59,6 +88,7 @@ class Scenario:
     stage_steps: int
     batch_size: int = 32
     lr: float = 2e-3
+    knobs: tuple[Knob, ...] = ()
 
     def truth(self, variant: str) -> Truth:
         """What `variant` must show; raises UnknownChoice."""
@@ -77,9 +107,17 @@ class Scenario:
             "lr": self.lr,
             "project": self.name,
         }
-        options = Options(**{**own, **chosen})
+        return self.completed(Options(**{**own, **chosen}))
+
+    def completed(self, options: "Options") -> "Options":
+        """The same with every knob of the scenario, set or by default; raises UnknownChoice and ConfigError."""
         self.check(options)
-        return options
+        known = {knob.name: knob for knob in self.knobs}
+        for name in options.knobs:
+            if name not in known:
+                raise UnknownChoice(f"knob of {self.name}", name, tuple(known))
+        set_to = {name: knob.read(self.name, options.knobs.get(name, knob.default)) for name, knob in known.items()}
+        return replace(options, knobs=set_to)
 
     def check(self, options: "Options") -> None:
         """Raise UnknownChoice when `options` name a variant or curriculum that this scenario has not."""
@@ -93,7 +131,8 @@ class Options:
     """How to train a scenario; raises ConfigError for numbers that cannot be meant so.
 
     device: "cpu", "cuda", or None for CUDA where there is one. threads: of torch on the CPU. lr: the learning rate
-    after warm-up. eval_every: steps between two validations.
+    after warm-up. eval_every: steps between two validations. guard: as of lossguard.init. size: "large" is for a GPU,
+    100 million parameters and more, in bfloat16. compile: by torch.compile. knobs: the scenario's own options, by name.
     """
 
     variant: str
@@ -109,11 +148,25 @@ class Options:
     eval_every: int = 50
     project: str = "denovo"
     name: str = field(default="")
+    guard: str = "auto"
+    size: str = "small"
+    compile: bool = False
+    knobs: Mapping[str, str | float] = field(default_factory=dict)
+
+    def word(self, knob: str) -> str:
+        """What the knob of words is set to."""
+        return str(self.knobs[knob])
+
+    def number(self, knob: str) -> float:
+        """What the knob of numbers is set to."""
+        return float(self.knobs[knob])
 
     def __post_init__(self) -> None:
         for least, names in ((0, ("seed",)), (1, ("steps", "stage_steps", "batch_size", "threads", "eval_every"))):
             for name in names:
                 if getattr(self, name) < least:
                     raise ConfigError(f"{name} is {getattr(self, name)}; it must be {least} or more.")
+        if self.size not in SIZES:
+            raise UnknownChoice("size", self.size, SIZES)
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise ConfigError(f"lr is {self.lr}; it must be a finite number above 0.")

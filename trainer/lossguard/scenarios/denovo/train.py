@@ -41,11 +41,14 @@ def train(options: Options, recorder: Recorder | None = None) -> Summary:
         config=asdict(options),
         model=setup.model,
         optimizer=setup.optimizer,
+        guard=options.guard,
         scheduler=setup.scheduler,
         curriculum=curriculum(options.curriculum, options.stage_steps),
         groups={"encoder": "encoder.*", "decoder": "decoder.*", "head": "head.*"},
         controls=lg.Controls(weight_bounds=WEIGHT_BOUNDS),
     )
+    if options.compile:
+        setup.model.compile()
     with run:
         return _loop(options, setup, run, record)
 

@@ -37,6 +37,7 @@ def train(options: Options, recorder: Recorder | None = None) -> Summary:
         config=asdict(options),
         model=setup.model,
         optimizer=setup.optimizer,
+        guard=options.guard,
         scheduler=setup.scheduler,
         scaler=setup.scaler,
         losses=dict.fromkeys(COMPONENTS, 1.0),
@@ -48,6 +49,8 @@ def train(options: Options, recorder: Recorder | None = None) -> Summary:
             lg.blend("R_blend", of=["R_pred", "R_samp"]),
         ],
     )
+    if options.compile:
+        setup.model.compile()
     with run:
         return _loop(options, setup, run, record)
 

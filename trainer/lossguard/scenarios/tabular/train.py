@@ -37,11 +37,14 @@ def train(options: Options, recorder: Recorder | None = None) -> Summary:
         config=asdict(options),
         model=setup.model,
         optimizer=setup.optimizer,
+        guard=options.guard,
         scheduler=setup.scheduler,
         losses=dict.fromkeys(COMPONENTS, 1.0),
         groups={"encoder": "encoder.*", "heads": ["numeric_head.*", "mode_head.*"]},
         contracts=[contract(options)],
     )
+    if options.compile:
+        setup.model.compile()
     with run:
         return _loop(options, setup, run, record)
 
