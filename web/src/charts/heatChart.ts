@@ -10,7 +10,7 @@ import { linearTicks } from "../lib/ticks";
 import { AXIS_WIDTH, type Chart, type ChartImage, type Listeners, RIGHT_PADDING, TOP_STRIP } from "./frame";
 import { DragBox } from "./dragBox";
 import { Glyphs } from "./glyphs";
-import { type Pane, paintBandNames, paintGaps, paintMarks, sized } from "./paint";
+import { type Pane, paintBandNames, paintCross, paintGaps, paintMarks, sized } from "./paint";
 import type { Picture } from "./picture";
 import type { Theme } from "./theme";
 
@@ -139,7 +139,7 @@ function paneOf(
 
 /** A cross in every cell that holds a NaN or an infinity, or one for several where they are narrower than it. */
 function paintCrosses(pane: Pane, heat: HeatGrid, theme: Theme): void {
-  const { ctx, ratio } = pane;
+  const { ratio } = pane;
   const size = CROSS_PX * ratio;
   for (let row = 0; row < heat.rows; row += 1) {
     let last = -Infinity;
@@ -149,17 +149,7 @@ function paintCrosses(pane: Pane, heat: HeatGrid, theme: Theme): void {
       const x = pane.left + ((column + 0.5) * pane.width) / heat.columns;
       if (x - last < size * 2.4) continue;
       last = x;
-      ctx.beginPath();
-      ctx.moveTo(x - size, y - size);
-      ctx.lineTo(x + size, y + size);
-      ctx.moveTo(x + size, y - size);
-      ctx.lineTo(x - size, y + size);
-      ctx.strokeStyle = theme.paper;
-      ctx.lineWidth = 4 * ratio;
-      ctx.stroke();
-      ctx.strokeStyle = theme.critical;
-      ctx.lineWidth = 1.8 * ratio;
-      ctx.stroke();
+      paintCross(pane, theme, x, y, size, 1.8 * ratio);
     }
   }
 }

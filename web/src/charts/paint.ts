@@ -177,6 +177,28 @@ export function paintGaps(pane: Pane, gaps: readonly Gap[], theme: Theme): void 
   }
 }
 
+/** The mark of a NaN or an infinity, round `x`, `y`; a rim of paper keeps it visible upon a curve or an area. */
+export function paintCross(
+  { ctx, ratio }: Pane,
+  theme: Theme,
+  x: number,
+  y: number,
+  size: number,
+  width: number,
+): void {
+  ctx.beginPath();
+  ctx.moveTo(x - size, y - size);
+  ctx.lineTo(x + size, y + size);
+  ctx.moveTo(x + size, y - size);
+  ctx.lineTo(x - size, y + size);
+  ctx.strokeStyle = theme.paper;
+  ctx.lineWidth = width + 2.5 * ratio;
+  ctx.stroke();
+  ctx.strokeStyle = theme.critical;
+  ctx.lineWidth = width;
+  ctx.stroke();
+}
+
 /** A cross at the top edge for every column that holds a NaN or an infinity. */
 export function paintNonFinite(pane: Pane, marks: readonly NonFinite[], theme: Theme): void {
   const { ctx, ratio } = pane;
@@ -189,18 +211,7 @@ export function paintNonFinite(pane: Pane, marks: readonly NonFinite[], theme: T
     const x = pane.x(mark.step);
     if (x < pane.left || x > pane.left + pane.width || x - last < CROSS_SPACING_PX * ratio) continue;
     last = x;
-    ctx.beginPath();
-    ctx.moveTo(x - size, y - size);
-    ctx.lineTo(x + size, y + size);
-    ctx.moveTo(x + size, y - size);
-    ctx.lineTo(x - size, y + size);
-    // A rim of paper keeps the cross visible upon a curve or an area.
-    ctx.strokeStyle = theme.paper;
-    ctx.lineWidth = 4.5 * ratio;
-    ctx.stroke();
-    ctx.strokeStyle = theme.critical;
-    ctx.lineWidth = 2 * ratio;
-    ctx.stroke();
+    paintCross(pane, theme, x, y, size, 2 * ratio);
   }
   ctx.restore();
 }

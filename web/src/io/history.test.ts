@@ -1,20 +1,12 @@
 // @vitest-environment happy-dom
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { FakeSocket, World } from "./testServer";
+import { expect, it } from "vitest";
+import { type World, eachTestInItsWorld } from "./testServer";
 
 let world: World;
-
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "queueMicrotask"] });
-  vi.stubGlobal("WebSocket", FakeSocket);
-  world = new World();
+eachTestInItsWorld((made) => {
+  world = made;
   world.put("a", [0, 1, 2, 3]);
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-});
+}, ["queueMicrotask"]);
 
 function shown(from: number, to: number): [number, number][] {
   const buffer = world.store.zoomed?.buffers.get("a");

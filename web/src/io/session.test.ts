@@ -1,17 +1,11 @@
 // @vitest-environment happy-dom
 import { encode } from "@msgpack/msgpack";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { FakeSocket, World } from "./testServer";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { FakeSocket, type World, eachTestInItsWorld } from "./testServer";
 
 let world: World;
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
-  vi.stubGlobal("WebSocket", FakeSocket);
-  world = new World();
-});
-afterEach(() => {
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
+eachTestInItsWorld((made) => {
+  world = made;
 });
 
 const upTo = (count: number, from = 0): number[] => Array.from({ length: count - from }, (_, i) => from + i);

@@ -1,16 +1,10 @@
 // @vitest-environment happy-dom
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { FakeSocket, World } from "./testServer";
+import { expect, it, vi } from "vitest";
+import { type World, eachTestInItsWorld } from "./testServer";
 
 let world: World;
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
-  vi.stubGlobal("WebSocket", FakeSocket);
-  world = new World();
-});
-afterEach(() => {
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
+eachTestInItsWorld((made) => {
+  world = made;
 });
 
 const askedIncidents = (): string[] =>

@@ -5,7 +5,7 @@
  * what it was asked in `asked`.
  */
 import { decode, encode } from "@msgpack/msgpack";
-import { vi } from "vitest";
+import { afterEach, beforeEach, vi } from "vitest";
 import { type Fields, fields } from "../lib/decode";
 import { type Action, INITIAL, type State, reduce } from "../lib/state";
 import { PointStore } from "../lib/store";
@@ -193,4 +193,20 @@ export class World {
     const last = Math.max(...[...this.points.values()].flatMap((its) => [...its.keys()]));
     return { series: Object.fromEntries(series) as unknown, last_step: last };
   }
+}
+
+type FakeMethod = "setTimeout" | "clearTimeout" | "setInterval" | "clearInterval" | "queueMicrotask";
+const TIMERS: readonly FakeMethod[] = ["setTimeout", "clearTimeout", "setInterval", "clearInterval"];
+
+/** Before each test of a file a world of its own, with a socket and timers that are not real; after it the real ones. */
+export function eachTestInItsWorld(begin: (world: World) => void, more: readonly FakeMethod[] = []): void {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: [...TIMERS, ...more] });
+    vi.stubGlobal("WebSocket", FakeSocket);
+    begin(new World());
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+  });
 }
