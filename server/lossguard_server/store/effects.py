@@ -7,7 +7,7 @@ frame, so a look costs no more for a long run.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Table, func
+from sqlalchemy import func
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
@@ -20,9 +20,9 @@ from . import journal, json
 from .branches import shown
 from .columns import VIEW_RANK
 from .journal import StreamHead
-from .tables import CommandRow, EventRow, JournalRow
+from .tables import CommandRow, EventRow, JournalRow, table_of
 
-_journal: Table = JournalRow.__table__  # type: ignore[attr-defined]
+_journal = table_of(JournalRow)
 _c = _journal.c
 
 

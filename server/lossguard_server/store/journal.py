@@ -11,12 +11,12 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, update
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from ..errors import OutOfOrder, RunBeingDeleted
-from .tables import JournalRow, StreamRow
+from .tables import JournalRow, StreamRow, table_of
 
 FRAME, DECLARATION, SCHEMA, EVENT = "frame", "declaration", "schema", "event"
 ROLLBACK = "rollback"  # an event whose row's step is the one that the run went back to
@@ -26,10 +26,10 @@ _FETCH_ROWS = 256
 # the rows. 53 bits, because these numbers stand in events, which a page reads as doubles: of a million streams two are
 # alike once in 18,000 databases, and then the second one's row is refused, and its trainer tries again.
 NUMBER_BITS = 53
-_journal: Table = JournalRow.__table__  # type: ignore[attr-defined]
+_journal = table_of(JournalRow)
 # columns, not rows as objects: pages of the journal are the one place where that costs
 _c = _journal.c
-_stream: Table = StreamRow.__table__  # type: ignore[attr-defined]
+_stream = table_of(StreamRow)
 # compare-and-swap: a stream that is elsewhere does not move, and is missed in the count of rows
 _advance = (
     update(_stream)

@@ -1,13 +1,13 @@
 """How far the rules have judged what is stored of a run: a query."""
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import func, select
 from sqlmodel import Session
 
 from . import journal
 from .columns import VIEW_RANK
-from .tables import JournalRow
+from .tables import JournalRow, table_of
 
-_journal: Table = JournalRow.__table__  # type: ignore[attr-defined]
+_journal = table_of(JournalRow)
 _c = _journal.c
 
 

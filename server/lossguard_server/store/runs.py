@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, text, update
+from sqlalchemy import bindparam, delete, text, update
 from sqlmodel import Session, col, select
 
 from ..errors import RunBeingDeleted
 from . import json, outbox
-from .tables import RunRow
+from .tables import RunRow, table_of
 
 DELETING = "deleting"  # in place of how it ended
-_run: Table = RunRow.__table__  # type: ignore[attr-defined]
+_run = table_of(RunRow)
 _OF_STREAM = "SELECT id FROM stream WHERE run_id = :run"
 _OF_PART = f"SELECT id FROM part WHERE stream_id IN ({_OF_STREAM})"
 # children before parents, the run's own row apart; of the audit trail and the outbox nothing goes

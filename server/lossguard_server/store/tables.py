@@ -9,11 +9,17 @@ Rules of this file:
 - JSON columns are TEXT, written by `store.json`.
 """
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 SCHEMA_VERSION = 6
 APPLICATION_ID = 0x4C534752  # "LSGR": tells another program's SQLite file from ours
+
+
+def table_of(row: type[SQLModel]) -> Table:
+    """SQLAlchemy's table of a row class, for statements that carry no objects."""
+    table: Table = row.__table__  # type: ignore[attr-defined]  # SQLModel makes it and does not annotate it
+    return table
 
 
 class RunRow(SQLModel, table=True):
@@ -69,8 +75,8 @@ class JournalRow(SQLModel, table=True):
 # Declarations, schemas and events are few among many frames; opening a stream reads only them.
 Index(
     "journal_not_frame",
-    JournalRow.__table__.c.stream_id,  # type: ignore[attr-defined]
-    JournalRow.__table__.c.seq,  # type: ignore[attr-defined]
+    table_of(JournalRow).c.stream_id,
+    table_of(JournalRow).c.seq,
     sqlite_where=text("kind != 'frame'"),
     postgresql_where=text("kind != 'frame'"),
 )

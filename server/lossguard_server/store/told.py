@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Table, select
+from sqlalchemy import select
 from sqlmodel import Session
 
 from lossguard.protocol import BadMessage
@@ -22,9 +22,9 @@ from .branches import shown
 from .columns import VIEW_RANK
 from .decoding import definitions_of
 from .journal import Segment, StreamHead
-from .tables import JournalRow
+from .tables import JournalRow, table_of
 
-_journal: Table = JournalRow.__table__  # type: ignore[attr-defined]
+_journal = table_of(JournalRow)
 _c = _journal.c
 
 

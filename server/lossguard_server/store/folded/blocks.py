@@ -9,19 +9,19 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Table, select
+from sqlalchemy import select
 from sqlmodel import Session
 
 from ...errors import ChunkDamaged
-from ..tables import ChunkRow, SummaryRow
+from ..tables import ChunkRow, SummaryRow, table_of
 from .chunks import CHUNK_POINTS, Chunk, decode_chunk
 from .packing import Packer
 from .parts import MAX_VARIABLES, Part
 from .summaries import BLOCK_ENTRIES, FAN_OUT, Entries, decode_entries
 
 CACHE_BYTES = 64 << 20
-_chunk: Table = ChunkRow.__table__  # type: ignore[attr-defined]
-_summary: Table = SummaryRow.__table__  # type: ignore[attr-defined]
+_chunk = table_of(ChunkRow)
+_summary = table_of(SummaryRow)
 
 
 class Address(NamedTuple):

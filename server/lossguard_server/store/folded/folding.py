@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Table, bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlmodel import Session
 
 from lossguard.protocol.frames import Columns, Steps
@@ -26,7 +26,7 @@ from ..columns import VIEW_RANK
 from ..decoding import decode_arrivals, names_of
 from ..journal import Entry, StreamHead
 from ..rows import Arrivals, Layouts, arrivals, joined_points
-from ..tables import ChunkRow, PartRow, SummaryRow
+from ..tables import ChunkRow, PartRow, SummaryRow, table_of
 from . import parts
 from .blocks import Address, address_of, block_size, entries_of, read_blocks
 from .chunks import CHUNK_POINTS, Chunk, encode_chunk
@@ -37,9 +37,9 @@ from .summaries import BLOCK_ENTRIES, FAN_OUT, Entries, encode_entries, joined_e
 PASS_BYTES = 2 << 20  # of the journal: to store and delete that takes the writer 10 to 35 ms
 PASS_MESSAGES = 10_000
 OPEN_PARTS = 4  # of a series, that a point may still be put into; correct with any number
-_part: Table = PartRow.__table__  # type: ignore[attr-defined]
-_chunk: Table = ChunkRow.__table__  # type: ignore[attr-defined]
-_summary: Table = SummaryRow.__table__  # type: ignore[attr-defined]
+_part = table_of(PartRow)
+_chunk = table_of(ChunkRow)
+_summary = table_of(SummaryRow)
 _NEW = -1  # a part that has no number yet
 
 

@@ -9,14 +9,14 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy import Table, select
+from sqlalchemy import select
 from sqlmodel import Session
 
 from ..journal import Segment
-from ..tables import PartRow
+from ..tables import PartRow, table_of
 
 MAX_VARIABLES = 500  # of one statement; a longer list of names or ids is asked for in several
-_part: Table = PartRow.__table__  # type: ignore[attr-defined]
+_part = table_of(PartRow)
 _p = _part.c
 _rows = select(_p.id, _p.stream_id, _p.name, _p.first_seq, _p.first_step, _p.last_step, _p.count)
 
