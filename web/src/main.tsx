@@ -82,6 +82,8 @@ const session = new Session({
   state: () => signals.state.value,
   dispatch,
   nowMs,
+  inView: () => loop.inView(),
+  columns: () => signals.columns.value,
   onPoints: (isNew) => drawing.pointsCame(isNew),
   onHistory: () => drawing.historyCame(),
   onRollback: (to) => {

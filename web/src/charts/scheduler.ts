@@ -18,6 +18,7 @@ const IDLE_MS = 200;
 
 interface Client {
   readonly draw: () => void;
+  readonly shows: () => readonly string[];
   isInView: boolean;
   isStale: boolean;
 }
@@ -40,15 +41,20 @@ export class RedrawLoop {
     });
   }
 
-  /** Draws `element` by `draw` from now on; answers how to stop. */
-  add(element: Element, draw: () => void): () => void {
-    this.clients.set(element, { draw, isInView: true, isStale: true });
+  /** Draws `element` by `draw` from now on; answers how to stop. `shows`: the names of the series in it. */
+  add(element: Element, draw: () => void, shows: () => readonly string[] = () => []): () => void {
+    this.clients.set(element, { draw, shows, isInView: true, isStale: true });
     this.observer.observe(element);
     this.ask();
     return () => {
       this.observer.unobserve(element);
       this.clients.delete(element);
     };
+  }
+
+  /** The series that a person is looking at. */
+  inView(): ReadonlySet<string> {
+    return new Set([...this.clients.values()].flatMap((client) => (client.isInView ? client.shows() : [])));
   }
 
   /** Something that all charts show has changed. */

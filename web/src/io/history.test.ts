@@ -46,3 +46,14 @@ it("a window that is asked for before there are points is loaded with them", asy
     [2, 2],
   ]);
 });
+
+it("asks for what a person looks at before anything else, and for no more buckets than the screen shows", async () => {
+  world.put("b", [0, 1, 2, 3]);
+  await world.begin();
+  world.inView = new Set(["b"]);
+  world.asked = [];
+  world.session.zoom(0, 3);
+  await world.settle();
+  expect(world.askedPoints()).toEqual([["b"], ["a"]]);
+  expect(world.asked.map((url) => url.searchParams.get("width"))).toEqual(["768", "768"]);
+});

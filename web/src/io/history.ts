@@ -17,8 +17,9 @@ import type { Following } from "./following";
 const HISTORY_WIDTH = 1500;
 /** Keeps the address of a request far below what servers accept, and its answer small enough to be drawn early. */
 const NAMES_PER_REQUEST = 30;
-/** Of a window that a person waits for: a chart or two. */
-const NAMES_PER_ZOOM = 10;
+/** Of a window, which is asked for anew when it changes: what the screen can show, and not less than a narrow one. */
+const ZOOM_STRIDE = 128;
+const ZOOM_LEAST = 512;
 /** One value a name is a small answer: here only the address counts. */
 const ADDRESS_LIMIT = 6000;
 /** A line that comes or goes more often than this disturbs whoever reads the chart. */
@@ -33,6 +34,10 @@ export interface HistoryParts {
   readonly following: Following;
   readonly isShown: (run: string) => boolean;
   readonly nowMs: () => number;
+  /** the series that a person is looking at: what is waited for */
+  readonly inView: () => ReadonlySet<string>;
+  /** how many pixels a chart has for its steps */
+  readonly columns: () => number;
   /** history was put in place */
   readonly onHistory: (run: string) => void;
 }
@@ -86,20 +91,21 @@ export class History {
     const controller = new AbortController();
     this.zoomed = controller;
     this.window = { from, to };
-    const limits = { from: Math.max(0, from), to, width: HISTORY_WIDTH };
+    const limits = { from: Math.max(0, from), to, width: zoomWidth(this.parts.columns()) };
     const buffers = new Map<string, SeriesBuffer>();
     const { store } = this.parts;
     const names = [...store.buffers.keys()].filter((name) => name !== UNREADABLE);
-    // each as it comes: the first charts need not wait for the last series
-    const asked = chunks(names, NAMES_PER_ZOOM).map(async (some) => {
-      const answers = await this.ask(run, [some], limits, controller.signal);
+    const inView = this.parts.inView();
+    // what a person looks at is not kept waiting by what nobody sees
+    for (const some of [names.filter((name) => inView.has(name)), names.filter((name) => !inView.has(name))]) {
+      if (some.length === 0) continue;
+      const answers = await this.ask(run, chunks(some), limits, controller.signal);
       if (controller.signal.aborted || !this.parts.isShown(run)) return;
       for (const { series, lastStep } of answers)
         for (const [name, buckets] of series) buffers.set(name, store.detailOf(name, buckets, lastStep, to));
       store.setDetail({ from, to, buffers });
       this.parts.onHistory(run);
-    });
-    await Promise.all(asked);
+    }
   }
 
   /** Loads the zoomed window again, where there is one: history has changed under it. */
@@ -167,6 +173,12 @@ export class History {
 /** The names that belong to a crowd, or to none. */
 function namesOf(infos: readonly SeriesInfo[], crowd: Crowd | undefined): string[] {
   return infos.map((info) => info.name).filter((name) => crowdKindOf(name) === crowd?.kind && name !== UNREADABLE);
+}
+
+/** Buckets for so many pixels. */
+function zoomWidth(columns: number): number {
+  const wanted = Math.ceil((columns * window.devicePixelRatio) / ZOOM_STRIDE) * ZOOM_STRIDE;
+  return Math.min(HISTORY_WIDTH, Math.max(ZOOM_LEAST, wanted));
 }
 
 export function pathOf(run: string): string {

@@ -53,6 +53,10 @@ export interface SessionParts {
   /** the run went back to step `to`, which comes next */
   readonly onRollback: (to: number) => void;
   readonly nowMs: () => number;
+  /** the series that a person is looking at */
+  readonly inView: () => ReadonlySet<string>;
+  /** how many pixels a chart has for its steps */
+  readonly columns: () => number;
 }
 
 export class Session {
@@ -85,6 +89,8 @@ export class Session {
       following: this.following,
       isShown: (run) => run === parts.state().selected,
       nowMs: parts.nowMs,
+      inView: parts.inView,
+      columns: parts.columns,
       onHistory: (run) => {
         parts.dispatch({ type: "history", run });
         parts.onHistory();

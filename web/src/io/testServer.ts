@@ -50,6 +50,8 @@ export class World {
   /** an answer in the place of the points' */
   garbled: Uint8Array | null = null;
   isAway = false;
+  /** the series of the charts on the screen */
+  inView: ReadonlySet<string> = new Set();
   private cursor = 0;
   backs: number[] = [];
   /** how often the address was said to name no run */
@@ -83,6 +85,8 @@ export class World {
       onMissing: () => (this.missing += 1),
       onRollback: (to) => this.backs.push(to),
       nowMs: () => this.nowMs,
+      inView: () => this.inView,
+      columns: () => 700,
     });
   }
 

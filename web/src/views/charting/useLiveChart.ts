@@ -68,7 +68,7 @@ function keepChart(live: Live, page: Page, current: () => Current, isHeat: boole
   if (host === null) return () => undefined;
   const chart: Chart = new (isHeat ? HeatChart : LiveChart)(host, listenersOf(host, page, current));
   live.chart.current = chart;
-  const stop = page.loop.add(host, () => {
+  const draw = (): void => {
     const { spec, choices } = current();
     const width = plotWidth(host.clientWidth);
     if (page.columns.peek() !== width) page.columns.value = width;
@@ -76,7 +76,8 @@ function keepChart(live: Live, page: Page, current: () => Current, isHeat: boole
     if (picture === null) return;
     chart.draw(picture);
     tell(live.facts, picture);
-  });
+  };
+  const stop = page.loop.add(host, draw, () => current().spec.lines.map((line) => line.name));
   const resized = new ResizeObserver(() => page.loop.invalidate("now"));
   resized.observe(host);
   const unpoint = page.cursor.subscribe((step) => chart.point(step));
