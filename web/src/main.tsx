@@ -109,6 +109,7 @@ followTheme(signals, localStorage, systemIsDark);
 followPlaces(signals, journeys);
 followCharts(signals, loop, localStorage);
 followTab(signals);
+signals.columns.subscribe(() => session.resized());
 keepTime(signals, nowMs, api, crier);
 chime.listen(window);
 

@@ -57,3 +57,15 @@ it("asks for what a person looks at before anything else, and for no more bucket
   expect(world.askedPoints()).toEqual([["b"], ["a"]]);
   expect(world.asked.map((url) => url.searchParams.get("width"))).toEqual(["768", "768"]);
 });
+
+it("loads again what is too coarse when the charts have grown, and nothing when they have shrunk", async () => {
+  await world.begin();
+  world.asked = [];
+  for (const columns of [500, 760, 1200]) {
+    world.columns = columns;
+    world.session.resized();
+    await world.settle();
+  }
+  const points = world.asked.filter((url) => url.pathname.endsWith("/points"));
+  expect(points.map((url) => url.searchParams.get("width"))).toEqual(["1280"]);
+});

@@ -13,13 +13,15 @@ import type { PointStore } from "../lib/store";
 import { type Api, Unreadable } from "./api";
 import type { Following } from "./following";
 
-/** More than the pixels of a wide chart, so that a resized window need not ask again. */
-const HISTORY_WIDTH = 1500;
+/** A bucket a pixel is all that a screen shows: asked for in these strides, so that little changes ask for nothing. */
+const WIDTH_STRIDE = 128;
+const WIDTH_LEAST = 512;
+const WIDTH_MOST = 4096;
+/** Before a chart is there to be measured: it has the whole window, or on a wide one (tokens.css) what is between the rails. */
+const RAILS_FROM_PX = 760;
+const BETWEEN_RAILS = 0.55;
 /** Keeps the address of a request far below what servers accept, and its answer small enough to be drawn early. */
 const NAMES_PER_REQUEST = 30;
-/** Of a window, which is asked for anew when it changes: what the screen can show, and not less than a narrow one. */
-const ZOOM_STRIDE = 128;
-const ZOOM_LEAST = 512;
 /** One value a name is a small answer: here only the address counts. */
 const ADDRESS_LIMIT = 6000;
 /** A line that comes or goes more often than this disturbs whoever reads the chart. */
@@ -45,6 +47,7 @@ export interface HistoryParts {
 export class History {
   private loads = 0;
   private chosenAtMs = 0;
+  private loadedWidth = 0;
   /** the window that is zoomed to, from when it is asked for: before the first points there is nothing to ask for */
   private window: { readonly from: number; readonly to: number } | null = null;
   private zoomed: AbortController | null = null;
@@ -73,6 +76,11 @@ export class History {
     }
   }
 
+  /** Whether the charts have grown since their points were loaded. */
+  get isTooCoarse(): boolean {
+    return this.loadedWidth > 0 && this.width() > this.loadedWidth;
+  }
+
   /** Points came: from time to time, who of a crowd is shown is chosen anew, and whoever came is loaded. */
   async follow(run: string): Promise<void> {
     const { store, following, nowMs } = this.parts;
@@ -91,7 +99,7 @@ export class History {
     const controller = new AbortController();
     this.zoomed = controller;
     this.window = { from, to };
-    const limits = { from: Math.max(0, from), to, width: zoomWidth(this.parts.columns()) };
+    const limits = { from: Math.max(0, from), to, width: this.width() };
     const buffers = new Map<string, SeriesBuffer>();
     const { store } = this.parts;
     const names = [...store.buffers.keys()].filter((name) => name !== UNREADABLE);
@@ -121,11 +129,21 @@ export class History {
   }
 
   private async fill(run: string, names: readonly string[]): Promise<void> {
-    const answers = await this.ask(run, chunks(names), { width: HISTORY_WIDTH });
+    const width = this.width();
+    const answers = await this.ask(run, chunks(names), { width });
     if (!this.parts.isShown(run)) return;
     for (const { series, lastStep } of answers)
       for (const [name, buckets] of series) this.parts.store.load(name, buckets, lastStep);
+    this.loadedWidth = width;
     this.parts.onHistory(run);
+  }
+
+  /** How many buckets the screen can show. */
+  private width(): number {
+    const { innerWidth, devicePixelRatio } = window;
+    const guessed = innerWidth < RAILS_FROM_PX ? innerWidth : innerWidth * BETWEEN_RAILS;
+    const pixels = (this.parts.columns() || guessed) * devicePixelRatio;
+    return Math.min(WIDTH_MOST, Math.max(WIDTH_LEAST, Math.ceil(pixels / WIDTH_STRIDE) * WIDTH_STRIDE));
   }
 
   /** Asks for the newest value of each member, and then for the points of the largest. */
@@ -173,12 +191,6 @@ export class History {
 /** The names that belong to a crowd, or to none. */
 function namesOf(infos: readonly SeriesInfo[], crowd: Crowd | undefined): string[] {
   return infos.map((info) => info.name).filter((name) => crowdKindOf(name) === crowd?.kind && name !== UNREADABLE);
-}
-
-/** Buckets for so many pixels. */
-function zoomWidth(columns: number): number {
-  const wanted = Math.ceil((columns * window.devicePixelRatio) / ZOOM_STRIDE) * ZOOM_STRIDE;
-  return Math.min(HISTORY_WIDTH, Math.max(ZOOM_LEAST, wanted));
 }
 
 export function pathOf(run: string): string {

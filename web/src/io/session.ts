@@ -141,6 +141,12 @@ export class Session {
     if (run !== null) this.attend(this.history.zoom(run, Math.floor(from) - 1, Math.ceil(to) + 1));
   }
 
+  /** The charts have another size: what is too coarse for it is loaded again. */
+  resized(): void {
+    const run = this.parts.state().selected;
+    if (run !== null && this.history.isTooCoarse) this.reload(run, false);
+  }
+
   unzoom(): void {
     this.history.unzoom();
   }

@@ -52,6 +52,8 @@ export class World {
   isAway = false;
   /** the series of the charts on the screen */
   inView: ReadonlySet<string> = new Set();
+  /** pixels of a chart */
+  columns = 700;
   private cursor = 0;
   backs: number[] = [];
   /** how often the address was said to name no run */
@@ -86,7 +88,7 @@ export class World {
       onRollback: (to) => this.backs.push(to),
       nowMs: () => this.nowMs,
       inView: () => this.inView,
-      columns: () => 700,
+      columns: () => this.columns,
     });
   }
 
