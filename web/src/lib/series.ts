@@ -37,6 +37,8 @@ export interface Entry {
 
 export class SeriesBuffer {
   length = 0;
+  /** the last step that its history covers: the newest bucket begins before it */
+  reach = -1;
   steps = new Float64Array(256);
   /** NaN where the entry covers no finite value */
   lows = new Float64Array(256);
@@ -126,6 +128,7 @@ export class SeriesBuffer {
 
   /** Drops every entry at and after `step`; a bucket that begins before it stays whole. */
   truncate(step: number): void {
+    this.reach = Math.min(this.reach, step - 1);
     this.length = this.indexFrom(step);
   }
 

@@ -112,6 +112,14 @@ describe("history that is loaded again", () => {
   });
 });
 
+it("reaches as far as its history, whose newest bucket begins before its end, and goes back with it", () => {
+  const store = new PointStore();
+  store.load("a", bucketsOf(packedBuckets([0, 50], [1, 1], { min: [0, 0], max: [5, 7], count: [50, 50] })), 99);
+  expect(store.extent()).toEqual([0, 99]);
+  store.rollBack(60);
+  expect(store.extent()).toEqual([0, 59]);
+});
+
 describe("points of the past", () => {
   it("come in order a series, whatever other series have", () => {
     const store = new PointStore();

@@ -169,7 +169,7 @@ export class PointStore {
     for (const buffer of this.buffers.values()) {
       if (buffer.length === 0) continue;
       first = Math.min(first, buffer.firstStep());
-      last = Math.max(last, buffer.lastStep());
+      last = Math.max(last, buffer.lastStep(), buffer.reach);
     }
     return last < first ? null : [first, last];
   }
@@ -178,6 +178,7 @@ export class PointStore {
 /** The buckets, and behind them the entries of `live` up to the step `to` that they do not cover. */
 function joined(buckets: Buckets, lastStep: number, live: SeriesBuffer | undefined, to: number): SeriesBuffer {
   const buffer = bufferOf(buckets);
+  buffer.reach = coveredTo(buckets, lastStep);
   if (live === undefined) return buffer;
   for (let at = live.indexFrom(coveredTo(buckets, lastStep) + 1); at < live.length; at += 1) {
     const step = live.steps[at] ?? 0;
