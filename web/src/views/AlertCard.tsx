@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { commandText, outcomeOf, resultOf } from "../lib/deeds";
-import { aheadText, stageAhead, withoutAhead } from "../lib/forecast";
+import { stageAhead, withoutAhead } from "../lib/forecast";
 import { step } from "../lib/format";
 import { isSameRemedy } from "../lib/incidents";
 import type { Alert, Command, Remedy, Run } from "../lib/models";
@@ -18,6 +18,7 @@ import { HealthLight } from "./HealthLight";
 import { OriginFacts } from "./OriginFacts";
 import { RemedyDeed } from "./RemedyDeed";
 import { Sayings } from "./Sayings";
+import { AheadLine } from "./incident/AheadLine";
 import { When } from "./incident/When";
 import { useStages } from "./steering/schedule";
 
@@ -78,11 +79,7 @@ function Findings({ alert, run }: { alert: Alert; run: Run }): JSX.Element {
   const stage = stageAhead(alert, useStages());
   return (
     <>
-      {stage !== null && (
-        <p class="ahead number" data-testid="ahead">
-          {aheadText(stage, run)}
-        </p>
-      )}
+      {stage !== null && <AheadLine stage={stage} run={run} alert={alert.id} />}
       <p class="alert-message">{stage === null ? alert.message : withoutAhead(alert.message)}</p>
       <ForecastLine alert={alert} />
       {alert.origin !== null && <OriginFacts origin={alert.origin} />}

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { culpritOf } from "../lib/evidence";
-import { aheadText, foretelling, stageAhead, withoutAhead } from "../lib/forecast";
+import { foretelling, stageAhead, withoutAhead } from "../lib/forecast";
 import { step } from "../lib/format";
 import { type Incident, alertOfRemedy, isSameArgs, titleOf } from "../lib/incidents";
 import type { Alert, Command, Remedy, Run, StageMark } from "../lib/models";
@@ -15,6 +15,7 @@ import { usePage } from "./context";
 import { FirstSigns } from "./FirstSigns";
 import { ForecastLine } from "./ForecastLine";
 import { HealthLight } from "./HealthLight";
+import { AheadLine } from "./incident/AheadLine";
 import { EvidenceChart } from "./incident/EvidenceChart";
 import { IncidentLink } from "./incident/IncidentLink";
 import { IncidentSayings } from "./incident/IncidentSayings";
@@ -89,7 +90,9 @@ function Story({ incident, alerts, run, head }: Props & { head: Alert | undefine
   const isAhead = head !== undefined && stageAhead(head, stages) !== null;
   return (
     <>
-      <Ahead stages={coming([head, ...alerts.filter(isOpen)], stages)} run={run} />
+      {coming([head, ...alerts.filter(isOpen)], stages).map(([stage, alert]) => (
+        <AheadLine key={stage.index} stage={stage} run={run} alert={alert} />
+      ))}
       <p class="alert-message incident-headline" data-testid="incident-headline">
         {isAhead ? withoutAhead(message) : message}
       </p>
@@ -106,23 +109,14 @@ function Story({ incident, alerts, run, head }: Props & { head: Alert | undefine
   );
 }
 
-/** The stages that these alerts saw coming. */
-function coming(alerts: readonly (Alert | undefined)[], stages: readonly StageMark[]): StageMark[] {
-  const seen = alerts.map((alert) => (alert === undefined ? null : stageAhead(alert, stages)));
-  return [...new Set(seen.filter((stage) => stage !== null))];
-}
-
-/** How long there still is. */
-function Ahead({ stages, run }: { stages: readonly StageMark[]; run: Run }): JSX.Element {
-  return (
-    <>
-      {stages.map((stage) => (
-        <p key={stage.index} class="ahead number" data-testid="ahead">
-          {aheadText(stage, run)}
-        </p>
-      ))}
-    </>
-  );
+/** The stages that these alerts saw coming, each with the first that did. */
+function coming(alerts: readonly (Alert | undefined)[], stages: readonly StageMark[]): [StageMark, string][] {
+  const seen = new Map<StageMark, string>();
+  for (const alert of alerts) {
+    const stage = alert === undefined ? null : stageAhead(alert, stages);
+    if (alert !== undefined && stage !== null && !seen.has(stage)) seen.set(stage, alert.id);
+  }
+  return [...seen];
 }
 
 /** What can be done: the remedy, what became of it, and what a person says of all this. */

@@ -148,6 +148,19 @@ describe("an incident's card", () => {
     expect(find("ahead")?.textContent).toBe("Stage 2: precursor begins in 60 steps, at step 900.");
     expect(find("forecast")?.textContent).toBe("grad_norm/total doubles every 90 steps");
   });
+
+  it("holds the stage off that it saw coming, while it comes", async () => {
+    const stages = [{ index: 1, name: "2: precursor", start: 900 }];
+    await dispatch({ type: "detail", run: "r", detail: { stages } }, opened(), fired("a", { evidence: { stage: "2: precursor" } }));
+    const able = { ...RUN, controls: ["hold_stage"], step: 840 };
+    await show(<IncidentList run={able} />);
+    await press("ahead-hold");
+    expect(command).toHaveBeenLastCalledWith("hold_stage", {}, "a");
+    for (const run of [{ ...able, step: 900 }, { ...able, state: "finished" as const }, { ...able, controls: [] }]) {
+      await show(<IncidentList run={run} />);
+      expect(find("ahead-hold")).toBeNull();
+    }
+  });
 });
 
 describe("what is said of an alert", () => {
