@@ -10,7 +10,7 @@ def test_public_names() -> None:
         "ConfigError", "Controls", "Curriculum", "LossguardError", "NonFiniteStep", "NotAScalar", "Ramp",
         "Run", "Snapshots", "Stage",
         "UnknownComponent", "__version__", "at_least", "at_most", "blend", "bounded", "counted", "init", "matrix",
-        "psd", "ramp", "ranged", "ratio", "share",
+        "preflight", "psd", "ramp", "ranged", "ratio", "share",
     ]  # fmt: skip
     assert all(hasattr(lg, name) for name in lg.__all__)
 

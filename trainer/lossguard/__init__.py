@@ -7,6 +7,7 @@ from .contracts import at_least, at_most, blend, bounded, counted, matrix, psd, 
 from .controls import Controls
 from .curriculum import Curriculum, Ramp, Stage, ramp
 from .errors import ConfigError, LossguardError, NonFiniteStep, NotAScalar, UnknownComponent
+from .preflight import preflight  # the function; from here on the package of that name is found by its imports only
 from .run import Run
 from .snapshots.options import Snapshots
 
@@ -34,6 +35,7 @@ __all__ = [
     "counted",
     "init",
     "matrix",
+    "preflight",
     "psd",
     "ramp",
     "ranged",

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,6 +28,7 @@ from .encoder import Encoder
 from .errors import ConfigError
 from .link import LinkThread, NullLink
 from .loop import Loop
+from .preflight.asked import asked
 from .process_end import EndBuffer, ProcessEnd, make_room
 from .protocol.messages import Command, ContractSpec, ControlsSpec, Declaration
 from .ranks import Alone, NotSettled, Ranks, Wants
@@ -113,6 +115,7 @@ def init(
     )  # fmt: skip
     name = "run" if name is None or name == "" else name
     arguments.check(project, name, guard, on_trip, groups, model)
+    looks_only = asked(os.environ)
     schedule = Schedule(_curriculum(curriculum, losses))
     resumed = _resumed(schedule, resume, start_step)
     wishes = Wishes(
@@ -132,7 +135,7 @@ def init(
         replay=replay,
         snapshots=_snapshots(snapshots),
         activations=[activations] if isinstance(activations, str) else activations,
-        mode=environment.mode_from(mode, os.environ),
+        mode="off" if looks_only else environment.mode_from(mode, os.environ),
         url=url,
         token=token,
         dir=dir,
@@ -340,7 +343,17 @@ def _make_run(
     loop = Loop(terms, telemetry.add_note, shield, int(start_step), time.time, ranks)
     evaluation = Evaluation(loop, shield.report)
     continuing = Continuing(life, loop, telemetry.add_note)
-    return Run(continuing, loop, weights, parameters, telemetry, shield, evaluation), loop
+    run = _kind(wishes)(continuing, loop, weights, parameters, telemetry, shield, evaluation)
+    return run, loop
+
+
+def _kind(wishes: Wishes) -> Callable[..., Run]:
+    """What the script is given: a run, or in a preflight one that looks and ends the script."""
+    if (looks_only := asked(os.environ)) is None:
+        return Run
+    from .preflight.looking import Looking
+
+    return partial(Looking, looks_only, wishes)
 
 
 def _snapshots(wish: Snapshots | bool) -> Snapshots | None:

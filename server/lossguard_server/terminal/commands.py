@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from ..settings import DEFAULT_HOST, DEFAULT_PORT, Settings, default_data_dir
-from . import backtest, compare, notifications, policies, rules, schedules, shelf, steering, transfers
+from . import backtest, compare, notifications, policies, preflight, rules, schedules, shelf, steering, transfers
 from .client import address
 from .console import AsJson, Data, ask, guarded, show
 
@@ -33,6 +33,7 @@ SCENARIOS = {
     "denovo": ("log1p_x100", "log1p", "l1"),
     "ris": ("unnormalised", "fixed"),
     "tabular": ("unmasked", "empty_mask", "bert", "progressive"),
+    "planets": ("autoregressive",),
 }
 VARIANTS = "; ".join(f"{name}: {', '.join(variants)}" for name, variants in SCENARIOS.items())
 
@@ -150,6 +151,7 @@ rules.add_to(app)
 policies.add_to(app)
 backtest.add_to(app)
 compare.add_to(app)
+preflight.add_to(app)
 steering.add_to(app)
 schedules.add_to(app)
 transfers.add_to(app)

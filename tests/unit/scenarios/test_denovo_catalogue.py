@@ -38,6 +38,7 @@ def test_the_incident_begins_where_the_curriculum_brings_the_precursor_in() -> N
         assert curricula.weights_at("original", onset - 1, stage_steps)[2] == 0
         assert curricula.weights_at("original", onset, stage_steps)[2] == 0.01
     assert truth.first_bad == "contribution/precursor"
+    assert (truth.remedy, truth.mend) == ("set_weight", "log1p")
     assert not set(truth.must_fire) & set(truth.must_not_fire)
 
 
@@ -71,7 +72,7 @@ def test_an_unknown_scenario_variant_or_curriculum_is_answered_with_what_exists(
         find("denov")
     with pytest.raises(UnknownChoice, match="no variant of denovo 'l2'; choose from log1p_x100, log1p, l1"):
         find("denovo").truth("l2")
-    with pytest.raises(UnknownChoice, match="no curriculum of denovo 'x'; choose from original, reduced"):
+    with pytest.raises(UnknownChoice, match="no curriculum of denovo 'x'; choose from original, reduced, gaussian"):
         find("denovo").check(Options("l1", curriculum="x"))
 
 

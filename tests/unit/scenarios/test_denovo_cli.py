@@ -26,9 +26,15 @@ def test_it_trains_records_and_says_so(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nothing"], "There is no scenario 'nothing'; choose from denovo, ris, tabular."),
+        (["nothing"], "There is no scenario 'nothing'; choose from denovo, ris, tabular, planets."),
         (["denovo", "--variant", "l2"], "There is no variant of denovo 'l2'; choose from log1p_x100, log1p, l1."),
-        (["denovo", "--curriculum", "x"], "There is no curriculum of denovo 'x'; choose from original, reduced."),
+        (
+            ["denovo", "--curriculum", "x"],
+            "There is no curriculum of denovo 'x'; choose from original, reduced, gaussian.",
+        ),
+        (["denovo", "--spectrum", "x"], "There is no spectrum of denovo 'x'; choose from huber, gaussian."),
+        (["denovo", "--sigma", "0"], "sigma is 0; it must be a finite number above 0."),
+        (["denovo", "--spectrum", "gaussian", "--bin-size", "1"], "bin_size is 1; with a sigma of 0.05 it must be 0.2"),
         (["denovo", "--steps", "0"], "steps is 0; it must be 1 or more."),
         (["denovo", "--steps", "many"], "invalid int value: 'many'"),
         (["denovo", "--record", "/nowhere/at/all"], "No such file or directory"),

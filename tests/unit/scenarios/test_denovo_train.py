@@ -9,6 +9,7 @@ import torch
 
 from lossguard.errors import ConfigError
 from lossguard.scenarios import Options, UnknownChoice
+from lossguard.scenarios.denovo import DENOVO
 from lossguard.scenarios.denovo import train as denovo
 from lossguard.scenarios.denovo.plain import train_plain
 from lossguard.scenarios.record import JsonlRecorder
@@ -27,11 +28,16 @@ def number(line: dict[str, Any], kind: str, component: str) -> float:
     return float.fromhex(line[kind][component])
 
 
-@pytest.mark.parametrize("mode", ["offline", "off"])
-def test_lossguard_changes_no_bit_of_the_training(mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+DRAWN = {"variant": "l1", "curriculum": "gaussian", "knobs": {"spectrum": "gaussian", "weight_factor": 0.5}}
+
+
+@pytest.mark.parametrize(("mode", "chosen"), [("offline", {}), ("off", {}), ("offline", DRAWN)])
+def test_lossguard_changes_no_bit_of_the_training(
+    mode: str, chosen: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("LOSSGUARD_MODE", mode)
     # short stages: only from the third on does the order of the sum matter
-    options = Options("log1p_x100", steps=40, stage_steps=4, batch_size=8, eval_every=7, device="cpu")
+    options = DENOVO.options(steps=40, stage_steps=4, batch_size=8, eval_every=7, device="cpu", **chosen)
     watched = [line["total"] for line in recorded(options, tmp_path / "record.jsonl")]
     assert watched == train_plain(options)
 
@@ -66,7 +72,8 @@ def test_the_summary_says_how_it_ended() -> None:
     summary = denovo.train(Options("l1", steps=4, batch_size=4, device="cpu"))
     assert (summary.steps, summary.state) == (4, "finished")
     assert summary.steps_per_s > 0
-    assert 0 <= summary.token_accuracy <= 1
+    assert 0 <= summary.token_accuracy_easy <= 1
+    assert 0 <= summary.token_accuracy_hard <= 1
 
 
 def test_what_cannot_be_trained_is_refused_before_the_first_step() -> None:

@@ -8,11 +8,14 @@ from types import MappingProxyType
 
 from .catalogue import Options, Scenario, Truth, UnknownChoice
 from .denovo import DENOVO
+from .planets import PLANETS
 from .record import NullRecorder, Recorder
 from .ris import RIS
 from .tabular import TABULAR
 
-SCENARIOS: Mapping[str, Scenario] = MappingProxyType({scenario.name: scenario for scenario in (DENOVO, RIS, TABULAR)})
+SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
+    {scenario.name: scenario for scenario in (DENOVO, RIS, TABULAR, PLANETS)}
+)
 
 
 def find(name: str) -> Scenario:

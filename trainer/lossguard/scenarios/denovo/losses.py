@@ -1,10 +1,12 @@
 """The three losses of the reports: cross-entropy, spectrum and precursor, the latter two in their variants.
 
 Rules of this file: each loss is one 0-d tensor, the mean over its batch; the formulas are the reports' own, bug
-included, and nothing is clamped that they did not clamp. Shapes: B spectra, P peaks, T = MAX_RESIDUES residues.
+included, and nothing is clamped that they did not clamp. Shapes: B spectra, P peaks, T = MAX_RESIDUES residues. The
+spectrum loss that draws Gaussians is rendering.py.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 import torch
@@ -16,6 +18,7 @@ from .data import IGNORED, STOP, Batch, fragments
 
 PPM = 1e6
 HUBER_CORNER_DA = 20.0  # a model early in training is about that far off, so the raw loss is about 0.5
+L1_PER_DA = 0.004
 
 PrecursorLoss = Callable[[Tensor, Tensor], Tensor]
 
@@ -59,12 +62,17 @@ def log1p(error_da: Tensor, true_mass: Tensor) -> Tensor:
     return torch.log1p(ppm / 100_000.0).mean()
 
 
-def l1(error_da: Tensor, true_mass: Tensor) -> Tensor:
+def l1(error_da: Tensor, true_mass: Tensor, scale_factor: float = L1_PER_DA) -> Tensor:
     """The mend of reports 001 and 002: 0.004 a Da, the same gradient at every error."""
-    return (error_da * 0.004).mean()
+    return (error_da * scale_factor).mean()
 
 
 PRECURSOR_LOSSES: Mapping[str, PrecursorLoss] = MappingProxyType({"log1p_x100": log1p_x100, "log1p": log1p, "l1": l1})
+
+
+def precursor_loss(variant: str, scale_factor: float) -> PrecursorLoss:
+    """That of the variant; only `l1` has a scale factor, a Da."""
+    return partial(l1, scale_factor=scale_factor) if variant == "l1" else PRECURSOR_LOSSES[variant]
 
 
 def nearest_peak_huber(expected: Tensor, batch: Batch) -> Tensor:

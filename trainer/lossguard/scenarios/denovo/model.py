@@ -5,6 +5,8 @@ Rules of this file: plain torch; nothing of lossguard. Masses and m/z enter as s
 """
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +84,7 @@ class SpectrumReader(nn.Module):
     """The whole model: a batch to logits [B, T + 1, CLASSES] and to its peak features [B, P, width].
 
     228,500 parameters by default: measured on CPU, one wide layer learns faster in wall time than two narrower ones.
+    Logits and features are float32, whatever the forward pass was computed in.
     """
 
     def __init__(self, width: int = 96, heads: int = 4, layers: int = 1) -> None:
@@ -92,4 +95,15 @@ class SpectrumReader(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         features = self.encoder(batch)
-        return self.head(self.decoder(batch, features)), features
+        return self.head(self.decoder(batch, features)).float(), features.float()
+
+
+SHAPES: Mapping[str, dict[str, int]] = MappingProxyType(
+    # large: 109 million parameters
+    {"small": {"width": 96, "heads": 4, "layers": 1}, "large": {"width": 1_024, "heads": 16, "layers": 5}}
+)
+
+
+def reader_of(size: str) -> SpectrumReader:
+    """The model of that size of the options."""
+    return SpectrumReader(**SHAPES[size])

@@ -6,7 +6,7 @@ Rules of this file: imports nothing that lossguard measures or controls with.
 from torch.nn.utils import clip_grad_norm_
 
 from ..catalogue import Options
-from .setup import CLIP_NORM, build
+from .setup import CLIP_NORM, WEIGHTS, build
 
 
 def train_plain(options: Options) -> list[str]:
@@ -14,7 +14,7 @@ def train_plain(options: Options) -> list[str]:
     setup, totals = build(options), []
     for batch in setup.batches:
         losses, _ = setup.losses(batch)
-        total = losses["covariance"] + losses["angle"] + losses["range"]
+        total = WEIGHTS["covariance"] * losses["covariance"] + losses["angle"] + losses["range"]
         setup.scaler.scale(total).backward()
         setup.scaler.unscale_(setup.optimizer)
         clip_grad_norm_(setup.model.parameters(), CLIP_NORM)

@@ -1,4 +1,5 @@
-"""The training as a user writes it, watched by lossguard; in half precision with a GradScaler, as the report's was.
+"""The training as a user writes it, watched by lossguard; in half precision with a GradScaler, as the report's was, and
+at size "large" in bfloat16 without one.
 
 Rules of this file: nothing here knows that an incident is coming. The contracts are the report's checklist. The
 evaluation goes through its own pipeline, as in the report.
@@ -14,7 +15,7 @@ import lossguard as lg
 from ..catalogue import Options
 from ..record import NullRecorder, Recorder
 from .array import ELEMENTS
-from .setup import CLIP_NORM, COMPONENTS, Matrices, Setup, build
+from .setup import CLIP_NORM, WEIGHTS, Matrices, Setup, build
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,12 @@ def train(options: Options, recorder: Recorder | None = None) -> Summary:
         guard=options.guard,
         scheduler=setup.scheduler,
         scaler=setup.scaler,
-        losses=dict.fromkeys(COMPONENTS, 1.0),
+        losses=WEIGHTS,
         groups={"backbone": "backbone.*", "head": "head.*"},
         contracts=[
             lg.matrix("R_samp", fro=(30, 60)),
             lg.matrix("R_blend", fro=(50, 100)),
+            lg.ranged("loss/total", 1, 1_000),
             lg.psd("R_samp", trace=ELEMENTS),
             lg.blend("R_blend", of=["R_pred", "R_samp"]),
         ],

@@ -6,13 +6,15 @@ Rules of this file: imports nothing that lossguard measures or controls with, so
 from torch.nn.utils import clip_grad_norm_
 
 from ..catalogue import Options
+from .curricula import stage_at
 from .setup import CLIP_NORM, build
 
 
 def train_plain(options: Options) -> list[str]:
     """Train to the end; the total of every step as float.hex(). Raises UnknownChoice and ConfigError."""
     setup, totals = build(options), []
-    for batch, seen in setup.batches:
+    for step, (batch, planned) in enumerate(setup.batches):
+        seen = setup.shown(batch, planned, stage_at(options.curriculum, step, options.stage_steps))
         losses = setup.losses(batch, seen)
         total = losses["numeric"] + losses["mode"]
         total.backward()

@@ -3,8 +3,10 @@
 Rules of this file: nothing of lossguard's measuring here, so that the twin proves what lossguard does to a training.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F
@@ -13,89 +15,126 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..batches import Batches
-from ..beginning import begin, warming_up
+from ..beginning import begin, precision, warming_up
 from ..catalogue import Options
 from ..seeding import FIRST_VALIDATION_STEP
 from . import TABULAR
-from .data import ROWS, SENSORS, Batch, make_batch, validation_batch
-from .masking import BERT, WAYS, Masked, Way, hide
-from .model import RowCompleter
+from .curricula import STAGED
+from .data import MEASURED_PART, SENSORS, Batch, make_batch, validation_batch
+from .masking import BERT, WAYS, Draw, Masked, Way, draw, exists, hide
+from .model import SHAPES, RowCompleter
 
 CLIP_NORM = 1.0  # as in the report
-COMPONENTS = ("numeric", "mode")  # the order of their summation
 
 
 @dataclass(frozen=True)
-class MaskedBatches:
-    """The training batches with what the model is shown of them; iterating again starts again.
+class Planned:
+    """What comes with a batch, as from a collate function: so a batch that is run once more has its mask again."""
 
-    Masks come with the batches, as from a collate function, so that a batch that is run once more has its mask.
-    """
+    draw: Draw
+    progress: float  # of the training, from 0 to 1
+
+
+@dataclass(frozen=True)
+class DrawnBatches:
+    """The training batches with the random numbers of their masks; iterating again starts again."""
 
     batches: Batches[Batch]
-    way: Way
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __iter__(self) -> Iterator[tuple[Batch, Masked]]:
+    def __iter__(self) -> Iterator[tuple[Batch, Planned]]:
         for step, batch in enumerate(self.batches):
-            probability = self.way.probability(step / max(len(self) - 1, 1))
-            yield batch, hide(batch, probability, self.batches.seed, step)
+            drawn = draw(batch, self.batches.seed, step).to(self.batches.device)
+            yield batch, Planned(drawn, step / max(len(self) - 1, 1))
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Of unseen windows. error: the mean squared one of hidden readings, 0-d, whatever the loss is."""
+
+    losses: dict[str, Tensor]
+    error: Tensor
+    seen: Masked
 
 
 @dataclass(frozen=True)
 class Setup:
     """One training, ready to begin."""
 
+    options: Options
+    device: torch.device
     model: RowCompleter
     optimizer: AdamW
     scheduler: LambdaLR
-    batches: MaskedBatches
+    batches: DrawnBatches
     validation: tuple[Batch, Masked]
     way: Way
 
+    def shown(self, batch: Batch, planned: Planned, stage: str) -> Masked:
+        """What the model sees of a batch; the stages of `staged` say how much, and else the variant."""
+        p = STAGED[stage] if stage in STAGED else self.way.probability(planned.progress)
+        return hide(batch, planned.draw, p)
+
     def losses(self, batch: Batch, seen: Masked) -> dict[str, Tensor]:
         """Every loss, raw, by component."""
-        numeric, mode = self.model(seen)
-        paid = seen.hidden if self.way.only_hidden else torch.ones_like(seen.hidden)
-        return losses(numeric, mode, batch, paid)
+        numeric, mode = self._guesses(seen)
+        paid = seen.hidden if self.way.only_hidden else exists(batch)
+        return losses(numeric, mode, batch, paid, self.options.word("loss"))
 
-    def evaluated(self) -> tuple[dict[str, Tensor], Masked]:
+    def evaluated(self) -> Evaluated:
         """The losses of unseen windows, of which BERT's part is hidden: what the training is meant to teach."""
         batch, seen = self.validation
-        numeric, mode = self.model(seen)
-        return losses(numeric, mode, batch, seen.hidden), seen
+        numeric, mode = self._guesses(seen)
+        found = losses(numeric, mode, batch, seen.hidden, self.options.word("loss"))
+        return Evaluated(found, losses(numeric, mode, batch, seen.hidden)["numeric"], seen)
+
+    def _guesses(self, seen: Masked) -> tuple[Tensor, Tensor]:
+        with precision(self.options, self.device):
+            numeric, mode = self.model(seen)
+        return numeric.float(), mode.float()
 
 
-def losses(numeric: Tensor, mode: Tensor, batch: Batch, paid: Tensor) -> dict[str, Tensor]:
-    """Mean squared error of the readings and cross-entropy of the mode, over those that `paid` [B, T, F + 1] marks.
+COSTS: Mapping[str, partial[Tensor]] = MappingProxyType(
+    {"mse": partial(F.mse_loss, reduction="none"), "huber": partial(F.huber_loss, reduction="none")}
+)
+
+
+def losses(numeric: Tensor, mode: Tensor, batch: Batch, paid: Tensor, cost: str = "mse") -> dict[str, Tensor]:
+    """Mean cost of the readings and cross-entropy of the mode, over those that `paid` [B, T, F + 1] marks.
 
     A mean over none is NaN, as in the report's code.
     """
-    squares = (numeric - batch.numeric).square()
+    off = COSTS[cost](numeric, batch.numeric)
     # a masked sum, not an index by a mask: the latter would wait for the device to learn its size
     costs = F.cross_entropy(mode.flatten(0, 1), batch.mode.flatten(), reduction="none").view(batch.mode.shape)
     sensors, modes = paid[..., :-1], paid[..., -1]
-    return {"numeric": (squares * sensors).sum() / sensors.sum(), "mode": (costs * modes).sum() / modes.sum()}
+    return {"numeric": (off * sensors).sum() / sensors.sum(), "mode": (costs * modes).sum() / modes.sum()}
 
 
 def build(options: Options) -> Setup:
     """Seed torch and make everything; raises UnknownChoice and ConfigError."""
-    device = begin(TABULAR, options)
-    model, way = RowCompleter().to(device), WAYS[options.variant]
-    unseen = validation_batch(options.seed, options.batch_size, device)
+    options = TABULAR.completed(options)
+    device, shape = begin(TABULAR, options), SHAPES[options.size]
+    model = RowCompleter(shape).to(device)
+    unseen = validation_batch(options.seed, options.batch_size, device, shape.rows)
+    hides = draw(unseen, options.seed, FIRST_VALIDATION_STEP).to(device)
     optimizer = AdamW(model.parameters(), lr=options.lr)
+    make = partial(make_batch, rows=shape.rows)
     return Setup(
+        options=options,
+        device=device,
         model=model,
         optimizer=optimizer,
         scheduler=warming_up(optimizer),
-        batches=MaskedBatches(Batches(make_batch, options.seed, options.steps, options.batch_size, device), way),
-        validation=(unseen, hide(unseen, BERT, options.seed, FIRST_VALIDATION_STEP)),
-        way=way,
+        batches=DrawnBatches(Batches(make, options.seed, options.steps, options.batch_size, device)),
+        validation=(unseen, hide(unseen, hides, BERT)),
+        way=WAYS[options.variant],
     )
 
 
-def positions(batch_size: int) -> int:
-    """How many readings a batch has: 8,192 of eight windows, and 1,024 modes are not counted."""
-    return batch_size * ROWS * SENSORS
+def readings(options: Options) -> float:
+    """How many readings of sensors a batch has on average: what is padding or missing is none, and no mode is one."""
+    rows = SHAPES[options.size].rows
+    return options.batch_size * SENSORS * MEASURED_PART * (rows // 2 + rows) / 2

@@ -7,14 +7,16 @@ import time
 from dataclasses import asdict, dataclass
 
 import torch
+from torch import Tensor
 
 import lossguard as lg
 from lossguard.protocol.messages import ContractSpec
 
 from ..catalogue import Options
 from ..record import NullRecorder, Recorder
+from .curricula import curriculum
 from .masking import BERT, FIRST, Masked
-from .setup import CLIP_NORM, COMPONENTS, Setup, build, positions
+from .setup import CLIP_NORM, Setup, build, readings
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Summary:
 def train(options: Options, recorder: Recorder | None = None) -> Summary:
     """Train to the end or until stopped; raises UnknownChoice and ConfigError before the first step."""
     setup, record = build(options), recorder or NullRecorder()
+    options = setup.options
     run = lg.init(
         project=options.project,
         name=options.name or f"{options.variant}-{options.seed}",
@@ -39,7 +42,7 @@ def train(options: Options, recorder: Recorder | None = None) -> Summary:
         optimizer=setup.optimizer,
         guard=options.guard,
         scheduler=setup.scheduler,
-        losses=dict.fromkeys(COMPONENTS, 1.0),
+        curriculum=curriculum(options.curriculum, options.stage_steps),
         groups={"encoder": "encoder.*", "heads": ["numeric_head.*", "mode_head.*"]},
         contracts=[contract(options)],
     )
@@ -50,16 +53,19 @@ def train(options: Options, recorder: Recorder | None = None) -> Summary:
 
 
 def contract(options: Options) -> ContractSpec:
-    """What is meant to be hidden: BERT's part; of the progressive schedule half of what it begins with at least."""
-    readings = positions(options.batch_size)
-    if options.variant == "progressive":
-        return lg.counted("masked", at_least=0.5 * FIRST * readings)
-    return lg.counted("masked", expected=BERT * readings, at_least=1)
+    """What is meant to be hidden: BERT's part; of the progressive schedule half of what it begins with at least.
+
+    Of the readings that exist, which a user knows of the data: on average, because windows are not of one length.
+    """
+    if options.variant == "progressive" and options.curriculum == "original":
+        return lg.counted("masked", at_least=0.5 * FIRST * readings(options))
+    return lg.counted("masked", expected=float(round(BERT * readings(options))), at_least=1)
 
 
 def _loop(options: Options, setup: Setup, run: lg.Run, record: Recorder) -> Summary:
     steps, total, began_s = 0, torch.tensor(torch.nan), time.perf_counter()
-    for batch, seen in run.steps(setup.batches):
+    for batch, planned in run.steps(setup.batches):
+        seen = setup.shown(batch, planned, run.stage)  # asked at every step: a person may have moved to another stage
         losses = setup.losses(batch, seen)
         total = run.total(losses)
         _count(run, seen)
@@ -77,17 +83,17 @@ def _loop(options: Options, setup: Setup, run: lg.Run, record: Recorder) -> Summ
     last_total = total.item()  # waits for the device, so that the rate below is true
     rate = steps / (time.perf_counter() - began_s)
     state = "stopped" if steps < options.steps else "finished"
-    return Summary(steps, last_total, _evaluate(run, setup), rate, state)
+    return Summary(steps, last_total, float(_evaluate(run, setup)), rate, state)
 
 
 @torch.no_grad()
-def _evaluate(run: lg.Run, setup: Setup) -> float:
+def _evaluate(run: lg.Run, setup: Setup) -> Tensor:
     """Hide readings of windows that are never trained on; the mean squared error of what is guessed."""
     with run.evaluating():
-        losses, seen = setup.evaluated()
-        run.total(losses)
-        _count(run, seen)
-    return float(losses["numeric"])
+        evaluated = setup.evaluated()
+        run.total(evaluated.losses)
+        _count(run, evaluated.seen)
+    return evaluated.error
 
 
 def _count(run: lg.Run, seen: Masked) -> None:
