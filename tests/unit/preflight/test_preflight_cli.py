@@ -31,7 +31,8 @@ if aux < 0: raise ValueError("after the loop")
 
 
 @pytest.fixture
-def script(tmp_path: Path) -> Path:
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)  # where it saves
     (tmp_path / "train.py").write_text(SCRIPT)
     return tmp_path
 
