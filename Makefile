@@ -14,12 +14,13 @@ NODE_PATH_FIRST := PATH="$(CURDIR)/$(BIN):$$PATH"
 PAGE := server/lossguard_server/static/index.html
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
 
-.PHONY: demo test lint unit page install bench faults clean help
+.PHONY: demo test lint unit page install bench scenarios ablation faults clean help
 
 help:
 	@echo "make demo [ARGS='--steps 2000']   server, reference trainer and page"
 	@echo "make test [JOBS=3]                everything, the browser tests too"
 	@echo "make lint | unit | page | bench   parts of it"
+	@echo "make scenarios [ARGS=...]         every incident seen, named and mended, as one table; make ablation"
 	@echo "make faults [N=400] [SEED=1]      kills, cuts, bad wires, full disks: N kills, 50 x N power cuts"
 
 demo: install page
@@ -48,6 +49,12 @@ bench: install page
 	$(BIN)/python benchmarks/rules.py
 	$(BIN)/python benchmarks/control.py
 	$(BIN)/python benchmarks/page.py
+
+scenarios: install
+	$(BIN)/python benchmarks/scenarios.py $(ARGS)
+
+ablation: install
+	$(BIN)/python benchmarks/scenarios.py --ablation --threads 2 $(ARGS)
 
 install: $(STAMPS)/install
 

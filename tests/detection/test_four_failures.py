@@ -48,6 +48,9 @@ def test_3_the_covariance_that_nobody_normalised_is_named_at_step_0() -> None:
     at_once = by_series([each for each in found if each.at == 0], "contract")
     assert {"matrix/R_samp/fro", "matrix/R_blend/fro"} <= set(at_once)
     assert all(each.alert.severity == "critical" for each in at_once.values())
+    assert {each.alert.remedy["kind"] for each in at_once.values() if each.alert.remedy} == {
+        find("ris").truth("unnormalised").remedy
+    }
     said = " ".join(each.alert.message for each in at_once.values())
     assert "missing trace normalisation" in said
     parted = by_series([each for each in found if each.at == 0], "train_eval")
@@ -62,7 +65,7 @@ def test_4_the_mask_that_masks_nothing_is_counted_at_the_first_step(variant: str
     count = by_series(found, "count")["count/masked"]
     assert count.at <= 1
     assert count.alert.severity == "critical"
-    assert "1228.8" in count.alert.message + count.alert.evidence["text"]
+    assert "876" in count.alert.message + count.alert.evidence["text"]
 
 
 def test_4_the_mean_over_no_position_is_named_where_it_is_nan() -> None:
@@ -161,7 +164,7 @@ def test_2_the_growth_is_foretold_with_its_crossing_its_overflow_and_the_compone
         assert (change.incident.cause["kind"], change.incident.cause["component"]) == ("component", "head")
 
 
-@pytest.mark.parametrize("scenario", ["denovo", "ris", "tabular"])
+@pytest.mark.parametrize("scenario", ["denovo", "ris", "tabular", "planets"])
 @pytest.mark.filterwarnings(SCHEDULER_WARNING)
 def test_what_a_variant_must_show_and_must_not(scenario: str) -> None:
     for variant, truth in find(scenario).variants.items():

@@ -5,14 +5,23 @@ is none, the advice is words in the finding and the remedy is None. One cause ha
 advises for a component is repeated, not worked out anew from the next step's noise.
 """
 
-from math import copysign, inf
+from math import copysign, inf, isfinite
+
+import numpy as np
+
+from lossguard.protocol.magnitudes import TARGET_SHARE, weight_for_share, weight_text
 
 from .moment import Moment
-from .remedy import TARGET_SHARE, Remedy, ramp_steps, weight_for_share
+from .remedy import Remedy
 from .schedule import Schedule
+from .window import Components
 
 # a trainer that can hold a stage is one whose set_weight takes `ramp`: both are of one version of the protocol
 HOLDS_AND_RAMPS = "hold_stage"
+GATE = "gate"
+# times all others together: what no weight was ever meant to do. The report's covariance is 10^20 times the rest
+ABSURD = 1e6
+ROUNDING = 1e-6  # of a sum in float32
 
 
 def lower_weight(moment: Moment, k: int, target_share: float = TARGET_SHARE) -> Remedy | None:
@@ -21,10 +30,16 @@ def lower_weight(moment: Moment, k: int, target_share: float = TARGET_SHARE) -> 
     name, share = known.names[k], float(known.shares[k])
     if name in moment.remedies:
         return moment.remedies[name]
-    if not 0 < share < 1:
+    if not share > 0:
         return None
-    others = abs(float(known.contributions[k])) * (1 - share) / share
+    others = _others(known, k)
     return to_share(moment.schedule, name, float(known.weights[k]), float(known.losses[k]), others, target_share)
+
+
+def _others(known: Components, k: int) -> float:
+    """What the total holds beside component k, also of what nobody declared; but not what rounding leaves of a sum."""
+    sizes, rest = np.abs(known.contributions), float(known.rest)
+    return float(np.nansum(np.delete(sizes, k))) + (rest if rest > ROUNDING * float(sizes[k]) else 0.0)
 
 
 def to_share(
@@ -38,8 +53,7 @@ def to_share(
     wanted = copysign(value, weight)
     bounded = _bounded(schedule, component, wanted)
     held = "" if bounded == wanted else f" (the script's bound; {wanted:.2g} would be the share aimed at)"
-    adds = f"it would add {abs(bounded * loss):.2g}"
-    text = f"Set the weight of {component} from {weight:.3g} to {bounded:.2g}{held}: {adds}."
+    text = weight_text(component, weight, bounded, loss, held)
     return Remedy("set_weight", {"component": component, "value": bounded}, text)
 
 
@@ -51,18 +65,6 @@ def set_back(moment: Moment, component: str, weight: float) -> Remedy | None:
         return None
     text = f"Set the weight of {component} back to {weight:.3g}, as it was before the total rose."
     return Remedy("set_weight", {"component": component, "value": weight}, text)
-
-
-def ramp_text(component: str, value: float, jump: float) -> str:
-    """A ramp by which a total that becomes `jump` times as large grows by at most 2 % a step, as words to write into
-    the curriculum; empty where the total does not grow."""
-    steps = ramp_steps(jump)
-    if steps is None:
-        return ""
-    return (
-        f"A ramp of {component} from 0 to {value:.3g} over {steps} steps "
-        f"(lossguard.ramp(0.0, {value:.3g}, {steps})) lets the total grow by at most 2 % a step."
-    )
 
 
 def hold(schedule: Schedule, why: str) -> Remedy | None:
@@ -80,6 +82,32 @@ def rollback(schedule: Schedule, why: str, before_step: int | None = None) -> Re
     args = {} if before_step is None else {"before_step": before_step}
     to = "the last healthy snapshot" if before_step is None else f"the last healthy snapshot before step {before_step}"
     return Remedy("rollback", args, f"Roll back to {to}: {why}")
+
+
+def take_out(moment: Moment, why: str) -> Remedy | None:
+    """Close the gate of the one component that is broken, or absurdly large beside all others, which then train on; a
+    pause where there is no such component, or none would be left."""
+    name = _outlier(moment) if moment.schedule.allows(GATE) else None
+    if name is None:
+        return pause(moment.schedule, why)
+    text = f"Take {name} out of the total until the code is mended, the others train on: {why}"
+    return Remedy(GATE, {"component": name, "open": False}, text)
+
+
+def _outlier(moment: Moment) -> str | None:
+    """A gated component is no part of the graph, so its NaN is gone too, which no weight can do."""
+    known = moment.components
+    sizes = {
+        name: abs(float(known.weights[k]) * float(known.losses[k]))
+        for k, name in enumerate(known.names)
+        if moment.number(f"loss/{name}") is not None and known.weights[k] != 0
+    }
+    broken = [name for name, size in sizes.items() if not isfinite(size)]
+    if len(broken) > 1 or len(sizes) < 2:
+        return None
+    top = broken[0] if broken else max(sizes, key=lambda name: sizes[name])
+    others = sum(size for name, size in sizes.items() if name != top)
+    return top if others > 0 and (broken or sizes[top] > ABSURD * others) else None
 
 
 def pause(schedule: Schedule, why: str) -> Remedy | None:

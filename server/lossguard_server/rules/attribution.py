@@ -5,7 +5,8 @@ R9, R7, R8 > R6 > R4, R5 > R0 (of anything else) > what is no matter of a blow-u
 Formula: of the alerts that may be the cause the one of the lowest place, of equals the one that began first, then the
 one that comes first in the computation (the parts of a blend before the blend). What is
 measured by the way, and so may be a consequence, may be the cause only if it began at or before the first symptom (the
-first step of R0, R4 to R9); counts, train against eval and probes come at their own times, and are no consequences.
+first step of R0, R4 to R9), and a warning only if it began no later than what is critical; counts, train against eval
+and probes come at their own times, and are no consequences.
 Source: the order of the research report; a count that is wrong makes everything behind it wrong, and so on down.
 False alarms: of a symptom alone the cause is a guess and is said as one; what was off first decides it (first_bad).
 
@@ -17,6 +18,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from .alert import Alert
+from .base import Severity
 from .first_bad import place_of, sort_of
 from .window import BUFFERS
 
@@ -42,6 +44,7 @@ _PLACES: dict[str, int] = {
 _BROKEN_PART, _BROKEN, _OTHER = 6, 12, 17
 SYMPTOMS = frozenset({"nonfinite", "grad_cluster", "grad_burst", "grad_growth", "grad_norm_high", "loss_jump", "drift"})
 _AT_ANY_TIME = frozenset({"count", "train_eval", "component_gradients", "saturation"})
+_GRAVE = Severity.CRITICAL.word
 _SYSTEM = frozenset({"throughput", "memory_headroom"})
 _KIND_BY_SORT: dict[str, Kind] = {
     "count": "count", "matrix": "matrix", "loss": "component", "contribution": "component", "weight": "component",
@@ -128,8 +131,13 @@ def symptom_step(facts: Iterable[Facts]) -> int | None:
 
 def headline(facts: Sequence[Facts]) -> Facts:
     """The alert that is nearest to the root. `facts` must not be empty."""
-    first = symptom_step(facts)
-    may_be = [each for each in facts if first is None or each.step <= first or each.rule in _AT_ANY_TIME]
+    first, grave = symptom_step(facts), min((each.step for each in facts if each.severity == _GRAVE), default=None)
+    may_be = [
+        each
+        for each in facts
+        if each.rule in _AT_ANY_TIME
+        or ((first is None or each.step <= first) and (grave is None or each.step <= grave or each.severity == _GRAVE))
+    ]
     return min(may_be or facts, key=lambda each: (each.place, each.order))
 
 

@@ -12,7 +12,8 @@ Source    the ris report: R_samp 2.85e-4 where 30 to 60 is due, R_blend 3.5e12 w
 False     only where the declaration is wrong; the message therefore shows it. The gradient norms of a step at which a
 alarms    float16 GradScaler probes are left out, as in nonfinite.py. Counts are count.py's, bounds bound.py's, shares
           contribution_dominates.py's.
-Remedy    a pause when it is critical: no weight mends a wrong quantity. The text names the likely slip (scale.py).
+Remedy    when it is critical: the gate of the one component that it made absurd or not finite, else a pause, because
+          no weight mends a wrong quantity. The text names the likely slip (scale.py).
 """
 
 from dataclasses import dataclass
@@ -189,5 +190,5 @@ def _explain(window: Window, ranges: Ranges, m: int, is_far: bool, parameters: P
         component_of(moment, series),
         numbers | ({"factor": slip.factor} if slip and isfinite(slip.factor) else {}),
         None,
-        advice.pause(moment.schedule, why) if is_far else None,
+        advice.take_out(moment, why) if is_far else None,
     )

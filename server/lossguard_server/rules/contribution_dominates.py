@@ -26,12 +26,12 @@ from functools import partial
 
 import numpy as np
 
+from lossguard.protocol.magnitudes import ALONE, SHARE, TARGET_SHARE
 from lossguard.protocol.names import contribution
 
 from . import dominance_words as words
 from . import shares
 from .base import AT_ONCE, Hits, Hold, Info, Memory, Rows, Rule, Severity, ascending, parameter
-from .remedy import TARGET_SHARE
 from .schedule import Schedule
 from .shares import Usual
 from .window import AUXILIARY, Floats, Mask, Window
@@ -47,7 +47,6 @@ INFO = Info(
     "equal weights and single losses have no auxiliary component; fading of the others is no growth",
 )
 HOLD, LASTING = Hold(3, 3), Hold(5, 5)
-ALONE = 1e-6  # of the total: less than float32 resolves in a sum of two
 AT_AIM = 0.99  # of the weight that the stage leads to: below it a ramp is still going on
 
 
@@ -55,7 +54,7 @@ AT_AIM = 0.99  # of the weight that the stage leads to: below it a ramp is still
 class Parameters:
     """Shares are of the whole; `minor_weight` is relative to the stage's largest weight."""
 
-    share: float = parameter(0.5, "the share above which an auxiliary component has taken over", low=0.01, high=1)
+    share: float = parameter(SHARE, "the share above which an auxiliary component has taken over", low=0.01, high=1)
     share_open: float = parameter(0.4, "the share below which that is over", low=0.01, high=1)
     whole: float = parameter(0.9, "the share at which it fires at a stage's first row", low=0.01, high=1)
     growth: float = parameter(10.0, "how much the contribution has grown", low=1, high=1e6, unit="times")

@@ -10,7 +10,8 @@ Source    the tabular report: a mask probability of 1e-5 masks 0.08 of 8,192 pos
           identity; Garwood 1936. scipy agrees to 1e-6 with what is computed here.
 False     only declared counts are judged. A short last batch of an epoch is one of twenty rows; counts that vary more
 alarms    than Poisson ones do move U by less than the factor of 5.
-Remedy    words (mask probability 0.15 to 0.75, at least 32 / p positions a batch, divide by max(n, 1)), and a pause.
+Remedy    words (mask probability 0.15 to 0.75, at least 32 / p positions a batch, divide by max(n, 1); a later stage,
+          where there is one that an operator may go to), and a pause.
 """
 
 from dataclasses import dataclass
@@ -214,6 +215,7 @@ def _explain(window: Window, contract: ContractSpec, tally: Tally, parameters: P
         + (f" {empty}" if empty else "")
         + (f" {slip.text}" if slip else "")
         + " Mend: for a mask, a probability of 0.15 to 0.75 and at least 32 / p positions a batch; divide by max(n, 1)."
+        + _later(moment)
     )
     numbers = {"value": value, "mean": mean, "upper": upper, "least": least, "expected": expected, "rows": int(span)}
     why = f"too few elements of {name} enter the loss; no weight mends that."
@@ -225,6 +227,12 @@ def _explain(window: Window, contract: ContractSpec, tally: Tally, parameters: P
         None,
         advice.pause(moment.schedule, why) if upper < least or value <= 0 else None,
     )
+
+
+def _later(moment: Moment) -> str:
+    """A mask that grows with the curriculum is larger in a stage that has not come yet."""
+    later = moment.schedule.stage_after(moment.step) if moment.schedule.allows("go_to_stage") else None
+    return "" if later is None else f" If more is due in the later stage {later.name!r}, go to it now."
 
 
 def _message(contract: ContractSpec, tally: Tally, at: int, step: int, least: float, empty: str) -> str:

@@ -26,6 +26,7 @@ from math import ceil, inf, isfinite, log
 
 import numpy as np
 
+from lossguard.protocol import magnitudes
 from lossguard.protocol.messages import RampSpec
 from lossguard.protocol.names import contribution, loss
 
@@ -57,10 +58,14 @@ SETTLE_ROWS, RENEW_ROWS = 25, 125
 class Parameters:
     """Jumps are of the total; shares are of what the total will be."""
 
-    jump: float = parameter(2.0, "a total that becomes so many times as large is critical", 1.01, 1e6, "times")
-    jump_shown: float = parameter(1.5, "a total that becomes so many times as large is shown", 1.01, 1e6, "times")
-    share: float = parameter(0.5, "the most that a new auxiliary component may hold", 0.01, 1.0)
-    share_dead: float = parameter(1e-4, "a new component that holds less does nothing", 0.0, 0.1)
+    jump: float = parameter(
+        magnitudes.JUMP, "a total that becomes so many times as large is critical", 1.01, 1e6, "times"
+    )
+    jump_shown: float = parameter(
+        magnitudes.JUMP_SHOWN, "a total that becomes so many times as large is shown", 1.01, 1e6, "times"
+    )
+    share: float = parameter(magnitudes.SHARE, "the most that a new auxiliary component may hold", 0.01, 1.0)
+    share_dead: float = parameter(magnitudes.SHARE_DEAD, "a new component that holds less does nothing", 0.0, 0.1)
     excess: float = parameter(5.0, "so many times its declared share or contribution is critical", 1.0, 1e6, "times")
     open_part: float = parameter(0.8, "an alert stays open above this part of its limits", 0.1, 1.0)
     look_back: float = parameter(50.0, "how far back a fall is looked for", 5.0, 1000.0, "samples", whole=True)
@@ -176,7 +181,7 @@ def _is_ramped(window: Window, ahead: Outlook) -> Mask:
     """[n]: all that grows does so over a ramp that is long enough for it."""
     planned = next(spec for spec in window.schedule.declaration.stages if spec.name == ahead.stage.name)
     with np.errstate(all="ignore"):
-        needed = np.log(ahead.jump) / log(1.02)
+        needed = np.log(ahead.jump) / log(magnitudes.GROWTH_PER_STEP)
     slow = np.ones(len(ahead.rows), np.bool_)
     for k, name in enumerate(ahead.names):
         weight = planned.weights.get(name, 0.0)
@@ -214,11 +219,7 @@ def _explain(window: Window, ahead: Outlook, parameters: Parameters, row: int) -
     share = float(ahead.shares[i, k])
     until = ahead.stage.start - moment.step
     low, high = _band(window, ahead, i)
-    message = (
-        f"Stage {ahead.stage.name!r} begins at step {ahead.stage.start}. The total is then "
-        f"predicted to go from {total:.3g} to {predicted:.3g} ({jump:.2g} times), {100 * share:.2g} % of it {name}: "
-        f"raw value {raw:.4g} at weight {weight:.3g}."
-    )
+    message = magnitudes.stage_text(ahead.stage.name, ahead.stage.start, total, predicted, name, share, raw, weight)
     sum_of = " + ".join(
         f"{ahead.after[i, j]:.3g} * {ahead.usual[i, j]:.4g}"
         for j in range(len(ahead.names))
@@ -242,7 +243,7 @@ def _explain(window: Window, ahead: Outlook, parameters: Parameters, row: int) -
         "weight": weight,
         "ramp_steps": 0 if jump <= 1 else ramp_steps(jump),
     }
-    words = [text, advice.ramp_text(name, weight, jump), _unlike_remedy(remedy, ahead)]
+    words = [text, magnitudes.ramp_text(name, weight, jump), _unlike_remedy(remedy, ahead)]
     if remedy is None and jump > parameters.jump_shown and moment.schedule.allows(advice.HOLDS_AND_RAMPS):
         remedy = advice.hold(moment.schedule, f"{ahead.stage.name!r} waits until its weights are settled.")
     return Finding(message, " ".join(word for word in words if word), name, numbers, remedy=remedy)

@@ -227,5 +227,5 @@ def _explain(window: Window, breach: Breach, severity: Severity, row: int) -> Fi
         None,
         {"value": value},
         None,
-        advice.pause(moment.schedule, why) if severity is Severity.CRITICAL else None,
+        advice.take_out(moment, why) if severity is Severity.CRITICAL else None,
     )

@@ -17,16 +17,15 @@ from math import nan
 import numpy as np
 import numpy.typing as npt
 
+from lossguard.protocol.magnitudes import AUXILIARY, INTRODUCED, NOT_EVALUATED
 from lossguard.protocol.names import TOTAL, contribution, share
 
 from .base import Memory, Rows
 from .schedule import Schedule, Stage
-from .window import AUXILIARY, Floats, Mask, Window
+from .window import Floats, Mask, Window
 
-NOT_EVALUATED = 1e-29  # a level of exactly 0: scripts write 0.0 for a component that they skip
 EXPLAINED = 0.05  # contributions that miss the total by more than this cannot foretell it
 CHANGED = 1e-6  # relative: what a plan and a report of it may differ by
-INTRODUCED = 10.0  # a weight that grows more than so many times is that of a new component
 
 
 @dataclass(frozen=True)

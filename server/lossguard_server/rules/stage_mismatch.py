@@ -18,13 +18,13 @@ from math import isfinite, log, nan
 
 import numpy as np
 
+from lossguard.protocol.magnitudes import NOT_EVALUATED
 from lossguard.protocol.names import TOTAL
 
 from . import advice
 from .base import Finding, Hits, Hold, Info, Memory, Rows, Rule, Severity, parameter
 from .blame import Share, decompose
 from .moment import Moment
-from .outlook import NOT_EVALUATED
 from .window import AUXILIARY, Floats, Window
 
 NAME = "stage_mismatch"

@@ -10,7 +10,8 @@ Source    the ris report: R_samp 2.85e-4 in training, 46.6 in evaluation (a fact
           two paths normalised its trace. SageMaker's Overfit (a ratio of 0.1) is about another thing.
 False     mixup, dropout and heavy augmentation make training losses two or three times those of evaluation: below 5.
 alarms    Signs that differ, zeros, counts, weights and times are not compared.
-Remedy    words: which quantities differ and which agree shows where the two paths part. A pause when it is critical.
+Remedy    words: which quantities differ and which agree shows where the two paths part. When it is
+          critical the gate of the one component that it made absurd, else a pause.
 """
 
 from dataclasses import dataclass
@@ -167,7 +168,7 @@ def _explain(
         component_of(moment, series),
         {"training": training, "evaluation": value, "ratio": training / value, "differ": differ, "alike": agree},
         None,
-        advice.pause(moment.schedule, f"{name} is not the same in training and evaluation.")
+        advice.take_out(moment, f"{name} is not the same in training and evaluation.")
         if severity is Severity.CRITICAL
         else None,
     )

@@ -16,6 +16,7 @@ from math import isfinite
 import numpy as np
 import numpy.typing as npt
 
+from lossguard.protocol.magnitudes import AUXILIARY as AUXILIARY
 from lossguard.protocol.names import LOSS_SCALE, TOTAL
 
 from .remedy import Remedy
@@ -28,7 +29,6 @@ Counts = npt.NDArray[np.int64]
 BUFFERS = "buffers"  # what a trip names when all that was measured is finite; no row has a series of it
 GRADIENT_ORDER = 4.0  # in the flow of computation, gradients come from here on
 PROBES_MAX = 30  # in a row; each halves the scale, and what overflows at a billionth of it is no matter of scale
-AUXILIARY = 1 - 1e-9  # equal weights, though computed differently, are equal
 CURVE = 64
 
 

@@ -1,16 +1,18 @@
 """Commands made from what a moment knows."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from lossguard.protocol import COMMAND_KINDS
+from lossguard.protocol import COMMAND_KINDS, magnitudes
 from lossguard.protocol.messages import ControlsSpec, Declaration
 from lossguard_server.rules import advice
 from lossguard_server.rules.moment import Moment
 from lossguard_server.rules.remedy import Remedy
 from lossguard_server.rules.schedule import Schedule
-from unit.rules.rule_world import moment_at, report, report_declaration, window_at
+from unit.rules.rule_world import moment_at, report, report_declaration, summed, window_at
 
 PRECURSOR = 1
 SHUT = Schedule(Declaration(seq=1))
@@ -66,8 +68,8 @@ def test_set_back_respects_bounds_and_kinds() -> None:
 
 
 def test_a_ramp_as_words_is_a_line_for_the_curriculum() -> None:
-    assert "lossguard.ramp(0.0, 0.01, 73)" in advice.ramp_text("precursor", 0.01, 4.2)
-    assert advice.ramp_text("precursor", 0.01, 1.0) == ""
+    assert "lossguard.ramp(0.0, 0.01, 73)" in magnitudes.ramp_text("precursor", 0.01, 4.2)
+    assert magnitudes.ramp_text("precursor", 0.01, 1.0) == ""
 
 
 @pytest.mark.parametrize(("schedule", "kind"), [(RAMPS, "hold_stage"), (OPEN, "pause"), (SHUT, None)])
@@ -89,3 +91,64 @@ def test_a_rollback_names_the_step_before_which_all_was_well() -> None:
     assert instead is not None
     assert instead.kind == "pause"
     assert advice.rollback(SHUT, "x") is None
+
+
+# -- what one broken component does to the others ----------------------------------------------------------------------
+
+LOSSES = {"covariance": 1e25, "angle": 300.0, "range": 5.0}
+WEIGHTS = {"covariance": 1 / 144, "angle": 1.0, "range": 1.0}
+
+
+def beside(losses: dict[str, float], kinds: Sequence[str] = COMMAND_KINDS, **weights: float) -> Remedy | None:
+    """What is advised where a quantity is wrong and these are the losses."""
+    trace = summed(WEIGHTS | weights, {name: np.array([value]) for name, value in losses.items()})
+    declaration = Declaration(seq=1, components=list(losses), controls=ControlsSpec(list(kinds)))
+    return advice.take_out(moment_at(trace, 0, declaration), "R is not what it is declared to be.")
+
+
+@pytest.mark.parametrize("value", [1e25, -1e25, 1e12, np.nan, np.inf])
+def test_the_one_component_that_is_absurd_or_broken_is_taken_out(value: float) -> None:
+    assert beside(LOSSES | {"covariance": value}) == Remedy(
+        "gate",
+        {"component": "covariance", "open": False},
+        "Take covariance out of the total until the code is mended, the others train on: "
+        "R is not what it is declared to be.",
+    )
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        LOSSES | {"covariance": 6_500.0},
+        LOSSES | {"covariance": 4e10},  # 91 % of nothing unusual is not this, nor are 99.999 %
+        LOSSES | {"covariance": np.nan, "angle": np.nan},
+        LOSSES | {"covariance": np.inf, "angle": np.inf},
+        {"covariance": 1e25},
+        {"covariance": np.nan},
+        {"covariance": 1e25, "angle": 0.0},
+    ],
+)
+def test_where_none_stands_out_or_none_would_be_left_it_is_a_pause(losses: dict[str, float]) -> None:
+    remedy = beside(losses)
+    assert remedy is not None
+    assert (remedy.kind, remedy.args) == ("pause", {})
+
+
+def test_what_rounding_leaves_of_an_absurd_total_is_no_part_of_it() -> None:
+    losses = {name: np.array([value]) for name, value in LOSSES.items()}
+    trace = {name: value.astype(np.float32).astype(np.float64) for name, value in summed(WEIGHTS, losses).items()}
+    assert abs(trace["loss/total"][0] - 1e25 / 144) > 1e12, "so much is float32's"
+    remedy = advice.lower_weight(moment_at(trace, 0), 0)
+    assert remedy is not None
+    assert remedy.args["value"] * 1e25 == pytest.approx(0.005 / 0.995 * 305, rel=0.05)
+
+
+def test_what_is_out_already_is_not_taken_out_again_and_what_is_not_allowed_not_offered() -> None:
+    for value in (1e25, np.nan):
+        out = beside(LOSSES | {"covariance": value}, covariance=0.0)
+        assert out is not None
+        assert out.kind == "pause"
+    old = beside(LOSSES, [kind for kind in COMMAND_KINDS if kind != "gate"])
+    assert old is not None
+    assert old.kind == "pause"
+    assert beside(LOSSES, []) is None

@@ -49,6 +49,15 @@ def test_what_is_measured_behind_the_first_symptom_is_what_came_of_it() -> None:
     assert symptom_step([facts("contract")]) is None
 
 
+def test_a_warning_behind_what_is_critical_is_not_its_cause() -> None:
+    grave = facts("contribution_dominates", 757)
+    learned = facts("contract", 841, "matrix/encoder_cov/trace", None, severity="warning")
+    assert headline([grave, learned]).rule == "contribution_dominates"
+    assert headline([facts("contract", 757, severity="warning"), grave]).rule == "contract"
+    assert headline([learned, facts("drift", 900, severity="warning")]).rule == "contract"
+    assert headline([grave, facts("contract", 841)]).rule == "contract"
+
+
 def test_a_range_of_the_total_or_of_gradients_measures_a_symptom() -> None:
     of_total = facts("contract", series="loss/total", component=None)
     assert headline([of_total, facts("grad_growth")]).rule == "grad_growth"

@@ -5,7 +5,7 @@ from math import nan
 import numpy as np
 import pytest
 
-from lossguard.protocol.messages import ContractSpec
+from lossguard.protocol.messages import ContractSpec, ControlsSpec, Declaration, StageSpec
 from lossguard_server.rules import count
 from lossguard_server.rules.alert import AlertChange
 from unit.rules.rule_world import declared, judged, noisy, said
@@ -134,3 +134,18 @@ def test_it_does_not_matter_how_the_rows_are_cut(cut: int) -> None:
     changes = judged({MASKED: values + 0.1 * (values > 0)}, contracts, RULE, cut=64)
     assert {change.transition for change in changes} >= {"fired", "escalated", "resolved"}
     assert repr(judged({MASKED: values + 0.1 * (values > 0)}, contracts, RULE, cut=cut)) == repr(changes)
+
+
+def test_a_later_stage_is_named_where_an_operator_may_go_to_it() -> None:
+    stages = [StageSpec("few", 0, {"mode": 1.0}), StageSpec("many", 500, {"mode": 1.0})]
+    trace = {"count/masked": np.zeros(1)}
+    for given, kinds, is_named in (
+        (stages, ["go_to_stage"], True),
+        (stages[:1], ["go_to_stage"], False),
+        (stages, [], False),
+    ):
+        due = Declaration(
+            seq=1, components=["mode"], stages=given, contracts=[counted(1229.0)], controls=ControlsSpec(kinds)
+        )
+        text = judged(trace, due, RULE)[0].alert.evidence["text"]
+        assert ("'many'" in text) is is_named

@@ -6,7 +6,7 @@ import pytest
 from lossguard.protocol.messages import ContractSpec
 from lossguard_server.rules import contract
 from lossguard_server.rules.alert import AlertChange
-from unit.rules.rule_world import Trace, declared, judged
+from unit.rules.rule_world import Trace, declared, judged, summed
 
 RULE = contract.rule()
 NORMALISED = ContractSpec("matrix/R", kind="psd", expected=144.0)
@@ -144,3 +144,13 @@ def test_it_does_not_matter_how_the_rows_are_cut(cut: int) -> None:
     changes = judged(trace, declared(NORMALISED, BLEND), RULE, cut=64)
     assert len(changes) == 3
     assert repr(judged(trace, declared(NORMALISED, BLEND), RULE, cut=cut)) == repr(changes)
+
+
+def test_the_component_that_a_wrong_matrix_makes_absurd_is_the_remedy() -> None:
+    trace = norms(fro=2.85e-4, trace=8.8e-4, diag_min=1e-6)
+    due = declared(NORMALISED, ContractSpec("matrix/R/fro", 30, 60), covariance=1 / 144, angle=1.0)
+    for covariance, kind in ((1e25, "gate"), (6_500.0, "pause")):
+        losses = {"covariance": np.full(4, covariance), "angle": np.full(4, 300.0)}
+        changes = judged(trace | summed({"covariance": 1 / 144, "angle": 1.0}, losses), due, RULE)
+        assert {change.alert.series for change in changes} == {"matrix/R/fro", "matrix/R/trace"}
+        assert [change.alert.remedy and change.alert.remedy["kind"] for change in changes] == [kind] * 2
