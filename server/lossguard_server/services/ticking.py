@@ -1,4 +1,4 @@
-"""What is looked after once a second, for as long as the server runs.
+"""What is looked after for as long as the server runs: once a second, or all the time.
 
 Rules of this file: one that fails is told in the log, and neither ends the others nor is left out the next time. It is
 tried again every second, so the same is said only once until it is over.
@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 TICK_S = 1.0
+AGAIN_S = 5.0  # between a failure and the next beginning
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,21 @@ class Ticking:
         elif self._said.get(what) != repr(error):
             self._said[what] = repr(error)
             log.error("%s failed, and is tried again", what, exc_info=error)
+
+
+async def kept_going(what: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run it, and begin anew where it fails. Ends when it ends by itself, and by cancellation, after it has."""
+    while True:
+        task = asyncio.ensure_future(run())
+        try:
+            await asyncio.wait([task])
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        log.error("%s failed, and begins again in %g s", what, AGAIN_S, exc_info=error)
+        await asyncio.sleep(AGAIN_S)
 
 
 async def _call(tick: Tick) -> None:

@@ -53,3 +53,34 @@ async def test_who_ends_it_ends_what_is_under_way(monkeypatch: pytest.MonkeyPatc
     await asyncio.wait_for(begun.wait(), 10)
     running.cancel()
     await asyncio.wait_for(ended.wait(), 10)
+
+
+async def test_who_is_kept_going_begins_again_after_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ticking, "AGAIN_S", 0.0)
+    begun: list[int] = []
+
+    async def fails_twice() -> None:
+        begun.append(len(begun))
+        if len(begun) < 3:
+            raise ValueError("bad")
+
+    await asyncio.wait_for(ticking.kept_going("it", fails_twice), 10)
+    assert begun == [0, 1, 2]
+
+
+async def test_who_is_kept_going_has_ended_when_it_is_cancelled() -> None:
+    began, ended = asyncio.Event(), []
+
+    async def waits() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append("in order")
+
+    keeping = asyncio.create_task(ticking.kept_going("it", waits))
+    await asyncio.wait_for(began.wait(), 10)
+    keeping.cancel()
+    await asyncio.wait([keeping])
+    assert (keeping.cancelled(), ended) == (True, ["in order"])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from ...store.columns import Reading
 from ...store.writer import Writer
 from ..clock import Clock
+from ..ticking import kept_going
 from .channels import Channels
 from .courier import Courier
 from .messenger import Messenger
@@ -44,6 +45,6 @@ class Notifying:
     async def run(self) -> None:
         """Deliver until cancelled."""
         try:
-            await self.courier.run()
+            await kept_going("bringing notifications", self.courier.run)
         finally:
             await self._webhook.close()
