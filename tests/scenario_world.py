@@ -5,8 +5,9 @@ Rules of this file: nothing is made up; the rows are those of the trainer's own 
 
 import importlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,29 +31,30 @@ class Fired:
     alert: Alert
 
 
-def trained(scenario: str, variant: str, **options: Any) -> list[Sequenced]:
-    """What the trainer of that scenario would send, all of it."""
+@cache
+def trained(scenario: str, variant: str, **options: Any) -> tuple[Sequenced, ...]:
+    """What the trainer of that scenario would send, all of it; made once for all that ask for the same."""
     own = find(scenario)
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         isolate(patch, Path(folder))
         patch.setenv("LOSSGUARD_MODE", "offline")
         importlib.import_module(own.module).train(own.options(variant=variant, device="cpu", **options))
-        return spooled(Path(folder) / "spool")
+        return tuple(spooled(Path(folder) / "spool"))
 
 
-def judged(messages: list[Sequenced]) -> list[Fired]:
+def judged(messages: Sequence[Sequenced]) -> list[Fired]:
     """Every alert that fires, the rows given to the engine one by one."""
     return _replayed(Engine(lambda: 0.0), messages)
 
 
-def told(messages: list[Sequenced]) -> list[IncidentChange]:
+def told(messages: Sequence[Sequenced]) -> list[IncidentChange]:
     """Everything that is told of the run's incidents, in order."""
     engine = Engine(lambda: 0.0)
     _replayed(engine, messages)
     return engine.news("run")
 
 
-def _replayed(engine: Engine, messages: list[Sequenced]) -> list[Fired]:
+def _replayed(engine: Engine, messages: Sequence[Sequenced]) -> list[Fired]:
     names, found = dict[int, str](), list[Fired]()
     for message in messages:
         if isinstance(message, Declaration):

@@ -17,8 +17,7 @@ from .watching import Bench, Item, Training, calm
 AFTER = 200  # steps after the remedy at which its result is read
 LATE = 100  # of them: the last
 SMOOTH = 20  # rows of which the median is a total: one batch is noise
-# a weight is what the schedule set, and its contribution what came of it; a time says how busy the machine was
-NO_SIGNS = ("weight", "time")
+NO_SIGN = "time"  # a kind of series: it says how busy the machine was
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def _seen(training: Training) -> Seen:
         fired.setdefault(alert["rule"], alert)
     incidents = sorted(training.items("incidents"), key=lambda each: (each["severity"] != "critical", each["opened_s"]))
     signs = [sign["series"] for sign in (incidents[0]["first_bad"] if incidents else [])]
-    signs = [series for series in signs if kind_of(series) not in NO_SIGNS]
+    signs = [series for series in signs if kind_of(series) != NO_SIGN]
     names = [each["name"] for each in training.items("series")]
     losses = training.series(*[name for name in names if name.startswith("loss/")])
     evaluated = training.series(*[name for name in names if name.startswith("eval/loss/")])

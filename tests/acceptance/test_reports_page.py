@@ -20,8 +20,9 @@ pytestmark = pytest.mark.browser
 
 APPEARS_MS = 60_000
 LATER_STEPS = 200
+PROBES = 5  # of 100 steps
 ENDLESS = ("--steps", "100000", "--eval-every", "20")
-STAGE_STEPS = 500  # room for a person to press a button before the stage begins
+STAGE_STEPS = 400  # room for a person to press a button before the stage begins
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +150,8 @@ def test_the_covariance_is_taken_out_and_the_rest_trains_on(server: ServerProces
         run.reach(mended + LATER_STEPS)
         assert_finite(run.newest("loss/total", 100))
         assert max(run.newest("loss/total", 100)) < 1e4
-        assert_finite(run.newest("grad_norm/total", 100))
+        probed = [norm for norm in run.newest("grad_norm/total", 100) if not math.isfinite(norm)]
+        assert len(probed) <= PROBES, "a GradScaler tries a larger scale now and then"
         assert max(run.newest("matrix/R_samp/fro", 10)) < 1e-2
         assert card.get_attribute("data-state") == "open", "the code is not mended, and the page goes on saying so"
 
@@ -157,8 +159,8 @@ def test_the_covariance_is_taken_out_and_the_rest_trains_on(server: ServerProces
 @pytest.mark.parametrize("variant", ["unmasked", "empty_mask"])
 def test_the_mask_gets_its_part_by_the_stage(variant: str, server: ServerProcess, page: Any, tmp_path: Path) -> None:
     truth = find("tabular").truth(variant)
-    arguments = ("tabular", "--variant", variant, "--curriculum", "staged", "--stage-steps", "90000")
-    with shown(server, page, tmp_path, *arguments) as run:
+    staged = ("--curriculum", "staged", "--stage-steps", "90000", "--batch-size", "4")
+    with shown(server, page, tmp_path, "tabular", "--variant", variant, *staged) as run:
         card = run.incident_with("count")
         assert "masked" in card.get_by_test_id("incident-headline").inner_text()
         assert str(truth.first_bad) in signs(card)
@@ -175,7 +177,7 @@ def test_the_mask_gets_its_part_by_the_stage(variant: str, server: ServerProcess
 
 
 def test_the_healthy_control_is_left_alone(server: ServerProcess, page: Any, tmp_path: Path) -> None:
-    with shown(server, page, tmp_path, "planets") as run:
+    with shown(server, page, tmp_path, "planets", "--batch-size", "4") as run:
         run.reach(LATER_STEPS)
         fired = {each["rule"] for each in run.server.get(f"/api/runs/{run.id}/alerts")["items"]}
         assert not fired & set(find("planets").truth("autoregressive").must_not_fire)

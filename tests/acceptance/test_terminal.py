@@ -8,10 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import lossguard as lg
 from journal_reader import stored_points
 from lossguard.protocol.messages import Command, ControlsSpec, Heartbeat
+from lossguard_server.terminal.commands import app
 from processes import ServerProcess, clean_environment, until
 from raw_trainer import RawTrainer
 
@@ -163,26 +165,27 @@ def test_rollback_and_detail_reach_the_run(server: ServerProcess) -> None:
     asyncio.run(rolled_back_and_detailed(server))
 
 
+def test_refusals_end_with_1_and_a_sentence(server: ServerProcess) -> None:
+    for words in (("weight", "nobody", "a", "0.5"), ("rollback", "nobody")):
+        done = lossguard(*words, "--data", str(server.folder))
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "There is no run 'nobody'" in done.stderr
+
+
 @pytest.mark.parametrize(
-    ("words", "code", "why"),
+    "words",
     [
-        (("weight", "nobody", "a", "0.5"), 1, "There is no run 'nobody'"),
-        (("weight", "nobody", "a", "much"), 2, ""),
-        (("nonsense",), 2, ""),
-        (("pause",), 2, ""),
-        (("rollback", "nobody"), 1, "There is no run 'nobody'"),
-        (("rollback", "nobody", "--before", "-1"), 2, ""),
-        (("instrument", "nobody"), 2, ""),
-        (("instrument", "nobody", "--steps", "0"), 2, ""),
-        (("instrument", "nobody", "--steps", "some"), 2, ""),
+        ("weight", "nobody", "a", "much"),
+        ("nonsense",),
+        ("pause",),
+        ("rollback", "nobody", "--before", "-1"),
+        ("instrument", "nobody"),
+        ("instrument", "nobody", "--steps", "0"),
+        ("instrument", "nobody", "--steps", "some"),
     ],
 )
-def test_refusals_end_with_1_and_wrong_usage_with_2(
-    server: ServerProcess, words: tuple[str, ...], code: int, why: str
-) -> None:
-    done = lossguard(*words, *(("--data", str(server.folder)) if code == 1 else ()))
-    assert done.returncode == code, done.stdout + done.stderr
-    assert why in done.stderr
+def test_wrong_usage_ends_with_2(words: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(app, list(words)).exit_code == 2
 
 
 def test_no_server_and_a_wrong_token_are_told_apart(server: ServerProcess, tmp_path: Path) -> None:

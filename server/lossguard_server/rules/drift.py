@@ -12,8 +12,8 @@ False     the median of five asks for a lasting and visible rise, whatever the s
 alarms    and S begin anew; of a total that rises steadily S and d are taken from where that has taken its level
           (trend.py); a component alone is never critical, nor a total that was negative in the last 100 samples:
           what passes through 0 is no multiple of anything.
-Remedy    the component with the largest own drift, if it is auxiliary: its weight; otherwise back to before it began,
-          or a lower learning rate.
+Remedy    the component with the largest own drift, if it made most of the rise and is auxiliary: its weight; otherwise
+          back to before it began, or a lower learning rate.
 """
 
 from collections.abc import Sequence
@@ -212,7 +212,7 @@ def _explain_total(
 ) -> Finding:
     total = rise.total_of(moment)
     blame = rise.blame_of(moment, total, level)
-    name = rise.largest_drift(moment, parameters.sum_warning)
+    name = rise.mover(moment, blame, parameters.sum_warning)
     k = moment.dominant(parameters.dominant_share)
     component = name if k is None and name is not None else rise.culprit(moment, blame, parameters.dominant_share)
     remedy = _remedy(moment, component) if k is None else advice.lower_weight(moment, k)

@@ -11,8 +11,8 @@ Source    the reports: "healthy 0.1 - 1.0, warning > 5.0". BLOOM-176B's norm wen
 False     a fixed limit of 5 gives 143 false alarms per 100,000 healthy samples, hence the relative limit; 83 of 104
 alarms    false alarms of a prototype came while the loss was falling (the norm grows x3 to x6 on leaving the first
           plateau), hence the gate; one sample alone never counts.
-Remedy    the weight of an auxiliary component that dominates, or holds most of the gradient; otherwise words: clip, or
-          lower the learning rate.
+Remedy    the weight of an auxiliary component that dominates, holds most of the gradient, or made the total rise;
+          otherwise words: clip, or lower the learning rate; and that it is not known which component pulls.
 """
 
 from collections.abc import Sequence
@@ -116,5 +116,5 @@ def _explain(moment: Moment, number: int, parameters: Parameters) -> Finding:
     times = norm / level if level else inf
     said = f"The gradient norm is {norm:.3g}, {times:.0f} times its level, measured before clipping."
     component = gradient.driver(moment, parameters.dominant_share)
-    otherwise = "No weight helps: clip the norm at twice its level, or lower the learning rate."
+    otherwise = "Clip the norm at twice its level, or lower the learning rate."
     return gradient.finding(moment, said, text, component, {}, otherwise, go_back=False)

@@ -1,15 +1,18 @@
 """What the rules about the gradient norm have in common: the loss gate, where the norm comes from, and what to press.
 
 Rules of this file: a rising norm is no alarm while the loss improves (83 of 104 false alarms of a prototype came then,
-mostly on leaving the first plateau), unless it is so far up that a falling loss is no excuse.
+mostly on leaving the first plateau), unless it is so far up that a falling loss is no excuse. A component is named only
+where something measured says that it is the one: a raw loss that drifts alone says nothing of gradients (denovo with
+the Gaussian spectrum loss: the precursor drifts, the spectrum pulls 16 times as hard as the cross-entropy).
 """
 
+from collections.abc import Mapping
 from math import log
 from typing import Any
 
 import numpy as np
 
-from lossguard.protocol.names import GRAD_NORM_TOTAL
+from lossguard.protocol.names import GRAD_NORM_TOTAL, TOTAL
 
 from . import advice, rise
 from .base import Finding, parameter
@@ -19,6 +22,9 @@ from .window import Floats, Mask, Window
 
 SHARE_PREFIX = "grad_share/"
 MOSTLY = 0.5  # of the gradient
+DRIFTED, ROSE = 10.0, 2.0  # spreads: of a raw loss's CUSUM, and of the total now
+NOT_KNOWN = " Which component pulls is not known."
+TO_KNOW = "Component gradients are not measured: mark what all losses depend on with run.shared(activation)."
 
 
 def gate_parameter() -> Any:
@@ -44,15 +50,25 @@ def outliers(window: Window, number: int, factor: float, rate: float, gate: floa
 
 def driver(moment: Moment, dominant_share: float) -> str | None:
     """The component to name: the auxiliary one that dominates the total, else the one with most of the gradient, else
-    the one whose own loss drifts most."""
+    the one whose drift lifted the total; None where nothing measured says so."""
     k = moment.dominant(dominant_share)
     if k is not None:
         return moment.components.names[k]
-    return _largest_share(moment) or rise.largest_drift(moment, 10.0)
+    return _largest_share(_pulls(moment)) or _mover(moment)
 
 
-def _largest_share(moment: Moment) -> str | None:
-    """By the last `grad_share/<component>` of each, which are probed every few hundred steps."""
+def _mover(moment: Moment) -> str | None:
+    number = moment.number(TOTAL)
+    if number is None:
+        return None
+    level, _, spreads = rise.standing(moment, number)
+    if not spreads > ROSE:
+        return None
+    return rise.mover(moment, rise.blame_of(moment, rise.total_of(moment), level), DRIFTED)
+
+
+def _pulls(moment: Moment) -> dict[str, float]:
+    """The last `grad_share/<component>` of each; empty where the script marks no shared activation."""
     last: dict[str, float] = {}
     for name in moment.components.names:
         number = moment.index.get(SHARE_PREFIX + name)
@@ -60,8 +76,17 @@ def _largest_share(moment: Moment) -> str | None:
             samples = moment.window.samples(number)
             known = samples.values[(samples.row <= moment.row) & np.isfinite(samples.values)]
             last |= {name: float(known[-1])} if len(known) else {}
-    component = max(last, key=lambda name: last[name], default=None)
-    return component if component is not None and last[component] > MOSTLY else None
+    return last
+
+
+def _largest_share(pulls: Mapping[str, float]) -> str | None:
+    component = max(pulls, key=lambda name: pulls[name], default=None)
+    return component if component is not None and pulls[component] > MOSTLY else None
+
+
+def _is_unknown(moment: Moment) -> bool:
+    """Several components have a weight, and nothing says how they pull."""
+    return int(np.count_nonzero(np.nan_to_num(moment.components.weights))) > 1 and not _pulls(moment)
 
 
 def remedy(moment: Moment, component: str | None) -> Remedy | None:
@@ -87,14 +112,16 @@ def largest_group(moment: Moment) -> tuple[str, float]:
 def finding(
     moment: Moment, said: str, text: str, component: str | None, more: dict[str, Any], otherwise: str, go_back: bool
 ) -> Finding:
-    """What all of them tell: the norm and its level, the group, the component, and `otherwise` as the words where no
-    weight helps. `go_back`: then offer a rollback too."""
+    """What all of them tell: the norm and its level, the group, the component (or that it is not known), and
+    `otherwise` as the words where there is no weight to lower. `go_back`: then offer a rollback too."""
     number = moment.index[GRAD_NORM_TOTAL]
     value, level = float(moment.values[number]), moment.window.natural_level(moment.row, number)
     group, share = largest_group(moment)
     where = f" Most of it is in {group} ({100 * share:.0f} % of the square)." if group else ""
     if component is not None:
         where = f"{where} {component} drives it."
+    elif _is_unknown(moment):
+        where, otherwise = f"{where}{NOT_KNOWN}", f"{otherwise} {TO_KNOW}"
     lowered = remedy(moment, component)
     if lowered is None:
         text = f"{text} {otherwise}"

@@ -19,6 +19,7 @@ from .remedy import Remedy
 from .window import AUXILIARY
 
 NOTHING = log(1e-12)  # a loss that was exactly 0 has no ratio to anything
+MOST = 50  # percent of the total's change
 
 
 def share_parameter() -> Any:
@@ -49,6 +50,13 @@ def largest_drift(moment: Moment, least: float) -> str | None:
     own = {name: float(drift[index[f"loss/{name}"]]) for name in moment.components.names}
     name = max(own, key=lambda name: own[name], default=None)
     return name if name is not None and own[name] > least else None
+
+
+def mover(moment: Moment, blame: Blame | None, least: float) -> str | None:
+    """That component, if it also made most of the total's rise; a loss that drifts and hardly counts moved nothing."""
+    name = largest_drift(moment, least)
+    parts = [] if name is None or blame is None else [part for part in blame.parts if part.component == name]
+    return name if sum(part.percent for part in parts) >= MOST else None
 
 
 def words(moment: Moment, blame: Blame | None, total: float, level: float) -> str:

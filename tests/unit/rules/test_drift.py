@@ -95,6 +95,16 @@ def test_the_component_that_drifts_is_named_and_its_weight_is_the_remedy() -> No
     assert (remedy["kind"], remedy["args"]["component"]) == ("set_weight", "aux")
 
 
+def test_a_component_that_drifts_and_hardly_counts_is_not_named_for_the_total() -> None:
+    n, at = 500, np.maximum(np.arange(500) - 300, 0)
+    losses = {"ce": noisy(2.0 * np.exp(0.01 * at), n, 0.02), "aux": noisy(2.0 * np.exp(0.03 * at), n, 0.02, 1)}
+    changes = judged(summed({"ce": 1.0, "aux": 0.002}, losses), declared(ce=1.0, aux=0.002), RULE)
+    first = next(change.alert for change in changes if change.alert.series == "loss/total")
+    assert first.component == "ce"
+    assert first.blame is not None
+    assert first.blame["parts"][0]["component"] == "ce"
+
+
 def test_a_leading_component_is_answered_by_going_back() -> None:
     n = 400
     ce = noisy(np.where(np.arange(n) < 200, 2.0, 3.0), n, 0.1)

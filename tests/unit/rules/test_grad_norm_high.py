@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lossguard_server.rules import grad_norm_high
+from lossguard_server.rules.alert import Alert
 from unit.rules.rule_world import declared, hits_of, judged, noisy, said, summed
 
 RULE = grad_norm_high.rule()
@@ -111,6 +112,45 @@ def test_without_a_component_that_dominates_the_advice_is_words() -> None:
     ].alert
     assert (alert.component, alert.remedy) == (None, None)
     assert "learning rate" in alert.evidence["text"]
+    assert "Which component pulls is not known." in alert.message
+    assert "run.shared" in alert.evidence["text"]
+    assert "No weight helps" not in alert.evidence["text"], "nobody knows that"
+
+
+def drifting(aux_weight: float) -> Alert:
+    """`aux` triples from step 250 on, and the norm rises at step 258."""
+    n = 400
+    aux = noisy(np.where(np.arange(n) < 250, 1.0, 3.0), n, 0.03, 1)
+    columns = summed({"ce": 1.0, "aux": aux_weight}, {"ce": noisy(2.0, n), "aux": aux})
+    alerts = judged(columns | {"grad_norm/total": raised(0.5, 20.0, 258, n)}, declared(ce=1.0, aux=aux_weight), RULE)
+    return alerts[0].alert
+
+
+def test_a_small_component_whose_raw_loss_drifts_is_not_said_to_drive_the_norm() -> None:
+    alert = drifting(0.004)
+    assert (alert.component, alert.remedy) == (None, None)
+    assert alert.message.endswith("Which component pulls is not known.")
+
+
+def test_one_whose_drift_lifts_the_total_is() -> None:
+    alert = drifting(0.3)
+    assert alert.component == "aux"
+    assert alert.message.endswith("aux drives it.")
+
+
+def test_where_the_pulls_are_measured_and_none_has_most_of_it_nothing_is_unknown() -> None:
+    n = 400
+    losses = {"ce": noisy(2.0, n), "aux": noisy(1.0, n, 0.03, 1)}
+    pulls = {"grad_share/ce": np.full(n, 0.5), "grad_share/aux": np.full(n, 0.5)}
+    columns = summed({"ce": 1.0, "aux": 0.1}, losses) | pulls | {"grad_norm/total": raised(0.5, 20.0)}
+    alert = judged(columns, declared(ce=1.0, aux=0.1), RULE)[0].alert
+    assert alert.component is None
+    assert "not known" not in alert.message
+
+
+def test_of_a_single_loss_there_is_no_question_which_one_pulls() -> None:
+    columns = summed({"ce": 1.0}, {"ce": noisy(2.0, 400)}) | {"grad_norm/total": raised(0.5, 20.0)}
+    assert "not known" not in judged(columns, declared(ce=1.0), RULE)[0].alert.message
 
 
 def test_the_component_with_most_of_the_gradient_is_named_and_its_weight_is_the_remedy() -> None:

@@ -1,7 +1,6 @@
 """plateau: a loss that has not learned, or stays above its declared target."""
 
 import numpy as np
-import pytest
 
 from lossguard.protocol.messages import ContractSpec, Declaration, StageSpec
 from lossguard_server.rules import plateau
@@ -84,11 +83,13 @@ def test_exact_zeros_are_no_plateau() -> None:
     assert judged({"loss/total": np.zeros(4000)}, None, RULE) == []
 
 
-@pytest.mark.parametrize("cut", [7, 64, 10_000])
-def test_the_cut_into_windows_changes_nothing(cut: int) -> None:
+def test_the_cut_into_windows_changes_nothing() -> None:
     n = 5200
     trace = summed({"ce": np.where(np.arange(n) < 300, 1.0, 1.1)}, {"ce": noisy(2.0, n, 0.01)})
     trace |= {"lr": np.full(n, 1e-3)}
     trace["loss/total"][[2000, 3000]] = np.nan
     rule = plateau.rule(plateau.Parameters(samples=200))
-    assert hits_of(rule, trace, cut=cut) == hits_of(rule, trace, cut=1) != {}
+    whole = hits_of(rule, trace, cut=10_000)
+    assert whole != {}
+    for cut in (1, 7, 64):
+        assert hits_of(rule, trace, cut=cut) == whole, cut

@@ -37,7 +37,7 @@ def test_the_incident_begins_where_the_curriculum_brings_the_precursor_in() -> N
         assert onset == stage_steps
         assert curricula.weights_at("original", onset - 1, stage_steps)[2] == 0
         assert curricula.weights_at("original", onset, stage_steps)[2] == 0.01
-    assert truth.first_bad == "contribution/precursor"
+    assert truth.first_bad == "weight/precursor", "the schedule moves it, at the onset; its contribution follows"
     assert (truth.remedy, truth.mend) == ("set_weight", "log1p")
     assert not set(truth.must_fire) & set(truth.must_not_fire)
 

@@ -40,6 +40,7 @@ FELL, STAYED = sides(noisy(0.71), noisy(0.24, seed=1)), sides(noisy(0.7), noisy(
 CALM, ROSE = sides(noisy(9.2, seed=2), noisy(3.5, seed=3)), sides(noisy(2.1, seed=2), noisy(5.6, seed=3))
 LEVEL = sides(noisy(2.1, seed=2), noisy(2.1, seed=3))
 BROKEN = [*noisy(2.0, n=30), *[nan] * 20]
+MEAN_OF_NONE = [nan] * 49  # tabular's empty_mask: the mean over no position, at every step
 
 CASES: list[tuple[str, Case, str, str]] = [
     ("a lower weight ends a dominance", lowered(FELL, CALM, alerts=OVER), "worked",
@@ -67,6 +68,22 @@ CASES: list[tuple[str, Case, str, str]] = [
      "The total broke (20 of 50 rows are not finite) in 50 steps: worse."),
     ("not finite before", general("set_lr_scale", sides(BROKEN, noisy(2.0, seed=1))), "worked",
      "The total recovered (20 of 50 rows before were not finite) in 50 steps: worked."),
+    ("a stage in which there is something to learn, while a rule still counts the rows before it",
+     general("go_to_stage", sides(MEAN_OF_NONE, noisy(1.42, 0.3)), alerts=FIRED), "worked",
+     "The total recovered (49 of 49 rows before were not finite) in 50 steps, the alert is still open: worked."),
+    ("and when that is over", general("go_to_stage", sides(MEAN_OF_NONE, noisy(1.42, 0.3)), alerts=OVER), "worked",
+     "The total went from not finite to 1.4"),
+    ("a mask that was empty now and then, and a total that was lower for it",
+     general("go_to_stage", sides([nan, 0.05] * 25, noisy(0.88, 0.3)), alerts=FIRED), "worked", "25 of 50 rows before"),
+    ("not finite before, and something else is critical now",
+     general("go_to_stage", sides(MEAN_OF_NONE, noisy(1e9)), alerts=Alerts((2, 2), (2, 2), (("loss_jump", 1210),))),
+     "worse", "a critical alert (loss_jump) began"),
+    ("a total that falls, while what the command was to mend goes on",
+     general("go_to_stage", sides(noisy(3.15, n=8), noisy(0.248)), alerts=FIRED), "no effect", "alert is still open"),
+    ("the same, and it is mended", general("go_to_stage", sides(noisy(3.15, n=8), noisy(0.248)), alerts=OVER), "worked",
+     "The total went from 3.1"),
+    ("not finite, before and after, while the alert is open",
+     general("go_to_stage", sides(MEAN_OF_NONE, BROKEN), alerts=FIRED), "no effect", "still open: no effect."),
     ("not finite, before and after", general("set_clip", sides(BROKEN, BROKEN)), "no effect", "stayed not finite"),
     ("all of it not finite", general("set_clip", sides([inf] * 50, [nan] * 50)), "no effect", "stayed not finite"),
     ("a single value that is not finite decides nothing",
@@ -155,6 +172,19 @@ def test_the_numbers_are_medians() -> None:
     assert np.isnan(numbers["total"][1])
     assert (numbers["grad_norm"], numbers["alerts"], numbers["critical"]) == ([1.0, 2.0], [1, 0], [1, 0])
     assert numbers["not_finite"] == [1, 50]
+
+
+@pytest.mark.parametrize("broken", [0.12, 0.5, 1.0])
+@pytest.mark.parametrize("level", [1e-6, 0.876, 40.0])
+@pytest.mark.parametrize("alerts", [Alerts(), FIRED, OVER])
+@pytest.mark.parametrize("kind", ["go_to_stage", "set_lr_scale", "set_clip", "hold_stage"])
+def test_what_was_not_finite_and_is_has_worked_wherever_it_went(
+    kind: str, alerts: Alerts, level: float, broken: float
+) -> None:
+    before = np.where(np.arange(50) < 50 * broken, nan, noisy(2.0)).tolist()
+    after = [nan, *noisy(level, n=49, seed=1)]
+    assert judge(general(kind, sides(before, after), alerts=alerts)).verdict == "worked"
+    assert judge(general(kind, sides(after, before), alerts=replace(alerts, answered=None))).verdict == "worse"
 
 
 def wandering(seed: int, correlation: float, spread: float) -> list[float]:

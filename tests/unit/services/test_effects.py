@@ -142,18 +142,29 @@ def test_the_alert_that_it_answers_counts_first_and_is_waited_for(tmp_path: Path
         run.train(AT, AT + 100, weight=0.001)
         assert run.tick() == [], "it is still open"
         run.alert(state="resolved", resolved_step=AT + 80)
-        run.train(AT + 100, AT + 200, weight=0.001)
+        run.train(AT + 100, AT + 250, weight=0.001)
         effect = run.effect()
         assert effect["verdict"] == "worked"
         assert effect["text"].endswith("the alert ended at step 680: worked.")
         assert effect["numbers"]["alerts"] == [1, 1], "at the end of the 50 steps it was still open"
 
 
+def test_an_alert_of_a_rule_that_counts_200_rows_is_waited_for(tmp_path: Path) -> None:
+    with world(tmp_path) as run:
+        run.alert(rule="count", series="count/masked", component=None)
+        run.apply("set_clip", args={"value": 1.0}, alert="a1")
+        run.train(AT, AT + 220)
+        assert run.tick() == [], "rows from before the command are in its sight for 200 more"
+        run.alert(state="resolved", resolved_step=AT + 226)
+        run.train(AT + 220, AT + 260)
+        assert run.effect()["text"].endswith("the alert ended at step 826: worked.")
+
+
 def test_an_alert_that_stays_open_is_no_effect(tmp_path: Path) -> None:
     with world(tmp_path) as run:
         run.alert()
         run.apply(alert="a1")
-        run.train(AT, AT + 201, weight=0.001)
+        run.train(AT, AT + 251, weight=0.001)
         effect = run.effect()
         assert (effect["verdict"], effect["steps"]) == ("no effect", 50)
         assert effect["text"].endswith("the alert is still open: no effect.")

@@ -4,7 +4,8 @@ Rules of this file:
 - Only the steps around the command are read, however long the run is. What a run shows counts; where it went back over
   these steps, that is said and nothing is compared.
 - It waits until the run has come far enough and the rules have seen these steps; a command that answers an alert waits
-  for the alert's end for a while longer, because an alert ends after 20 calm rows at the earliest.
+  for the alert's end for a while longer: an alert ends after 20 calm rows, and a rule that counts rows goes on hitting
+  until those before the command are out of its sight.
 - A run that is over is judged by what there is.
 """
 
@@ -28,12 +29,14 @@ from ..command_states import APPLIED
 from ..contributions import Floats, Points, Table, contributions, series_of, shares, table_of
 from .answers import alerts_around
 from .robust import MIN_SAMPLES, Samples, log_ratio
-from .stretch import SAMPLES_MAX, Mark, Stretch, length, stretch
+from .stretch import SAMPLES_MAX, Mark, Stretch, cadence, length, stretch
 from .verdict import ROLLBACK, Alerts, Case, Effect, Sides, judge
 
 JUDGED_KINDS = (*STEERING_KINDS, ROLLBACK)
 REACH_MAX = 50_000  # steps: of a series that is logged once in a thousand, 50 samples
-ALERT_STEPS = 200  # so long an open alert is waited for, or four times as long as the stretch is
+ALERT_ROWS = (
+    250  # so long an open alert is waited for (`count` looks back 200, then come the calm ones), or 4 stretches
+)
 
 
 @dataclass(frozen=True)
@@ -131,17 +134,17 @@ class Evidence:
         with self._reading() as session:
             if known.place is not None and not effects.is_judged(session, known.place, min(span.behind, last + 1)):
                 return Soon()
-            found, patience = self._alerts(session, known, span)
+            found, patience = self._alerts(session, known, span, cadence(past[series_names.TOTAL][0]))
         if patience is not None and last < patience and not known.is_over:
             return Later(patience)
         since = self._points.raw(run_id, _series(known), at_step, span.behind - 1)
         return judge(_case(known, span, _joined(past, since), found, None))
 
-    def _alerts(self, session: Session, known: _Known, span: Stretch) -> tuple[Alerts, int | None]:
+    def _alerts(self, session: Session, known: _Known, span: Stretch, steps_a_row: int) -> tuple[Alerts, int | None]:
         """And, while the alert that it answers is open, the step up to which that is waited for."""
         patient = min(
             (mark.step for mark in known.marks() if mark.step > known.at_step),
-            default=known.at_step + max(ALERT_STEPS, 4 * (span.behind - known.at_step)),
+            default=known.at_step + max(ALERT_ROWS * steps_a_row, 4 * (span.behind - known.at_step)),
         )
         patient = max(patient, span.behind)
         stored = alerts.newest_first(session, known.command.run)

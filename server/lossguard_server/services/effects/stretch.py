@@ -48,11 +48,16 @@ class Stretch:
         return self.behind - self.at_step
 
 
+def cadence(steps: Steps) -> int:
+    """Steps from one sample to the next, usually."""
+    return max(1, int(np.median(np.diff(steps)))) if len(steps) > 1 else 1
+
+
 def length(before: Sequence[Samples]) -> int:
     """In steps. `before`: of each series that counts, up to 500 samples before the command."""
-    cadence = max((_cadence(each.steps) for each in before), default=1)
+    per_sample = max((cadence(each.steps) for each in before), default=1)
     needed = min(max((samples_needed(each) for each in before), default=0), SAMPLES_MAX)
-    return max(STEPS, cadence * max(needed, MIN_SAMPLES))
+    return max(STEPS, per_sample * max(needed, MIN_SAMPLES))
 
 
 def stretch(at_step: int, args: Mapping[str, Any], length: int, marks: Sequence[Mark]) -> Stretch:
@@ -68,8 +73,3 @@ def stretch(at_step: int, args: Mapping[str, Any], length: int, marks: Sequence[
         behind = cut.step
     changed = max((mark.step for mark in marks if mark.step < at_step), default=0)
     return Stretch(at_step, max(0, changed, at_step - length), in_force, behind, cut)
-
-
-def _cadence(steps: Steps) -> int:
-    """Steps from one sample to the next, usually."""
-    return max(1, int(np.median(np.diff(steps)))) if len(steps) > 1 else 1

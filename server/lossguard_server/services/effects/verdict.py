@@ -6,11 +6,11 @@ In this order; the first that applies is the verdict:
     new alert    a critical alert began since, and is open                                       worse
     alert over   of a command that answers an alert: it ended                                    worked
     went back    (of a rollback) the total is no higher than before where it went back to        worked
+    mended       the total was not finite in more than 10 % of the steps before, and is          worked
     not judged   the weights changed, and the total is not positive on both sides                no effect, not decided
     total rose   above its noise, its way and what the new weights make of the old losses        worse
     gradient     twice as large or more, where no weight was raised                              worse
     alert open   of a command that answers an alert: it did not end                              no effect
-    mended       the total was not finite in more than 10 % of the steps before, and is          worked
     share        of the commanded component: it went with its weight, or against it              worked, worse
     calmer       (where no component is commanded) the total fell below what the new weights make of the old losses,
                  the gradient fell where the weights are what they were, or alerts ended         worked
@@ -239,6 +239,20 @@ def _went_back(seen: _Seen) -> Found:
     return WORKED, [f"the total went from {number(total.before)} {went_back} to {number(total.after)}"]
 
 
+def _mended(seen: _Seen) -> Found:
+    before, after = seen.case.total.before, seen.case.total.after
+    if not before.is_broken or after.is_broken or not after.is_enough:
+        return None
+    bad, of = len(before.values) - len(before.finite().values), len(before.values)
+    still = ["the alert is still open"] if _is_unanswered(seen) else []
+    return WORKED, [f"the total recovered ({bad} of {of} rows before were not finite)", *still]
+
+
+def _is_unanswered(seen: _Seen) -> bool:
+    answered = seen.case.alerts.answered
+    return answered is not None and answered.over_step is None
+
+
 def _total_rose(seen: _Seen) -> Found:
     total = seen.total
     if total is None or not total.rose(TOTAL_LEAST, seen.explained):
@@ -258,14 +272,6 @@ def _alert_open(seen: _Seen) -> Found:
     if seen.case.alerts.answered is None:
         return None
     return NO_EFFECT, [*seen.told(), "the alert is still open"]
-
-
-def _mended(seen: _Seen) -> Found:
-    before, after = seen.case.total.before, seen.case.total.after
-    if not before.is_broken or after.is_broken or not after.is_enough:
-        return None
-    bad, of = len(before.values) - len(before.finite().values), len(before.values)
-    return WORKED, [f"the total recovered ({bad} of {of} rows before were not finite)"]
 
 
 def _share_moved(seen: _Seen) -> Found:
@@ -314,5 +320,5 @@ def _nothing(seen: _Seen) -> tuple[str, Clauses]:
 
 
 _Check = Callable[[_Seen], Found]
-_HAPPENED: tuple[_Check, ...] = (_broke, _new_alert, _alert_over, _went_back)
-_COMPARED: tuple[_Check, ...] = (_total_rose, _gradient_rose, _alert_open, _mended, _share_moved, _calmer)
+_HAPPENED: tuple[_Check, ...] = (_broke, _new_alert, _alert_over, _went_back, _mended)
+_COMPARED: tuple[_Check, ...] = (_total_rose, _gradient_rose, _alert_open, _share_moved, _calmer)

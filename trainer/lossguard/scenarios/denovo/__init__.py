@@ -27,7 +27,7 @@ DENOVO = Scenario(
                 # gradient, and what is lost is the accuracy (0.34 before the stage, 0.18 at the end, with
                 # the noise of training)
                 must_not_fire=("nonfinite",),
-                first_bad="contribution/precursor",
+                first_bad="weight/precursor",  # the stage sets it; what it adds is off in the same step, behind it
                 remedy="set_weight",
                 mend="log1p",
             ),
