@@ -1,130 +1,149 @@
-"""Takes the pictures of docs/img: every view of the page, dark, light and on a phone, of three real trainings.
+"""Takes the pictures of docs/img by real trainings, and prints what docs/incidents.md quotes of them.
 
-    python docs/make_pictures.py [FOLDER]
+    python docs/make_pictures.py [--only SCENE ...] [--folder FOLDER]
 
-Rules of this file: nothing is staged but the runs themselves (the denovo incident, its mended loss, and the incident
-while it goes on); a picture that shows something else than its name says is a fault of the page. Needs Chromium and
-the tests' helpers.
+Rules of this file: nothing is staged but the runs themselves; a picture that shows something else than its name says
+is a fault of the page. What is done to a run is pressed on the page. Needs Chromium and the tests' helpers.
 """
 
+import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from picturing import DARK, DESK, ENDLESS, LIGHT, SMALL, WAIT_MS, Studio, View
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
-from processes import ServerProcess, TrainerProcess, chromium_page, until  # noqa: E402
+from processes import ServerProcess, chromium_page  # noqa: E402
 
-VARIANTS = ("log1p_x100", "l1")
-SIZES = ("--stage-steps", "300", "--eval-every", "100", "--threads", "1")
-ENDS, GOES_ON = ("--steps", "1500"), ("--steps", "100000")
-DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-LOOKS = (("", "dark", DESK), ("-light", "light", DESK), ("-phone", "light", PHONE))
-WAIT_MS = 60_000
-SETTLE_MS = 1_500  # charts draw, fonts and details arrive
-DRAWN = ".chart-host:not([data-last-step=''])"  # on a phone the first one only is in view
-
-Go = Callable[[Any], None]
+LATER_STEPS = 200
+BUG = ("denovo", "--variant", "log1p_x100", "--eval-every", "100", "--batch-size", "8")
+GAUSSIAN = ("denovo", "--variant", "l1", "--curriculum", "gaussian", "--steps", "600", "--stage-steps", "150")
+LOW = {"width": 1440, "height": 340}  # three runs in a list
+NEVER = "90000"  # steps: of a stage that nobody waits for
 
 
-@dataclass(frozen=True)
-class View:
-    """`address`: the page's, without the token. `of`: what of the page is taken, all of it where empty."""
-
-    address: str
-    wanted: str = DRAWN
-    go: Go = lambda page: None
-    of: str = ""
-
-
-def trained(server: ServerProcess, folder: Path, name: str, variant: str, steps: tuple[str, str]) -> TrainerProcess:
-    (own := folder / name).mkdir()
-    return TrainerProcess(server, own, "denovo", "--variant", variant, "--name", name, *steps, *SIZES)
-
-
-def runs_of(server: ServerProcess) -> dict[str, str]:
-    """Ids by name."""
-    return {run["name"]: run["id"] for run in server.get("/api/runs")["items"]}
-
-
-def before(bug: str, mend: str, live: str) -> dict[str, View]:
-    """The views of runs that nobody has touched."""
-    return {
-        "run": View(f"run={live}", "[data-testid=alert-remedy]"),
-        "incident": View(f"run={live}", "[data-testid=alert-remedy]", of="[data-testid=incident]"),
-        "heat": View(f"run={bug}", go=to_heat_map),
-        "home": View("home", "[data-testid=home-run]"),
-        "compare": View(f"compare={bug},{mend}", "[data-testid=compare-verdict]"),
-        "palette": View(f"run={live}", go=lambda page: page.keyboard.press("Control+k")),
-        "rules": View(f"run={live}", go=lambda page: page.get_by_test_id("open-rules").first.click()),
-    }
-
-
-def after(live: str) -> dict[str, View]:
-    """The run whose remedy was pressed."""
-    return {"control": View(f"run={live}", "[data-testid=effect]", to_what_if)}
-
-
-def press_remedy(page: Any, server: ServerProcess, live: str) -> None:
-    page.set_viewport_size(DESK)
-    page.goto(f"{server.page_url}&run={live}")
-    page.get_by_test_id("alert-remedy").first.click(timeout=WAIT_MS)
-    page.get_by_test_id("effect").first.wait_for(timeout=WAIT_MS)
-
-
-def to_heat_map(page: Any) -> None:
-    panel = page.locator("[data-chart=grad_norm]")
-    panel.get_by_test_id("chart-shape").click()
-    panel.scroll_into_view_if_needed()
+def page(studio: Studio) -> None:
+    """The views of the page: an incident while it goes on, all runs, two of them beside each other, control."""
+    short = ("--stage-steps", "150", "--steps", "500")
+    bug, mend = (studio.trained(name, *BUG, *short, "--variant", name) for name in ("log1p_x100", "l1"))
+    with studio.training("live", *BUG, "--stage-steps", "150", *ENDLESS) as live:
+        live.reach(180)
+        card = live.incident_with("contribution_dominates")
+        studio.take(
+            {
+                "run": View(f"run={live.id}", "[data-testid=alert-remedy]"),
+                "incident": View(f"run={live.id}", f"{card} [data-testid=alert-remedy]", of=card),
+                "home": View("home", "[data-testid=home-run]", looks=((*DARK[:2], LOW), (*LIGHT[:2], LOW))),
+                "compare": View(f"compare={bug},{mend}", "[data-testid=compare-verdict]"),
+            }
+        )
+        studio.open(f"run={live.id}")
+        studio.page.get_by_test_id("alert-remedy").first.click()
+        live.judged("set_weight")
+        looks = (DARK, LIGHT, SMALL)
+        studio.take({"control": View(f"run={live.id}", "[data-testid=effect]", to_what_if, looks=looks)})
 
 
 def to_what_if(page: Any) -> None:
     page.get_by_test_id("weight-input-spectrum").fill("0.04")
-    page.locator("[data-testid=what-if-spectrum][data-state=told]").wait_for(timeout=WAIT_MS)
+    page.locator("[data-testid=what-if-spectrum][data-state=told]").wait_for()
     page.get_by_test_id("what-if-spectrum").scroll_into_view_if_needed()
 
 
-def taken(page: Any, server: ServerProcess, views: Mapping[str, View], folder: Path) -> None:
-    """Every view in every look."""
-    for suffix, scheme, size in LOOKS:
-        page.emulate_media(color_scheme=scheme)
-        page.set_viewport_size(size)
-        for name, view in views.items():
-            page.goto("about:blank")
-            page.goto(f"{server.page_url}&{view.address}")
-            page.locator(view.wanted).first.wait_for(timeout=WAIT_MS)
-            page.wait_for_timeout(SETTLE_MS)
-            view.go(page)
-            page.wait_for_timeout(SETTLE_MS)
-            place = page.locator(view.of).first if view.of else page
-            place.screenshot(path=folder / f"{name}{suffix}.png")
+def look_ahead(studio: Studio) -> None:
+    """Report 1: held off from the alert; begun all the same; mended by the weight that the alert computed."""
+    with studio.training("look-ahead", *BUG, "--stage-steps", "700", *ENDLESS) as run:
+        card = run.incident_with("look_ahead")
+        studio.take({"incident-look-ahead": View(f"run={run.id}", f"{card} [data-testid=ahead-hold]")})
+        studio.open(f"run={run.id}")
+        studio.page.locator(card).get_by_test_id("ahead-hold").first.click()
+        run.reach(max(700, run.applied("hold_stage")) + LATER_STEPS)
+        studio.page.get_by_test_id("btn-release").click()
+        studio.page.get_by_test_id("send-stage").click()
+        run.applied("release_stage")
+        to_second_stage(studio)
+        run.applied("go_to_stage")
+        card = run.incident_with("contribution_dominates")
+        studio.page.locator(card).get_by_test_id("alert-remedy").first.click()
+        run.reach(run.applied("set_weight") + LATER_STEPS)
+        run.judged("set_weight")
+        studio.take({"incident-precursor": View(f"run={run.id}", "[data-testid=effect]")})
+
+
+def to_second_stage(studio: Studio) -> None:
+    studio.page.locator("[data-testid=stage-row]").nth(1).get_by_role("button").click()
+    studio.page.get_by_test_id("send-stage").click()
+
+
+def losses(studio: Studio) -> None:
+    """Reports 2 and 3: the drawn Gaussians beside the nearest peak, all else alike."""
+    ids = [studio.trained(f"{spectrum}-l1", *GAUSSIAN, "--spectrum", spectrum) for spectrum in ("huber", "gaussian")]
+    studio.take({"incident-losses": View(f"compare={','.join(ids)}", "[data-testid=compare-verdict]")})
+
+
+def covariance(studio: Studio) -> None:
+    """Report 4: the contract names the matrix, and the covariance's loss is taken out."""
+    with studio.training("covariance", "ris", "--variant", "unnormalised", "--eval-every", "20", *ENDLESS) as run:
+        card = run.incident_with("contract")
+        run.incident_with("train_eval")
+        studio.take({"incident-covariance": View(f"run={run.id}", f"{card} [data-testid=alert-remedy]")})
+        studio.open(f"run={run.id}")
+        studio.page.locator(card).get_by_test_id("alert-remedy").first.click()
+        run.reach(run.applied("gate") + LATER_STEPS)
+        studio.take({"incident-covariance-out": View(f"run={run.id}", card)})
+
+
+def mask(studio: Studio) -> None:
+    """Report 5: nothing is hidden; the stage that hides 15 % is one press away. And the mean over nothing."""
+    for variant in ("unmasked", "empty_mask"):
+        staged = ("--variant", variant, "--curriculum", "staged", "--stage-steps", NEVER, "--eval-every", "20")
+        with studio.training(f"mask-{variant}", "tabular", *staged, *ENDLESS) as run:
+            card = run.incident_with("train_eval" if variant == "unmasked" else "nonfinite")
+            run.reach(60)
+            if variant == "empty_mask":
+                studio.take({"incident-empty-mask": View(f"run={run.id}", card)})
+            studio.open(f"run={run.id}")
+            to_second_stage(studio)
+            run.reach(run.applied("go_to_stage") + LATER_STEPS)
+            run.judged("go_to_stage")
+            if variant == "unmasked":
+                studio.take({"incident-masked": View(f"run={run.id}", go=close_news)})
+
+
+def close_news(page: Any) -> None:
+    for toast in page.get_by_test_id("toast").all():
+        toast.get_by_role("button", name="close").click()
+
+
+def planets(studio: Studio) -> None:
+    """Report 5's healthy control."""
+    with studio.training("planets", "planets", "--eval-every", "20", *ENDLESS) as run:
+        run.reach(LATER_STEPS)
+        studio.take({"incident-planets": View(f"run={run.id}")})
+
+
+SCENES = {scene.__name__: scene for scene in (page, look_ahead, losses, covariance, mask, planets)}
 
 
 def main() -> int:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "img"
-    folder.mkdir(exist_ok=True)
-    with ExitStack() as ends:
-        scratch = Path(ends.enter_context(tempfile.TemporaryDirectory()))
-        server = ServerProcess(scratch / "data").start()
-        ends.callback(server.stop)
-        for variant in VARIANTS:
-            trainer = trained(server, scratch, variant, variant, ENDS)
-            ends.callback(trainer.end)
-            assert trainer.wait(600) == 0, trainer.log_text()
-        live = trained(server, scratch, "live", VARIANTS[0], GOES_ON)
-        ends.callback(live.end)
-        until(lambda: "live" in runs_of(server), "the third run is known", 60)
-        runs = runs_of(server)
-        until(lambda: (server.get(f"/api/runs/{runs['live']}")["step"] or 0) > 330, "its incident has come", 120)
-        page = ends.enter_context(chromium_page(scratch / "profile"))
-        taken(page, server, before(runs[VARIANTS[0]], runs[VARIANTS[1]], runs["live"]), folder)
-        press_remedy(page, server, runs["live"])
-        taken(page, server, after(runs["live"]), folder)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=tuple(SCENES), default=tuple(SCENES))
+    parser.add_argument("--folder", type=Path, default=HERE / "img")
+    options = parser.parse_args()
+    options.folder.mkdir(exist_ok=True)
+    for name in options.only:  # a server each: the page then shows the scene's own runs
+        with ExitStack() as ends:
+            scratch = Path(ends.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+            server = ServerProcess(scratch / "data").start()
+            ends.callback(server.stop)
+            opened = ends.enter_context(chromium_page(scratch / "profile", **DESK))
+            opened.set_default_timeout(WAIT_MS)
+            SCENES[name](Studio(server, opened, scratch, options.folder))
     return 0
 
 
