@@ -173,8 +173,8 @@ def test_an_address_cannot_name_a_run_into_the_page(hostile: ServerProcess, page
     page.set_default_timeout(APPEARS_MS)
     page.add_init_script(VIOLATIONS)
     for text in TEXTS.values():
-        for part in ("run", "alert", "compare", "home", "from"):
-            query = str(httpx.QueryParams({"t": hostile.admin_token, part: text}))
+        for parts in (("run", "alert", "from"), ("compare",), ("home",)):
+            query = str(httpx.QueryParams({"t": hostile.admin_token, **dict.fromkeys(parts, text)}))
             page.goto("about:blank")
             page.goto(f"{hostile.url}/#{query}")
             page.locator(".app").wait_for()

@@ -100,7 +100,10 @@ class Case:
 
     @property
     def remedy(self) -> dict[str, Any] | None:
-        return next((each.remedy for each in self._by_place() if each.remedy), None)
+        """Of what still fires, where anything does: what is over needs none."""
+        known = self._by_place()
+        firing = [each for each in known if each.alert in self.open]
+        return next((each.remedy for each in firing or known if each.remedy), None)
 
     def cause(self) -> Cause:
         if self._cause is None:

@@ -59,6 +59,18 @@ def test_alerts_of_a_row_are_one_incident_with_the_cause_on_top() -> None:
     }  # fmt: skip
 
 
+def test_what_is_over_needs_no_remedy_while_something_else_fires() -> None:
+    incidents = Incidents("r")
+    count = alert("count", 100, "count/masked", remedy={"kind": "pause"})
+    parted = alert("train_eval", 120, "eval/loss/total")
+    said = say(incidents, 120, count, parted).incidents[-1].incident
+    assert said.remedy == {"kind": "pause"}
+    said = say(incidents, 140, over(count), as_="resolved").incidents[-1].incident
+    assert (said.headline["rule"], said.remedy) == ("count", None)
+    said = say(incidents, 160, over(parted), as_="resolved").incidents[-1].incident
+    assert (said.state, said.remedy) == ("closed", {"kind": "pause"})
+
+
 def test_200_samples_are_one_incident_and_201_are_two() -> None:
     incidents = Incidents("r")
     first = say(incidents, 1_000, alert("contract", 100, "matrix/R/fro")).incidents[0].incident

@@ -8,6 +8,7 @@ import type { Answer } from "./answer";
 import { byName } from "./order";
 import { type Health, type Run, type RunState } from "./models";
 import { nameOf } from "./runNames";
+import { isOver } from "./state";
 
 export const SORTS = ["health", "name", "project", "stage", "step", "total", "rate", "alerts", "age", "began"] as const;
 export type SortKey = (typeof SORTS)[number];
@@ -127,7 +128,7 @@ function keyOf(run: Run, sort: SortKey, ageS: (run: Run) => number | null): Key 
     case "total":
       return run.total;
     case "rate":
-      return run.stepsPerS;
+      return rateNow(run);
     case "alerts":
       return run.critical * 1000 + run.warning;
     case "age":
@@ -177,4 +178,9 @@ function said(count: number, what: string): string[] {
 
 export function runsText(count: number): string {
   return count === 1 ? "1 run" : `${count} runs`;
+}
+
+/** How fast it goes; null where it is over: the last that was measured is of its last seconds only. */
+export function rateNow(run: Run): number | null {
+  return isOver(run) ? null : run.stepsPerS;
 }

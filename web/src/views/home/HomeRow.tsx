@@ -1,6 +1,7 @@
 /** One run of the list: a row on a screen, a card on a phone. */
 import type { JSX } from "preact";
 import { live, rate, step } from "../../lib/format";
+import { rateNow } from "../../lib/home";
 import type { DrawnTotal } from "../../lib/homeSpark";
 import type { Run } from "../../lib/models";
 import { NEWEST, hashOf } from "../../lib/route";
@@ -55,7 +56,7 @@ export function HomeRow({ run, place, isChosen, drawn, age, link, onChoose }: Ho
       </td>
       <td class="home-step home-number">{step(run.step)}</td>
       <td class={`home-total home-number${isBroken(run.total) ? " tone-critical" : ""}`}>{live(run.total)}</td>
-      <td class="home-rate home-number">{rate(run.stepsPerS)}</td>
+      <td class="home-rate home-number">{rate(rateNow(run))}</td>
       <td class="home-curve-cell">
         <TotalSpark drawn={drawn} />
       </td>
