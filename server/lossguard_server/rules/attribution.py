@@ -5,8 +5,9 @@ R9, R7, R8 > R6 > R4, R5 > R0 (of anything else) > what is no matter of a blow-u
 Formula: of the alerts that may be the cause the one of the lowest place, of equals the one that began first, then the
 one that comes first in the computation (the parts of a blend before the blend). What is
 measured by the way, and so may be a consequence, may be the cause only if it began at or before the first symptom (the
-first step of R0, R4 to R9), and a warning only if it began no later than what is critical; counts, train against eval
-and probes come at their own times, and are no consequences.
+first step of R0, R4 to R9), and a warning only if it began no later than what is critical of a blow-up did (an alert
+began at the first step that counted against it, though it became critical later); counts, train against eval and probes
+come at their own times, and are no consequences.
 Source: the order of the research report; a count that is wrong makes everything behind it wrong, and so on down.
 False alarms: of a symptom alone the cause is a guess and is said as one; what was off first decides it (first_bad).
 
@@ -131,7 +132,8 @@ def symptom_step(facts: Iterable[Facts]) -> int | None:
 
 def headline(facts: Sequence[Facts]) -> Facts:
     """The alert that is nearest to the root. `facts` must not be empty."""
-    first, grave = symptom_step(facts), min((each.step for each in facts if each.severity == _GRAVE), default=None)
+    first = symptom_step(facts)
+    grave = min((each.step for each in facts if each.severity == _GRAVE and each.is_of_blow_up), default=None)
     may_be = [
         each
         for each in facts

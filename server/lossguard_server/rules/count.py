@@ -5,6 +5,8 @@ Formula   C elements in the last n rows (at most 20): the Garwood upper limit of
           one; or a row below a third of a declared least number, or not finite. Warning: no element in more than 1 % of
           the last 200 rows (a mean over none is 0 / 0), a mean of 20 rows outside 0.5 to 2 times the declared one, or
           three rows in a row outside the declared [least, most].
+          Each stage, and each stay that an operator's go_to_stage begins, is counted anew: what a mask hid before it
+          says nothing of it, so a mend is over after the usual calm rows.
 Defaults  least 32 a row where none is declared. No warm-up: one row without any says U = 6.9.
 Source    the tabular report: a mask probability of 1e-5 masks 0.08 of 8,192 positions, so 92 % of the batches train
           identity; Garwood 1936. scipy agrees to 1e-6 with what is computed here.
@@ -45,7 +47,7 @@ EXACT_MAX = 1000  # above so many elements the approximation is right to 1e-5
 FAR = 3.0  # below a third of a declared least number it is critical at once, as in contract.py
 COUNT_MAX = 1e12  # elements a row: one value beyond it would swallow all others of the running sum
 SHORT = 20  # rows: what a mean is of
-SUMS, ZEROS = "sums", "zeros"
+SUMS, ZEROS, STAY = "sums", "zeros", "stay"
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Tally:
 
     rows: Counts
     values: Floats
-    sums: Floats  # over the last `spans` rows
+    sums: Floats  # over the last `spans` rows of the stage
     spans: Floats
     zeros: Floats  # rows without any in the last `zero_spans` rows
     zero_spans: Floats
@@ -155,18 +157,29 @@ def _is_below(sums: Floats, means: Floats) -> Mask:
 
 def _tally(window: Window, number: int, parameters: Parameters, memory: Memory) -> Tally:
     rows = np.flatnonzero(window.live[:, number])
-    values = window.values[rows, number]
+    values, stays = window.values[rows, number], _stays(window)[rows]
     kept = memory.get(window.names[number], {SUMS: np.zeros(1), ZEROS: np.zeros(1)})
     long = int(parameters.empty_rows)
     # from the run's beginning on, and one by one, so it does not matter where the window begins
     counts = np.clip(values, 0.0, COUNT_MAX)
     sums = np.concatenate([kept[SUMS], np.cumsum(np.concatenate([kept[SUMS][-1:], counts]))[1:]])
     zeros = np.concatenate([kept[ZEROS], kept[ZEROS][-1] + np.cumsum(values <= 0)])
-    memory[window.names[number]] = {SUMS: sums[-long - 1 :], ZEROS: zeros[-long - 1 :]}
     at = len(kept[SUMS]) + np.arange(len(rows))
-    before, long_before = np.maximum(at - SHORT, 0), np.maximum(at - long, 0)
+    anew = (np.diff(np.concatenate([kept.get(STAY, stays[:1]), stays]), axis=0) != 0).any(axis=1)
+    first = np.maximum.accumulate(np.where(anew, at - 1, 0))  # where the sums of the row's stay begin
+    before, long_before = np.maximum(at - SHORT, first), np.maximum(at - long, first)
     spans, zero_spans = (at - before).astype(np.float64), (at - long_before).astype(np.float64)
+    if len(rows):
+        begin = max(int(first[-1]), len(sums) - long - 1)
+        memory[window.names[number]] = {SUMS: sums[begin:], ZEROS: zeros[begin:], STAY: stays[-1:]}
     return Tally(rows, values, sums[at] - sums[before], spans, zeros[at] - zeros[long_before], zero_spans)
+
+
+def _stays(window: Window) -> Counts:
+    """[T, 2]: the stage of each row, and how often an operator had gone to one by then."""
+    operations = window.schedule.declaration.operations
+    gone = np.sort(np.array([each.step for each in operations if each.kind == "go_to_stage"], dtype=np.int64))
+    return np.stack([window.stages, np.searchsorted(gone, window.steps, side="right")], axis=1).astype(np.int64)
 
 
 def _judged(window: Window, contract: ContractSpec, tally: Tally, parameters: Parameters) -> list[Hits]:

@@ -8,7 +8,14 @@ and a sample of what is set, not measured, when it moved: a weight by 0.1 %, a l
 rate that more than doubled from one sample to the next, behind its first 10 (schedules move it all the time). An
 excursion begins at its first sample that is off, or where its CUSUM left 0 if that is above 6 by then (one bad sample
 adds 3), and ends after 4 that are not (200 for what is set: a weight that moved 150 samples ago may well be the cause).
-Source: the last zero of a CUSUM is the usual estimate of a change point; limit and CUSUM as of R4 and R5.
+While the total improves (its fast level is 0.5 spreads below its level, its sample is not off, and all of its row is
+finite), what the model makes of itself learns: matrices, activations and gradients (not what evaluations find). Of such
+a series that has risen (CUSUM > 6) only a leap by more than 6 spreads, a value out of range and one that is not finite
+are off, and what only drifts is no sign then. If it still drifts once the total improves no more, or when a trip comes,
+it is off since its CUSUM left 0, however long ago that was.
+Source: the last zero of a CUSUM is the usual estimate of a change point; limit and CUSUM as of R4 and R5, gate as of R6
+and R8; above 6 spreads a baseline takes a sample for a shock. A healthy encoder's gradient norm rose 0.12 to 0.48 in 30
+steps while its total fell.
 False alarms: none of its own, for it is only asked when an alert fires. One stray sample that is over does not count:
 among 60 series one of a thousand is always just over.
 Cost: a few comparisons a window, and O(1) memory a series; excursions are followed only where there are any.
@@ -29,20 +36,24 @@ from lossguard.protocol import names as series_names
 
 from .base import Memory
 from .excursions import Excursions, Sightings
+from .following import SHOCK
 from .schedule import Schedule
 from .window import Counts, Floats, Mask, Window
 
 RATE = 1e-3
 LEAST = 3.0
 DRIFT, STILL, RISEN = 12.0, 1.0, 6.0
+LEARNED = "learned"  # in the memory
 GAP, GAP_SET = 4, 200  # samples; a longer gap takes strays before an excursion for its beginning
 MOST = 32  # entries of an answer; a fault of everything is no less clear with them
+GATE = 0.5  # spreads, as grad_norm_high and grad_growth have it
 SURE = 2  # sightings after which an excursion counts although it may be over
 
 _ABOVE = frozenset({"loss", "contribution", "grad_norm", "param_grad_norm", "time"})
 _EITHER_WAY = frozenset({"matrix", "count", "activation", "grad_share", "grad_cos"})
 _MOVES = {"weight": 1e-3, "lr": 0.5, "loss_scale": 0.25}  # relative to the larger of both samples
 LR_YOUNG = 10  # samples: a warm-up from nearly nothing leaps at first; update_ratio leaves out as many
+_LEARNS = frozenset({"matrix", "activation", "grad_norm", "param_grad_norm", "grad_share", "grad_cos"})
 _RANGES = ("", "range", "bound", "count")
 # the flow of computation: what is fed and set, what is made of it, what comes back, what it costs
 _ORDER = {"count": 0, "lr": 1, "weight": 1, "matrix": 2, "activation": 2, "loss": 3, "contribution": 4, "total": 5,
@@ -77,13 +88,21 @@ class FirstBad:
             self._plan = _Plan(window.schedule, window.names)
         before = Excursions.load(memory, count)
         with np.errstate(all="ignore"):  # NaN and infinity are findings here
-            signals = Signals(_sight(window, self._plan, before), before, window.names)
+            signals = _sight(window, self._plan, before, _grown(memory.get(LEARNED), count))
             memory.update(signals.after.dump())
+            memory[LEARNED] = signals.learned_upto(len(window.steps))
         return signals
 
     def now(self, memory: Memory, series: Sequence[str], symptom_step: int) -> list[dict[str, Any]]:
-        """As `Signals.at`, after the last window; for what is told between windows (a trip)."""
-        return _told(Excursions.load(memory, len(series)), series, symptom_step)
+        """As `Signals.at`, after the last window; for what is told between windows: a trip, which ends all learning."""
+        known, drifts = Excursions.load(memory, len(series)), _grown(memory.get(LEARNED), len(series))
+        told = _told(known, series, symptom_step)
+        seen = {each["series"] for each in told}
+        for number in np.flatnonzero(drifts > STILL).tolist():
+            if series[number] not in seen:
+                since = int(known.risen_since[number])
+                told.append(entry(series[number], since, symptom_step, float(drifts[number])))
+        return in_order(told)
 
 
 @dataclass(frozen=True)
@@ -93,13 +112,22 @@ class Signals:
     sightings: Sightings
     before: Excursions
     names: Sequence[str]
+    learned: Floats  # [T, S]: of what rose while the total improved, its deviation, 0 if it did not drift; else NaN
+    learned_before: Floats  # [S]: of the last sample before the window
 
     def at(self, row: int, symptom_step: int) -> list[dict[str, Any]]:
         """[{series, step, lead_steps, deviation}] as known at `row`, the earliest first, at most 32: since `step` the
         series is off, `lead_steps` before the symptom (negative: after it). `deviation`: the largest since then, in
         spreads; None where it has none (it moved, is not finite, or its level is not known)."""
         is_last = row == len(self.sightings.steps) - 1
-        return _told(self.after if is_last else self.sightings.follow(self.before, row + 1), self.names, symptom_step)
+        known = self.after if is_last else self.sightings.follow(self.before, row + 1)
+        may_be = np.isnan(self.learned_upto(row + 1)) | (np.abs(known.worst) > SHOCK)
+        return _told(known, self.names, symptom_step, may_be)
+
+    def learned_upto(self, rows: int) -> Floats:
+        """[S]: `learned` of the last sample in the first `rows` rows."""
+        newest = np.where(self.sightings.counts[:rows], np.arange(rows)[:, None], -1).max(axis=0)
+        return np.where(newest >= 0, self.learned[newest, np.arange(len(newest))], self.learned_before)
 
     @cached_property
     def after(self) -> Excursions:
@@ -126,8 +154,15 @@ def in_order(entries: Sequence[dict[str, Any]], depth_of: Callable[[str], int] =
     return sorted(entries, key=place)[:MOST]
 
 
-def _told(known: Excursions, series: Sequence[str], symptom_step: int) -> list[dict[str, Any]]:
-    numbers = np.flatnonzero((known.hits >= SURE) | ((known.hits > 0) & (known.calm == 0)))
+def _grown(column: Floats | None, count: int) -> Floats:
+    known = np.zeros(0) if column is None else column
+    return np.concatenate([known, np.full(count - len(known), np.nan)])
+
+
+def _told(
+    known: Excursions, series: Sequence[str], symptom_step: int, may_be: Mask | bool = True
+) -> list[dict[str, Any]]:
+    numbers = np.flatnonzero(((known.hits >= SURE) | ((known.hits > 0) & (known.calm == 0))) & may_be)
     earliest = numbers[np.argsort(known.since[numbers], kind="stable")]
     if len(earliest) > MOST:  # all that share the step of the last one: which of them comes first is for in_order
         earliest = earliest[known.since[earliest] <= known.since[earliest[MOST - 1]]]
@@ -150,6 +185,9 @@ class _Plan:
             [k in _EITHER_WAY and w for k, w in zip(kinds, watched, strict=True)], np.bool_
         )
         self.above: Mask = np.array([k in _ABOVE or k == "total" for k in kinds], np.bool_) | self.either_way
+        self.learns: Mask = np.array(
+            [k in _LEARNS and not name.startswith("eval/") for name, k in zip(names, kinds, strict=True)], np.bool_
+        )
         self.set = np.array([i for i, kind in enumerate(kinds) if kind in _MOVES], np.intp)
         self.moves: Floats = np.array([_MOVES[kinds[i]] for i in self.set.tolist()])
         self.falls: Mask = np.array([kinds[i] == "loss_scale" for i in self.set.tolist()], np.bool_)
@@ -165,7 +203,7 @@ class _Plan:
         return self._schedule is schedule and self._count == count
 
 
-def _sight(window: Window, plan: _Plan, before: Excursions) -> Sightings:
+def _sight(window: Window, plan: _Plan, before: Excursions, learned_before: Floats) -> Signals:
     deviation = window.levels.deviation
     off = ((deviation > LEAST) & plan.above) | ((deviation < -LEAST) & plan.either_way)
     if off.any():
@@ -173,25 +211,41 @@ def _sight(window: Window, plan: _Plan, before: Excursions) -> Sightings:
         over = np.maximum(window.levels.tail_rate[rows, numbers] / RATE, 1.0)
         limit = LEAST + window.levels.tail_excess[rows, numbers] * np.log(over)
         off[rows, numbers] = np.abs(deviation[rows, numbers]) > limit
-    sure = window.fresh & ~window.live
-    if sure.any():
-        sure &= ~window.probe[:, None]
+    broken = window.fresh & ~window.live
+    if broken.any():
+        broken &= ~window.probe[:, None]
+    sure, last = broken.copy(), before.last
     if len(plan.ranged):
         values = window.values[:, plan.ranged]
         sure[:, plan.ranged] |= (values < plan.low) | (values > plan.high)
-    last = before.last
     if len(plan.set):
         moved, last = _moves(window, plan, before.last)
         sure[:, plan.set] |= moved
-    drifting = (window.levels.drift > DRIFT) & plan.above
+    drifting, risen = (window.levels.drift > DRIFT) & plan.above, (window.levels.drift > RISEN) & plan.above
     if drifting.any():
         drifting &= deviation > STILL
-    deviation = np.where(off | drifting, deviation, np.nan)
+    learned = np.zeros_like(risen)
+    if (risen & plan.learns).any():
+        learned = risen & plan.learns & _learning(window, broken)[:, None]
+        learned &= (deviation > -LEAST) & (deviation <= SHOCK) & ~sure
+        off &= ~learned
+    drifted = np.where(learned, np.where(drifting, deviation, 0.0), np.nan)
+    drifting &= ~learned
     sure |= drifting
+    seen = np.where(off | drifting, deviation, np.nan)
     off |= sure
-    counts = (window.live & ~window.excused) | off
-    risen, rising = (window.levels.drift > RISEN) & plan.above, window.levels.drift > 0
-    return Sightings(window.steps, off, sure, risen, counts, deviation, rising, last, plan.gap)
+    counts, rising = (window.live & ~window.excused) | off, window.levels.drift > 0
+    sightings = Sightings(window.steps, off, sure, risen, counts, seen, rising, last, plan.gap)
+    return Signals(sightings, before, window.names, drifted, learned_before)
+
+
+def _learning(window: Window, broken: Mask) -> Mask:
+    """[T]: the total is known to improve, its own sample is not off, and nothing of the row is `broken`."""
+    number = window.number(series_names.TOTAL)
+    if number is None:
+        return np.zeros(len(window.steps), np.bool_)
+    leaps = window.levels.deviation[:, number] > LEAST
+    return np.asarray(window.improving(GATE) & window.known(number) & ~leaps & ~broken.any(axis=1))
 
 
 def _moves(window: Window, plan: _Plan, last: Floats) -> tuple[Mask, Floats]:

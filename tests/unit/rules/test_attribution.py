@@ -1,5 +1,6 @@
 """Of the alerts of an incident the one nearest to the root is its headline, and the cause has a name and a kind."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -56,6 +57,29 @@ def test_a_warning_behind_what_is_critical_is_not_its_cause() -> None:
     assert headline([facts("contract", 757, severity="warning"), grave]).rule == "contract"
     assert headline([learned, facts("drift", 900, severity="warning")]).rule == "contract"
     assert headline([grave, facts("contract", 841)]).rule == "contract"
+
+
+@pytest.mark.parametrize("rule", ["throughput", "memory_headroom", "update_ratio", "plateau"])
+def test_a_warning_behind_what_is_critical_but_of_no_blow_up_may_be_the_cause(rule: str) -> None:
+    slow, learned = facts(rule, 100), facts("contract", 120, severity="warning")
+    assert headline([slow, learned]).rule == "contract"
+    assert headline([slow, learned, facts("contribution_dominates", 110)]).rule == "contribution_dominates"
+
+
+def test_what_is_measured_now_and_then_shuts_out_only_warnings_behind_it() -> None:
+    for rule in ("train_eval", "component_gradients", "saturation"):
+        found = facts(rule, 300)
+        assert headline([found, facts("contract", 200, severity="warning")]).rule == "contract", "it may be older"
+        assert headline([found, facts("contract", 310, severity="warning")]).rule == rule, "it is at least so old"
+    late = facts("train_eval", 300, severity="warning")
+    assert headline([facts("contribution_dominates"), late]).rule == "train_eval"
+
+
+def test_what_became_critical_counts_from_where_it_began() -> None:
+    began = facts("contribution_dominates", 100, severity="warning")
+    between = facts("contract", 300, severity="warning")
+    assert headline([began, between]).rule == "contract", "two warnings: the order of computation"
+    assert headline([replace(began, severity="critical"), between]).rule == "contribution_dominates"
 
 
 def test_a_range_of_the_total_or_of_gradients_measures_a_symptom() -> None:

@@ -5,7 +5,7 @@ from math import nan
 import numpy as np
 import pytest
 
-from lossguard.protocol.messages import ContractSpec, ControlsSpec, Declaration, StageSpec
+from lossguard.protocol.messages import ContractSpec, ControlsSpec, Declaration, Operation, StageSpec
 from lossguard_server.rules import count
 from lossguard_server.rules.alert import AlertChange
 from unit.rules.rule_world import declared, judged, noisy, said
@@ -123,7 +123,50 @@ def test_counts_that_nobody_declared_are_no_matter() -> None:
 
 def test_it_is_over_when_enough_elements_come_again() -> None:
     values = np.concatenate([np.zeros(3), np.full(300, 1200.0)])
-    assert said(run(values, counted(1229.0)))[-1][0] == "resolved"
+    assert said(run(values, counted(1229.0)))[-1] == ("resolved", "count", 199), "200 rows look back, then 20 are calm"
+
+
+def staged(gone: int | None, *starts: int) -> Declaration:
+    """Stages that begin at `starts`; an operator went to the last of them at step `gone`."""
+    stages = [StageSpec(f"stage {start}", start, {"mode": 1.0}) for start in starts]
+    operations = [] if gone is None else [Operation(gone, "c", "go_to_stage", {"stage": stages[-1].name})]
+    return Declaration(seq=1, components=["mode"], stages=stages, contracts=[counted(1229.0)], operations=operations)
+
+
+def over(values: np.ndarray, declaration: Declaration, cut: int = 64) -> list[tuple[str, int, int | None]]:
+    changes = judged({MASKED: values}, declaration, RULE, cut=cut)
+    return [(change.transition, change.alert.last_step, change.alert.resolved_step) for change in changes]
+
+
+HIDDEN = np.concatenate([np.zeros(50), np.full(300, 1200.0)])
+
+
+@pytest.mark.parametrize("cut", [1, 7, 64])
+@pytest.mark.parametrize(
+    "declaration",
+    [staged(None, 0, 50), staged(50, 0, 10_000), staged(50, 0)],
+    ids=["it comes", "an operator goes to it", "an operator begins the same anew"],
+)
+def test_a_stage_that_mends_the_mask_ends_the_alert_after_its_calm_rows(declaration: Declaration, cut: int) -> None:
+    (fired, resolved) = over(HIDDEN, declaration, cut)
+    assert fired[:2] == ("fired", 0)
+    assert resolved == ("resolved", 49, 69)
+    assert over(HIDDEN, staged(None, 0), cut)[-1][1] > 200, "what nobody touched is told from its last 200 rows"
+
+
+@pytest.mark.parametrize("gone", [None, 60])
+def test_a_stage_that_goes_on_hiding_nothing_does_not_end_the_alert(gone: int | None) -> None:
+    assert [each[0] for each in over(np.zeros(300), staged(gone, 0, 100, 200))] == ["fired"]
+    few = np.full(300, 500.0)  # a warning needs 20 rows of the new stage
+    assert [each[0] for each in over(few, staged(gone, 0, 100, 200))] == ["fired"]
+
+
+def test_a_stage_that_hides_nothing_fires_at_its_first_row() -> None:
+    changes = judged({MASKED: np.concatenate([np.full(300, 1200.0), np.zeros(5)])}, staged(None, 0, 300), RULE)
+    alert = changes[0].alert
+    assert (alert.severity, alert.step, alert.last_step) == ("critical", 300, 300)
+    assert "in 1 of 1 batches" in alert.message
+    assert over(np.full(900, 1200.0), staged(100, 0, 200, 400)) == []
 
 
 @pytest.mark.parametrize("cut", [1, 7])

@@ -244,3 +244,94 @@ def test_a_learning_rate_that_moves_by_a_schedule_is_no_sign_and_a_leap_is(cut: 
         assert known_at({"loss/total": np.full(300, 2.0), "lr": lr}, 12, cut=cut) == [], name
     leap = {"loss/total": np.full(300, 2.0), "lr": np.where(at < 200, 1.0, 2.1)}
     assert steps_of(known_at(leap, 210, cut=cut)) == {"lr": 200}
+
+
+def learning(ends: int = 400) -> Trace:
+    """A total that falls until `ends`; from 200 on a gradient norm and what an evaluation finds grow with a matrix."""
+    at = np.arange(400)
+    up = np.exp(0.005 * np.maximum(at - 200, 0))
+    trace = summed({"ce": 1.0}, {"ce": noisy(np.exp(-np.minimum(at, ends) / 200), 400, 0.01, 1)})
+    trace |= {"grad_norm/encoder": noisy(up, 400, 0.1, 2), "matrix/R/fro": noisy(40.0 * up, 400, 0.08, 3)}
+    return trace | {"eval/matrix/R/fro": noisy(up, 400, 0.02, 4), "count/masked": noisy(900.0 * up, 400, 0.02, 5)}
+
+
+def test_what_the_model_makes_of_itself_may_grow_while_the_total_improves() -> None:
+    grown = known_at(learning(), 300)
+    assert sorted(steps_of(grown)) == ["count/masked", "eval/matrix/R/fro"], "what is fed, or evaluated, does not learn"
+    assert min(steps_of(grown).values()) >= 190
+    without = {name: column for name, column in learning().items() if name != "loss/total"}
+    assert {"grad_norm/encoder", "matrix/R/fro"} < set(steps_of(known_at(without, 300))), "nothing says that it learns"
+
+
+def test_growth_is_a_sign_since_it_began_once_the_total_improves_no_more() -> None:
+    stalled = steps_of(known_at(learning(ends=300), 380))
+    assert 190 <= stalled["matrix/R/fro"] <= 235
+    assert 190 <= stalled["grad_norm/encoder"] <= 235
+    for step, blows in ((341, 3.0), (340, 30.0), (340, nan)):
+        blown = learning()
+        blown["loss/total"][340:] *= blows
+        assert "grad_norm/encoder" not in steps_of(known_at(blown, 339))
+        assert 190 <= steps_of(known_at(blown, step))["grad_norm/encoder"] <= 235
+
+
+def test_what_drifted_while_the_total_stalled_is_no_sign_once_it_improves_again() -> None:
+    trace, first_bad, kept = learning(), FirstBad(), dict[str, Any]()
+    trace["loss/total"][320:324] *= 3
+    told = {True: 0, False: 0}
+    for window in windows(trace, cut=1)[300:360]:
+        is_told = "matrix/R/fro" in steps_of(first_bad.observe(window, kept).at(0, 400))
+        improves = bool(window.improving(0.5)[0])
+        told[improves] += is_told
+        assert not (improves and is_told), window.steps
+    assert told[False] > 3
+
+
+def test_a_sample_that_is_far_up_while_a_series_drifts_is_part_of_the_drift() -> None:
+    trace = learning()
+    trace["grad_norm/encoder"][338:341] *= 1.5
+    window = windows({name: column[:341] for name, column in trace.items()}, cut=341)[-1]
+    assert 3 < window.levels.deviation[340, window.index["grad_norm/encoder"]] < 6
+    trace["grad_norm/encoder"][341] *= 0.6
+    for step in (339, 340, 341):
+        assert "grad_norm/encoder" not in steps_of(known_at(trace, step))
+
+
+@pytest.mark.parametrize("bad", [nan, inf, 40.0])
+def test_what_leaps_or_breaks_while_the_total_improves_is_a_sign_since_it_grew(bad: float) -> None:
+    trace = learning()
+    trace["grad_norm/encoder"][340] *= bad
+    assert 190 <= steps_of(known_at(trace, 340))["grad_norm/encoder"] <= 235
+
+
+def test_a_leap_is_a_sign_also_where_what_follows_is_nearer_and_the_total_improves() -> None:
+    trace = learning()
+    trace["grad_norm/encoder"][338:340] *= 40.0
+    trace["grad_norm/encoder"][340] *= 1.5
+    assert 190 <= steps_of(known_at(trace, 340))["grad_norm/encoder"] <= 235
+
+
+def test_what_leaves_its_range_while_the_total_improves_is_a_sign() -> None:
+    found = steps_of(known_at(learning(), 340, declared(ContractSpec("matrix/R/fro", 10.0, 70.0), ce=1.0)))
+    assert 190 <= found["matrix/R/fro"] <= 250
+    assert "grad_norm/encoder" not in found
+
+
+@pytest.mark.parametrize("cut", [1, 7, 100])
+def test_a_trip_ends_the_learning(cut: int) -> None:
+    first_bad, kept, names = FirstBad(), dict[str, Any](), tuple(learning())
+    for window in windows({name: column[:361] for name, column in learning().items()}, cut=cut):
+        signals = first_bad.observe(window, kept)
+    assert "matrix/R/fro" not in steps_of(signals.at(len(window.steps) - 1, 400))
+    assert 190 <= steps_of(first_bad.now(kept, names, 400))["matrix/R/fro"] <= 235
+
+
+def test_a_row_of_other_series_does_not_make_a_sign_of_what_learns() -> None:
+    memory, first_bad, kept = Memory(), FirstBad(), dict[str, Any]()
+    values = np.array(list(learning(ends=300).values())).T
+    memory.numbers_of(list(learning()))
+    fresh = np.ones_like(values, np.bool_)
+    fresh[300, :-2] = False
+    first_bad.observe(memory.follow(Page(np.arange(300), values[:300], fresh[:300])), kept)
+    window = memory.follow(Page(np.arange(300, 301), np.where(fresh, values, nan)[300:301], fresh[300:301]))
+    found = steps_of(first_bad.observe(window, kept).at(0, 300))
+    assert not {"grad_norm/encoder", "matrix/R/fro"} & set(found)
