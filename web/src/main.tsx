@@ -1,7 +1,7 @@
 /**
  * The roof: builds every part and wires them; with roof/ the only place that knows both the edges and the views.
  */
-import { render } from "preact";
+import { options, render } from "preact";
 import { RedrawLoop } from "./charts/scheduler";
 import { Address } from "./io/address";
 import { Api } from "./io/api";
@@ -18,6 +18,7 @@ import { Chime } from "./io/sound";
 import { TokenBox } from "./io/token";
 import { type Action, reduce } from "./lib/state";
 import { PointStore } from "./lib/store";
+import { forgetOldTrees } from "./roof/forgetting";
 import { actionsOf, lookAt } from "./roof/actions";
 import { Crier } from "./roof/crier";
 import { Drawing } from "./roof/drawing";
@@ -130,6 +131,7 @@ const page: Page = {
   },
   serverAddress: base.href.replace(/\/$/, ""),
 };
+forgetOldTrees(options);
 const root = document.getElementById("app");
 if (root !== null) {
   render(
