@@ -174,10 +174,3 @@ def test_the_mask_gets_its_part_by_the_stage(variant: str, server: ServerProcess
         assert min(run.newest("count/masked", 100)) > 100
         assert_finite(run.newest("loss/total", 100))
         until(lambda: run.alerts("count")[0]["state"] == "resolved", "the count is well again")
-
-
-def test_the_healthy_control_is_left_alone(server: ServerProcess, page: Any, tmp_path: Path) -> None:
-    with shown(server, page, tmp_path, "planets", "--batch-size", "4") as run:
-        run.reach(LATER_STEPS)
-        fired = {each["rule"] for each in run.server.get(f"/api/runs/{run.id}/alerts")["items"]}
-        assert not fired & set(find("planets").truth("autoregressive").must_not_fire)

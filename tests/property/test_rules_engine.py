@@ -37,7 +37,7 @@ def judged_in(batches: list[tuple[int, int]], trace: Trace) -> list[AlertChange]
     return changes + engine.flush("run")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, N - 1), max_size=40))
 def test_any_batching_gives_the_same_alerts(cuts: list[int]) -> None:
     whole = judged_in([(0, N)], incident())
@@ -46,7 +46,7 @@ def test_any_batching_gives_the_same_alerts(cuts: list[int]) -> None:
     assert repr(judged_in(cut_at(cuts), incident())) == repr(whole)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_series_that_come_in_frames_of_their_own_before_the_total_change_nothing(data: st.DataObject) -> None:
     trace = incident()
@@ -80,7 +80,7 @@ series = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 200), st.dictionaries(series, values, max_size=8)), max_size=60))
 def test_no_numbers_break_a_rule_or_give_an_alert_that_cannot_be_written(
     rows: list[tuple[int, dict[str, float]]],
@@ -138,7 +138,7 @@ def hostile_trace(names: list[str], rows: int, part: float, seed: int) -> Trace:
     return trace
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=90, deadline=None)
 @given(
     st.lists(st.sampled_from(EVERY_KIND), min_size=5, unique=True),
     st.lists(contracts | likely, max_size=6),

@@ -120,7 +120,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         made.judge.close()
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=70, deadline=None, suppress_health_check=list(HealthCheck))
 @given(found=happenings)
 def test_any_event_is_refused_or_lived_with(world: World, caplog: pytest.LogCaptureFixture, found: list[Any]) -> None:
     caplog.clear()

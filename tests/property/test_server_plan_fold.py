@@ -109,7 +109,7 @@ acts = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=240, deadline=None)
 @given(st.lists(acts, max_size=30))
 def test_the_fold_of_what_was_told_is_the_trainer_s_own_plan(history: list[Any]) -> None:
     trainer = Trainer()

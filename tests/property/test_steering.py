@@ -121,7 +121,7 @@ wish = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 12), wish), max_size=14))
 def test_the_plan_says_what_the_model_says_at_every_step(wishes: list[tuple[int, tuple[str, dict[str, Any]]]]) -> None:
     model, plan = Model(), Plan(STAGES, NAMES)

@@ -102,7 +102,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Points]:
 
 
 @given(st.sampled_from(PLACES), st.integers(0, LONG - 1), st.integers(0, LONG - 1), st.integers(1, 4_000))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=180, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_spike_and_the_nan_are_there_at_every_zoom(
     long: Points, place: int, before: int, after: int, width: int
 ) -> None:
