@@ -156,6 +156,9 @@ describe("an incident's card", () => {
     await show(<IncidentList run={able} />);
     await press("ahead-hold");
     expect(command).toHaveBeenLastCalledWith("hold_stage", {}, "a");
+    expect(isDisabled("ahead-hold")).toBe(false);
+    await dispatch({ type: "command", command: commandOf({ id: "h", run: "r", kind: "hold_stage", state: "queued" }) });
+    expect(isDisabled("ahead-hold")).toBe(true);
     for (const run of [{ ...able, step: 900 }, { ...able, state: "finished" as const }, { ...able, controls: [] }]) {
       await show(<IncidentList run={run} />);
       expect(find("ahead-hold")).toBeNull();

@@ -2,8 +2,8 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { aheadText } from "../../lib/forecast";
-import type { Run, StageMark } from "../../lib/models";
-import { canControl, isOver, whyNoControl } from "../../lib/state";
+import type { Command, Run, StageMark } from "../../lib/models";
+import { canControl, isOver, isPending, whyNoControl } from "../../lib/state";
 import { usePage } from "../context";
 
 interface Props {
@@ -30,6 +30,7 @@ function HoldButton({ stage, run, alert }: Props): JSX.Element | null {
   const isComing = Number.isFinite(stage.start) && stage.start > (run.step ?? -1);
   if (!isComing || isOver(run) || !canControl(page.state.value) || !run.controls.includes("hold_stage")) return null;
   const refusal = whyNoControl(page.state.value, run);
+  const isUnderWay = isSending.value || Object.values(page.state.value.detail.commands).some(isHolding);
   const hold = async (): Promise<void> => {
     isSending.value = true;
     fault.value = await page.actions.command("hold_stage", {}, alert);
@@ -41,7 +42,7 @@ function HoldButton({ stage, run, alert }: Props): JSX.Element | null {
         type="button"
         class="button button-small"
         data-testid="ahead-hold"
-        disabled={isSending.value || refusal !== null}
+        disabled={isUnderWay || refusal !== null}
         title={refusal ?? "The run goes on in its present stage until a person releases it; the weights stay as they are."}
         onClick={() => void hold()}
       >
@@ -50,4 +51,8 @@ function HoldButton({ stage, run, alert }: Props): JSX.Element | null {
       {fault.value !== null && <p class="fault">{fault.value}</p>}
     </>
   );
+}
+
+function isHolding(command: Command): boolean {
+  return command.kind === "hold_stage" && isPending(command);
 }
