@@ -5,8 +5,9 @@ Rules of this file: the configurations are the scenario's, the table and the dec
 
 import subprocess
 import sys
+from collections.abc import Mapping
+from typing import Any
 
-from lossguard.scenarios.catalogue import Options
 from lossguard.scenarios.denovo import DENOVO
 from lossguard.scenarios.denovo.ablation import CONFIGURATIONS
 
@@ -21,7 +22,7 @@ def show(bench: Bench, factor: float) -> bool:
     names = []
     for name, chosen in CONFIGURATIONS.items():
         own = DENOVO.options(**chosen)
-        training = bench.train(DENOVO.name, name, _arguments(own, factor))
+        training = bench.train(DENOVO.name, name, arguments(chosen, factor))
         try:
             training.finish()
         finally:
@@ -37,7 +38,9 @@ def show(bench: Bench, factor: float) -> bool:
     return said.returncode != 0
 
 
-def _arguments(own: Options, factor: float) -> dict[str, object]:
+def arguments(given: Mapping[str, Any], factor: float) -> dict[str, object]:
+    """The options of one configuration, with no knob but those that it sets."""
+    own = DENOVO.options(**given)
     steps, stage = (max(1, round(factor * number)) for number in (own.steps, own.stage_steps))
     chosen = {"variant": own.variant, "curriculum": own.curriculum, "steps": steps, "stage_steps": stage}
-    return {**chosen, **own.knobs}
+    return {**chosen, **given.get("knobs", {})}

@@ -16,6 +16,8 @@ from unit.rules.rule_world import Trace, new_engine, noisy, rows_of, summed
 # batches of a fourth or half of their own: so much less time
 SMALL = {name: {"batch_size": size} for name, size in {"denovo": 8, "ris": 4, "tabular": 4, "planets": 8}.items()}
 # the report takes it for a false positive: the GradScaler has left out the optimizer's first step
+# a healthy run may be slow, or short of memory, beside whatever else the machine does
+OF_THE_MACHINE = {"throughput", "memory_headroom"}
 SCHEDULER_WARNING = "ignore:Detected call of .lr_scheduler.step:UserWarning"
 
 
@@ -175,3 +177,5 @@ def test_what_a_variant_must_show_and_must_not(scenario: str) -> None:
         assert set(truth.must_fire) <= fired, variant
         assert not set(truth.must_not_fire) & fired, variant
         assert "rule_health" not in fired, variant
+        if not truth.must_fire:
+            assert fired <= OF_THE_MACHINE, variant

@@ -5,6 +5,7 @@ is none, the advice is words in the finding and the remedy is None. One cause ha
 advises for a component is repeated, not worked out anew from the next step's noise.
 """
 
+from collections.abc import Sequence
 from math import copysign, inf, isfinite
 
 import numpy as np
@@ -14,7 +15,7 @@ from lossguard.protocol.magnitudes import TARGET_SHARE, weight_for_share, weight
 from .moment import Moment
 from .remedy import Remedy
 from .schedule import Schedule
-from .window import Components
+from .window import AUXILIARY, Components
 
 # a trainer that can hold a stage is one whose set_weight takes `ramp`: both are of one version of the protocol
 HOLDS_AND_RAMPS = "hold_stage"
@@ -85,8 +86,8 @@ def rollback(schedule: Schedule, why: str, before_step: int | None = None) -> Re
 
 
 def take_out(moment: Moment, why: str) -> Remedy | None:
-    """Close the gate of the one component that is broken, or absurdly large beside all others, which then train on; a
-    pause where there is no such component, or none would be left."""
+    """Close the gate of the one auxiliary component that is broken, or absurdly large beside all others, which then
+    train on; a pause where there is no such component, or none would be left."""
     name = _outlier(moment) if moment.schedule.allows(GATE) else None
     if name is None:
         return pause(moment.schedule, why)
@@ -98,16 +99,25 @@ def _outlier(moment: Moment) -> str | None:
     """A gated component is no part of the graph, so its NaN is gone too, which no weight can do."""
     known = moment.components
     sizes = {
-        name: abs(float(known.weights[k]) * float(known.losses[k]))
+        k: abs(float(known.weights[k]) * float(known.losses[k]))
         for k, name in enumerate(known.names)
         if moment.number(f"loss/{name}") is not None and known.weights[k] != 0
     }
-    broken = [name for name, size in sizes.items() if not isfinite(size)]
+    broken = [k for k, size in sizes.items() if not isfinite(size)]
     if len(broken) > 1 or len(sizes) < 2:
         return None
-    top = broken[0] if broken else max(sizes, key=lambda name: sizes[name])
-    others = sum(size for name, size in sizes.items() if name != top)
-    return top if others > 0 and (broken or sizes[top] > ABSURD * others) else None
+    top = broken[0] if broken else max(sizes, key=lambda k: sizes[k])
+    others = sum(size for k, size in sizes.items() if k != top)
+    stands_out = others > 0 and (bool(broken) or sizes[top] > ABSURD * others)
+    return known.names[top] if stands_out and _is_auxiliary(moment, top, list(sizes)) else None
+
+
+def _is_auxiliary(moment: Moment, k: int, among: Sequence[int]) -> bool:
+    """Meant to be, and in force: what the run is about is not taken out because the others are small beside it, nor
+    while it is ramped in or a person has lowered it. A weight that is NaN is below nothing."""
+    weights = np.abs(moment.components.weights)
+    largest = np.nan_to_num(weights[list(among)]).max()
+    return moment.rank(k) < AUXILIARY and bool(weights[k] < AUXILIARY * largest)
 
 
 def pause(schedule: Schedule, why: str) -> Remedy | None:

@@ -100,7 +100,8 @@ class Case:
 
     @property
     def remedy(self) -> dict[str, Any] | None:
-        """Of what still fires, where anything does: what is over needs none."""
+        """Of what still fires, where anything does: what is over needs none. Where nothing fires, as in a closed
+        incident, what it was: history, which the page offers only while the incident is open."""
         known = self._by_place()
         firing = [each for each in known if each.alert in self.open]
         return next((each.remedy for each in firing or known if each.remedy), None)

@@ -178,16 +178,24 @@ def _dead(ahead: Outlook, shares: Floats, parameters: Parameters) -> Mask:
 
 
 def _is_ramped(window: Window, ahead: Outlook) -> Mask:
-    """[n]: all that grows does so over a ramp that is long enough for it."""
+    """[n]: all that raises the total does so over a ramp that is long enough for it."""
+    rises = _rises(ahead)
+    return np.asarray(rises.any(axis=1) & (~rises | _slow(window, ahead)).all(axis=1))
+
+
+def _rises(ahead: Outlook) -> Mask:
+    """[n, K]: adds more to the total than before; so does a negative one that goes away."""
+    return np.asarray(np.nan_to_num((ahead.after - ahead.before) * ahead.usual, nan=0.0) > 0)
+
+
+def _slow(window: Window, ahead: Outlook) -> Mask:
+    """[n, K]: its ramp is long enough for the jump."""
     planned = next(spec for spec in window.schedule.declaration.stages if spec.name == ahead.stage.name)
     with np.errstate(all="ignore"):
         needed = np.log(ahead.jump) / log(magnitudes.GROWTH_PER_STEP)
-    slow = np.ones(len(ahead.rows), np.bool_)
-    for k, name in enumerate(ahead.names):
-        weight = planned.weights.get(name, 0.0)
-        steps = weight.steps if isinstance(weight, RampSpec) else 0
-        slow &= (ahead.growth[:, k] <= 0) | (steps >= needed) | ~np.isfinite(ahead.growth[:, k])
-    return slow
+    weights = [planned.weights.get(name) for name in ahead.names]
+    steps = np.array([weight.steps if isinstance(weight, RampSpec) else 0 for weight in weights])
+    return np.asarray(steps >= needed[:, None])
 
 
 def _near(window: Window, ahead: Outlook) -> Mask:
@@ -243,10 +251,21 @@ def _explain(window: Window, ahead: Outlook, parameters: Parameters, row: int) -
         "weight": weight,
         "ramp_steps": 0 if jump <= 1 else ramp_steps(jump),
     }
-    words = [text, magnitudes.ramp_text(name, weight, jump), _unlike_remedy(remedy, ahead)]
+    words = [text, _ramp_words(window, ahead, i), _unlike_remedy(remedy, ahead)]
     if remedy is None and jump > parameters.jump_shown and moment.schedule.allows(advice.HOLDS_AND_RAMPS):
         remedy = advice.hold(moment.schedule, f"{ahead.stage.name!r} waits until its weights are settled.")
     return Finding(message, " ".join(word for word in words if word), name, numbers, remedy=remedy)
+
+
+def _ramp_words(window: Window, ahead: Outlook, i: int) -> str:
+    """The ramp of what raises the total most and is not planned to come slowly enough; empty where all is."""
+    sudden = (_rises(ahead) & ~_slow(window, ahead))[i]
+    if not sudden.any():
+        return ""
+    rise = (ahead.after[i] - ahead.before[i]) * ahead.usual[i]
+    k = int(np.where(sudden, rise, -inf).argmax())
+    before, after = float(ahead.before[i, k]), float(ahead.after[i, k])
+    return magnitudes.ramp_text(ahead.names[k], before, after, float(ahead.jump[i]))
 
 
 def _band(window: Window, ahead: Outlook, i: int) -> tuple[float, float]:

@@ -14,7 +14,7 @@ import typer
 USAGE, INTERRUPTED = 2, 130
 
 Target = Annotated[str, typer.Argument(help="A training script that calls lossguard.init, or a scenario of the demo.")]
-Batches = Annotated[int, typer.Option(min=1, help="How many batches to look at.")]
+Batches = Annotated[int, typer.Option(min=1, help="How many calls of run.total; accumulation makes several a step.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

@@ -64,6 +64,13 @@ def test_a_script_that_makes_no_total(tmp_path: Path, capfd: pytest.CaptureFixtu
     assert "ended with exit code 0 and made no total: there is no report." in err
 
 
+def test_the_help_says_what_a_batch_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "calls of run.total to look at; with accumulation they are fewer optimizer steps; default: 4" in said
+
+
 def test_a_training_that_refuses_its_options(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["denovo", "--variant", "nosuch"]) == 2
     assert "There is no variant of denovo 'nosuch'" in capfd.readouterr().err

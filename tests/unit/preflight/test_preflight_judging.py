@@ -37,8 +37,8 @@ def test_the_numbers_of_the_report() -> None:
     assert found.text == (
         "Stage 'two' begins at step 1000. The total is then predicted to go from 2.2 to 9.2 (4.2 times), 76 % of it "
         "precursor: raw value 700 at weight 0.01. Set the weight of precursor from 0.01 to 1.6e-05: it would add 0.011."
-        " A ramp of precursor from 0 to 0.01 over 73 steps (lossguard.ramp(0.0, 0.01, 73)) lets the total grow by at "
-        "most 2 % a step."
+        " A ramp of precursor from 0 to 0.01 over 73 steps (lossguard.ramp(0.0, 0.01, 73)) lets the total grow by "
+        "2 % a step on average."
     )
 
 
@@ -116,6 +116,61 @@ def test_of_equal_components_one_has_all_of_the_gradient() -> None:
     (stage,) = judged([CE, seen("mode", 1.0, 100.0)], curriculum, 4).stages
     assert (the_finding(stage).kind, stage.verdict) == ("gradient", "warning")
     assert judged([CE, seen("mode", 1.0, 90.0)], curriculum, 4).stages[0].verdict == "fine"
+
+
+def test_a_component_without_a_gradient_teaches_nothing_and_is_the_one_that_is_named() -> None:
+    silent = seen("aux", 1.0, 0.0, grad_zero=4)
+    found = the_finding(second_stage(silent, 0.01))
+    assert (found.kind, found.severity, found.component) == ("no_gradient", "warning", "aux")
+    assert "aux has no gradient in any of the 4 batches: it is not connected to the model's parameters" in found.text
+    assert second_stage(silent, 0.0).verdict == "fine"
+    assert second_stage(seen("aux", 1.0, 0.0, grad_zero=3), 0.01).verdict == "fine", "in one batch it has one"
+    curriculum = Curriculum.constant({"ce": 1.0, "aux": 1.0, "mode": 1.0})
+    (stage,) = judged([CE, silent], Curriculum.constant({"ce": 1.0, "aux": 1.0}), 4).stages
+    assert [(each.kind, each.component) for each in stage.findings] == [("no_gradient", "aux")], "not ce's gradient"
+    nothing = [seen(name, 1.0, 0.0, grad_zero=4) for name in curriculum.components]
+    assert [each.component for each in judged(nothing, curriculum, 4).stages[0].findings] == ["ce", "aux", "mode"]
+    (stage,) = judged(
+        [seen("ce", 2.2, 0.0, grad_zero=4), seen("aux", 1.0)], Curriculum.constant({"ce": 1, "aux": 0.1}), 4
+    ).stages
+    assert [(each.kind, each.component) for each in stage.findings] == [("no_gradient", "ce")], "aux leads alone"
+
+
+@pytest.mark.parametrize(
+    ("was", "raw", "verdict"), [(0.0, 3587.0, "warning"), (-5.0, 2.6, "warning"), (-5.0, 0.1, "fine")]
+)
+def test_a_total_that_is_not_above_0_has_no_times_but_is_no_fine_one_either(
+    was: float, raw: float, verdict: str
+) -> None:
+    before = {"a": 1.0 if was else 0.0, "b": 0.0}
+    curriculum = Curriculum(Stage("one", 0, before), Stage("two", 9, {"a": 1.0, "b": 1.0}))
+    stage = judged([seen("a", was or 2.2), seen("b", raw)], curriculum, 4).stages[1]
+    assert (stage.verdict, stage.jump) == (verdict, None)
+    if verdict == "warning":
+        assert the_finding(stage).component == "b"
+        assert f"b is new and adds {raw:.3g}" in the_finding(stage).text
+
+
+def leaping(planned: object) -> Finding:
+    curriculum = Curriculum(Stage("one", 0, {"a": 1.0, "b": 5.0}), Stage("two", 9, {"a": 1.0, "b": planned}))
+    return the_finding(judged([seen("a", 1.0), seen("b", 1.0, 0.1)], curriculum, 4).stages[1])
+
+
+def test_a_ramp_begins_at_the_weight_before_and_is_advised_only_where_the_plan_has_none_so_long() -> None:
+    assert "A ramp of b from 5 to 500 over 224 steps (lossguard.ramp(5.0, 500, 224))" in leaping(500.0).text
+    assert "lossguard.ramp(5.0, 500, 224)" in leaping(ramp(5.0, 500.0, 100)).text
+    slow = leaping(ramp(5.0, 500.0, 1_000))
+    assert (slow.severity, "ramp" in slow.text) == ("warning", False)
+
+
+@pytest.mark.parametrize(("planned", "severity"), [(0.0, "critical"), (ramp(-1.0, 0.0, 500), "warning")])
+def test_a_total_that_rises_because_a_negative_term_goes_away_is_not_ramped_of_itself(
+    planned: object, severity: str
+) -> None:
+    curriculum = Curriculum(Stage("one", 0, {"a": 1.0, "b": -1.0}), Stage("two", 9, {"a": 1.0, "b": planned}))
+    found = the_finding(judged([seen("a", 2.0), seen("b", 1.5)], curriculum, 4).stages[1])
+    assert (found.kind, found.severity) == ("stage", severity)
+    assert ("lossguard.ramp(-1.0, 0, 71)" in found.text) == (severity == "critical")
 
 
 def test_a_component_that_was_not_evaluated_is_no_component_of_0() -> None:

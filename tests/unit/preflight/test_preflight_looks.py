@@ -126,6 +126,22 @@ def test_what_is_not_finite_is_counted_and_the_rest_still_measured() -> None:
     assert not report.ok
 
 
+@pytest.mark.parametrize("connected", [True, False])
+def test_a_detached_loss_is_the_one_that_is_named(connected: bool) -> None:
+    model = nn.Linear(2, 1)
+
+    def losses(batch: Tensor) -> dict[str, Tensor]:
+        said = model(batch).square().mean() + 2.0
+        with torch.set_grad_enabled(connected):
+            aux = model(batch).square().mean() + 3.0
+        return {"ce": said, "aux": aux}
+
+    report = lg.preflight(losses, [torch.ones(4, 2)] * 3, model=model, weights={"ce": 1.0, "aux": 0.4})
+    kinds = [(found.kind, found.component) for found in report.stages[0].findings]
+    assert kinds == ([] if connected else [("no_gradient", "aux")])
+    assert [each.grad_zero for each in report.components] == [0, 0 if connected else 3]
+
+
 def test_no_model_no_graph_and_numbers_are_looked_at_all_the_same() -> None:
     report = lg.preflight(lambda x: {"ce": x.mean() + 3, "aux": 0.0}, batches(9), n_batches=2)
     assert report.batches == 2

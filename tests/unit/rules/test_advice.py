@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lossguard.protocol import COMMAND_KINDS, magnitudes
-from lossguard.protocol.messages import ControlsSpec, Declaration
+from lossguard.protocol.messages import ControlsSpec, Declaration, StageSpec
 from lossguard_server.rules import advice
 from lossguard_server.rules.moment import Moment
 from lossguard_server.rules.remedy import Remedy
@@ -68,8 +68,9 @@ def test_set_back_respects_bounds_and_kinds() -> None:
 
 
 def test_a_ramp_as_words_is_a_line_for_the_curriculum() -> None:
-    assert "lossguard.ramp(0.0, 0.01, 73)" in magnitudes.ramp_text("precursor", 0.01, 4.2)
-    assert magnitudes.ramp_text("precursor", 0.01, 1.0) == ""
+    assert "lossguard.ramp(0.0, 0.01, 73)" in magnitudes.ramp_text("precursor", 0.0, 0.01, 4.2)
+    assert "from 5 to 500 over 233 steps (lossguard.ramp(5.0, 500, 233))" in magnitudes.ramp_text("b", 5.0, 500.0, 100)
+    assert magnitudes.ramp_text("precursor", 0.0, 0.01, 1.0) == ""
 
 
 @pytest.mark.parametrize(("schedule", "kind"), [(RAMPS, "hold_stage"), (OPEN, "pause"), (SHUT, None)])
@@ -132,6 +133,33 @@ def test_where_none_stands_out_or_none_would_be_left_it_is_a_pause(losses: dict[
     remedy = beside(losses)
     assert remedy is not None
     assert (remedy.kind, remedy.args) == ("pause", {})
+
+
+@pytest.mark.parametrize(
+    ("losses", "weights"),
+    [
+        ({"ce": 2.0, "aux": 0.5}, {"ce": 1.0, "aux": 2e-7}),
+        ({"ce": 2.0, "aux": 1e-7}, {"ce": 1.0, "aux": 1.0}),  # converged, and equal weights have no auxiliary
+        ({"ce": np.nan, "aux": 1e-3}, {"ce": 1.0, "aux": 1e-3}),
+        ({"ce": 2.0, "aux": 0.5}, {"ce": np.nan, "aux": 1e-3}),
+    ],
+)
+def test_what_the_run_is_about_is_never_taken_out(losses: dict[str, float], weights: dict[str, float]) -> None:
+    remedy = beside(losses, **weights)
+    assert remedy is not None
+    assert (remedy.kind, remedy.args) == ("pause", {})
+
+
+@pytest.mark.parametrize(("planned", "in_force"), [({"aux": 1e-3}, 1.0), ({"ce": 1.0, "aux": 0.1}, 0.01)])
+def test_auxiliary_is_what_is_meant_to_be_and_is(planned: dict[str, float], in_force: float) -> None:
+    losses = {"ce": np.array([np.nan]), "aux": np.array([0.5])}
+    trace = summed({"ce": in_force, "aux": 0.1}, losses)
+    declaration = Declaration(
+        seq=1, components=list(losses), stages=[StageSpec("a", 0, planned)], controls=ControlsSpec(list(COMMAND_KINDS))
+    )
+    remedy = advice.take_out(moment_at(trace, 0, declaration), "x")
+    assert remedy is not None
+    assert remedy.kind == "pause"
 
 
 def test_what_rounding_leaves_of_an_absurd_total_is_no_part_of_it() -> None:

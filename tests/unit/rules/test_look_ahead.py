@@ -115,6 +115,25 @@ def test_a_long_ramp_of_the_next_stage_only_warns() -> None:
     assert fired(changes_of(sudden, losses)) == [("fired", "contribution/b", "critical")]
 
 
+def test_a_ramp_begins_at_the_weight_before_and_is_advised_only_where_the_plan_has_none_so_long() -> None:
+    losses = {"a": noisy(1.0, 400, 0.02), "b": noisy(1.0, 400, 0.02, 1)}
+    for planned, is_advised in ((500.0, True), (RampSpec(5.0, 500.0, 100), True), (RampSpec(5.0, 500.0, 1_000), False)):
+        declaration = curriculum({"a": 1.0, "b": 5.0}, {"a": 1.0, "b": planned}, every=10_000)
+        (change,) = changes_of(declaration, losses)
+        text = change.alert.evidence["text"]
+        assert ("A ramp of b from 5 to 500 over 22" in text) == is_advised
+        assert ("lossguard.ramp(5.0, 500, 22" in text) == is_advised
+        assert "lossguard.ramp(0.0" not in text
+
+
+def test_a_total_that_rises_because_a_negative_term_goes_away_is_not_ramped_of_itself() -> None:
+    losses = {"a": noisy(2.0, 400, 0.02), "b": noisy(1.5, 400, 0.02, 1)}
+    for planned, severity in ((0.0, "critical"), (RampSpec(-1.0, 0.0, 500), "warning")):
+        declaration = curriculum({"a": 1.0, "b": -1.0}, {"a": 1.0, "b": planned}, every=10_000)
+        (change,) = changes_of(declaration, losses)
+        assert change.alert.severity == severity
+
+
 def test_a_raw_loss_that_still_falls_is_given_time() -> None:
     """It is 5 times too large at first, and harmless by the time of its stage: what it has learned is not known yet."""
     n = 900

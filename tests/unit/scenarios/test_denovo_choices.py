@@ -40,6 +40,15 @@ def test_choices_that_cannot_be_meant_are_refused_before_training() -> None:
         train.train(DENOVO.options(knobs={"spectrum": "gaussian", "bin_size": 0.5}, **ARGUMENTS))
 
 
+def test_a_knob_that_is_not_in_use_is_refused_where_it_is_set_and_left_out_where_it_is_not() -> None:
+    for variant, knobs in (("l1", {"bin_size": 0.1}), ("log1p", {"scale_factor": 0.004}), ("l1", {"nosuch": 1.0})):
+        with pytest.raises(ConfigError, match=f"--{next(iter(knobs)).replace('_', '-')}"):
+            DENOVO.options(variant=variant, knobs=knobs)
+    options = DENOVO.options(variant="l1")
+    assert options.knobs == {"spectrum": "huber", "scale_factor": 0.004, "weight_factor": 1.0}
+    assert DENOVO.completed(options) == options
+
+
 def test_the_large_size_is_for_a_gpu() -> None:
     with torch.device("meta"):
         large = reader_of("large")

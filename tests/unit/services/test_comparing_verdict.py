@@ -1,6 +1,7 @@
 """The table and the decision tree, with measurements that are made up and answers that are known."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,7 +88,31 @@ def test_what_broke_less_often_is_smoother_than_what_leaps_less() -> None:
 def test_the_tree_does_not_ask_whether_it_is_worse_and_that_is_said() -> None:
     found = decided(a_run("old", 0.4), a_run("new", 0.3))
     assert found.advice == "adopt"
-    assert any("0.3 against 0.4" in each for each in found.cautions)
+    assert any("0.3 against 0.4, beyond noise. Look" in each for each in found.cautions)
+
+
+@pytest.mark.parametrize("unknown", ["old", "new"])
+def test_nothing_is_beyond_a_noise_that_is_not_known(unknown: str) -> None:
+    def run(name: str, value: float) -> Measured:
+        return a_run(name, value, error=None if name == unknown else 0.002)
+
+    [said] = decided(run("old", 0.4), run("new", 0.3)).cautions
+    assert said.endswith("is 0.3 against 0.4, noise not known. Look before you adopt.")
+    total = {
+        name: Final(value, None if name == unknown else 0.01, 3, 999) for name, value in (("old", 2.0), ("new", 3.0))
+    }
+    [said] = decided(*(a_run(name, None, total=total[name]) for name in total)).cautions
+    assert "beyond noise" not in said
+    assert "3 against 2, noise not known." in said
+
+
+def test_of_several_results_each_is_said_with_its_noise() -> None:
+    def run(name: str, value: float) -> Measured:
+        known, unknown = Final(value, 0.002, 3, 999), Final(value, None, 3, 999)
+        return replace(a_run(name), results={"val/acc_a": unknown, "val/acc_b": known})
+
+    [said] = decided(run("old", 0.4), run("new", 0.3)).cautions
+    assert "final val/acc_b is 0.3 against 0.4, beyond noise; final val/acc_a is 0.3 against 0.4, noise not" in said
 
 
 def test_short_and_steered_runs_are_cautioned_about() -> None:

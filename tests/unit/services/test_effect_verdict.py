@@ -75,6 +75,15 @@ CASES: list[tuple[str, Case, str, str]] = [
      "The total went from not finite to 1.4"),
     ("a mask that was empty now and then, and a total that was lower for it",
      general("go_to_stage", sides([nan, 0.05] * 25, noisy(0.88, 0.3)), alerts=FIRED), "worked", "25 of 50 rows before"),
+    ("a few rows not finite before, and a total that explodes",
+     general("set_lr_scale", sides([*noisy(2.0, n=44), *[nan] * 6], noisy(1e9, seed=1))), "worse",
+     "The total went from 2 to 1e+09 in 50 steps: worse."),
+    ("a few rows not finite before, and a gradient that doubles",
+     general("set_clip", sides([*noisy(2.0, n=44), *[nan] * 6], noisy(2.0, seed=1)),
+             grad_norm=sides(noisy(2.0), noisy(5.0, seed=1))), "worse", "the gradient norm went from"),
+    ("a few rows not finite before, and all is well since, while the alert is open",
+     general("set_clip", sides([*noisy(2.0, n=44), *[nan] * 6], noisy(2.0, seed=1)), alerts=FIRED), "worked",
+     "The total recovered (6 of 50 rows before were not finite) in 50 steps, the alert is still open: worked."),
     ("not finite before, and something else is critical now",
      general("go_to_stage", sides(MEAN_OF_NONE, noisy(1e9)), alerts=Alerts((2, 2), (2, 2), (("loss_jump", 1210),))),
      "worse", "a critical alert (loss_jump) began"),
@@ -141,6 +150,9 @@ UNDECIDED: list[tuple[str, Case, str]] = [
      "Not judged: 5 steps after it are too few to tell from."),
     ("too little before it", Case("set_clip", Stretch(1200, 1197, 1200, 1250), sides([1.0] * 3, noisy(2.0)), NONE),
      "Not judged: the 3 steps before it are too few to compare with."),
+    ("weights that changed, of a total that broke now and then and is below zero",
+     general("go_to_stage", sides([*noisy(2.0, n=44), *[nan] * 6], [-each for each in noisy(2.0)]), by_weights=None),
+     "Not judged: the weights changed, and what they make of a total that is not positive cannot be told."),
     ("nothing is measured", general("set_clip", NONE), "Not judged: 50 steps after it are too few to tell from."),
 ]  # fmt: skip
 
@@ -174,16 +186,17 @@ def test_the_numbers_are_medians() -> None:
     assert numbers["not_finite"] == [1, 50]
 
 
-@pytest.mark.parametrize("broken", [0.12, 0.5, 1.0])
+@pytest.mark.parametrize("broken", [0.12, 0.48, 0.5, 1.0])
 @pytest.mark.parametrize("level", [1e-6, 0.876, 40.0])
 @pytest.mark.parametrize("alerts", [Alerts(), FIRED, OVER])
 @pytest.mark.parametrize("kind", ["go_to_stage", "set_lr_scale", "set_clip", "hold_stage"])
-def test_what_was_not_finite_and_is_has_worked_wherever_it_went(
+def test_what_was_not_finite_and_is_has_worked_unless_it_rose_from_a_level_that_was_known(
     kind: str, alerts: Alerts, level: float, broken: float
 ) -> None:
     before = np.where(np.arange(50) < 50 * broken, nan, noisy(2.0)).tolist()
     after = [nan, *noisy(level, n=49, seed=1)]
-    assert judge(general(kind, sides(before, after), alerts=alerts)).verdict == "worked"
+    is_rise = level > 2.0 and broken < 0.5 and alerts is not OVER
+    assert judge(general(kind, sides(before, after), alerts=alerts)).verdict == ("worse" if is_rise else "worked")
     assert judge(general(kind, sides(after, before), alerts=replace(alerts, answered=None))).verdict == "worse"
 
 

@@ -70,7 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("target", help=f"a training script that calls lossguard.init, or {', '.join(SCENARIOS)}")
-    parser.add_argument("--batches", type=int, default=N_BATCHES, metavar="N", help=f"default: {N_BATCHES}")
+    calls = f"calls of run.total to look at; with accumulation they are fewer optimizer steps; default: {N_BATCHES}"
+    parser.add_argument("--batches", type=int, default=N_BATCHES, metavar="N", help=calls)
     parser.add_argument("--json", dest="as_json", action="store_true", help="print JSON instead of a table")
     return parser
 

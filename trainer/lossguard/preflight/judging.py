@@ -5,7 +5,8 @@
                component above half of the total; one beside which float32 loses all others; a gradient whose square
                overflows
     warning    a jump above 1.5, or ramped; a new component below 1e-4; an auxiliary component with more than half of
-               the gradients, one of several equal ones with 99 % of them; a loss beyond half precision; an unseen one
+               the gradients, one of several equal ones with 99 % of them; one without a gradient; a total that was not
+               above 0, moved by a new component; a loss beyond half precision; an unseen one
     Auxiliary: its weight is not the largest of the stage. New: its weight grows more than 10 times.
 
 Rules of this file: pure; limits and arithmetic are those of protocol/magnitudes.py.
@@ -91,9 +92,10 @@ def _stage(ahead: Prospect) -> StageReport:
     total, before = sum(row.contribution for row in rows), ahead.total_before
     is_known = isfinite(total) and isfinite(before) and before > 0 and not ahead.unseen
     jump = total / before if is_known else None
-    found = [*_not_finite(ahead), *_unknown(ahead)]
+    found = [*_not_finite(ahead), *_unknown(ahead), *_without_gradient(ahead)]
     if isfinite(total):
-        found += _alone(rows) or [*_blown_up(rows, total, jump, ahead), *_dead(rows, ahead)]
+        leaps = _blown_up(rows, total, jump, ahead) or _from_nothing(rows, total, ahead)
+        found += _alone(rows) or [*leaps, *_dead(rows, ahead)]
         found += _too_large(rows)
         found += _gradients(rows, ahead, {each.component for each in found if each.severity == CRITICAL})
     found.sort(key=lambda each: each.severity != CRITICAL)
@@ -123,6 +125,25 @@ def _not_finite(ahead: Prospect) -> list[Finding]:
 def _unknown(ahead: Prospect) -> list[Finding]:
     text = "{} was not evaluated in these batches (or is exactly 0): nothing can be said of what it adds here."
     return [Finding("unknown", WARNING, name, text.format(name)) for name in ahead.unseen]
+
+
+def _without_gradient(ahead: Prospect) -> list[Finding]:
+    return [
+        Finding(
+            "no_gradient",
+            WARNING,
+            each.name,
+            f"{each.name} has no gradient in any of the {each.seen} batches: it is not connected to the model's "
+            "parameters (detached, or made under no_grad), or flat there, so it teaches nothing.",
+        )
+        for each in ahead.components
+        if ahead.after(each.name) != 0 and _teaches_nothing(each)
+    ]
+
+
+def _teaches_nothing(component: Component) -> bool:
+    """Of one that was not evaluated, no gradient says nothing."""
+    return 0 < component.seen == component.grad_zero and _is_evaluated(component)
 
 
 def _alone(rows: Sequence[Row]) -> list[Finding]:
@@ -164,8 +185,7 @@ def _blown_up(rows: Sequence[Row], total: float, jump: float | None, ahead: Pros
             ahead.stage.name, ahead.stage.start, ahead.total_before, total, cause.component, cause.share, cause.raw,
             cause.weight,
         )  # fmt: skip
-    ramp = "" if jump is None or jump <= limits.JUMP_SHOWN else limits.ramp_text(cause.component, cause.weight, jump)
-    text = " ".join(part for part in (said, words, ramp) if part)
+    text = " ".join(part for part in (said, words, _ramp_words(rows, jump, ahead)) if part)
     return [Finding("stage", CRITICAL if is_critical else WARNING, cause.component, text, weight)]
 
 
@@ -173,11 +193,49 @@ def _was(row: Row, ahead: Prospect) -> float:
     return abs(ahead.before(row.component) * row.raw)
 
 
+def _from_nothing(rows: Sequence[Row], total: float, ahead: Prospect) -> list[Finding]:
+    """A total that was 0 or negative is not so many times as large; it is moved by more than a jump that is shown."""
+    before = ahead.total_before
+    new = [row for row in rows if row.contribution != 0 and ahead.is_new(row.component)]
+    is_moved = isfinite(before) and before <= 0 and abs(total - before) > (limits.JUMP_SHOWN - 1) * abs(before)
+    if not (new and is_moved) or ahead.unseen:
+        return []
+    cause = max(new, key=lambda row: abs(row.contribution))
+    text = (
+        f"Stage {ahead.stage.name!r} begins at step {ahead.stage.start}. The total is then predicted to go from "
+        f"{before:.3g} to {total:.3g}; {cause.component} is new and adds {cause.contribution:.3g}: raw value "
+        f"{cause.raw:.4g} at weight {cause.weight:.3g}. Beside a total that is not above 0 nothing tells whether that "
+        "is too much."
+    )
+    return [Finding("stage", WARNING, cause.component, text)]
+
+
+def _rise(row: Row, ahead: Prospect) -> float:
+    """What the component adds to the total more than before; also of a negative one that goes away."""
+    return row.contribution - ahead.before(row.component) * row.raw
+
+
+def _is_slow(row: Row, jump: float, ahead: Prospect) -> bool:
+    """Its ramp is long enough for the jump."""
+    planned = ahead.stage.weights.get(row.component, 0.0)
+    return isinstance(planned, Ramp) and planned.steps >= log(jump) / log(limits.GROWTH_PER_STEP)
+
+
 def _is_ramped(rows: Sequence[Row], jump: float, ahead: Prospect) -> bool:
-    """All that grows does so over a ramp that is long enough for it."""
-    needed = log(jump) / log(limits.GROWTH_PER_STEP)
-    planned = [ahead.stage.weights.get(r.component, 0.0) for r in rows if abs(r.contribution) > _was(r, ahead)]
-    return all(isinstance(each, Ramp) and each.steps >= needed for each in planned)
+    """All that raises the total does so over a ramp that is long enough for it."""
+    rising = [row for row in rows if _rise(row, ahead) > 0]
+    return bool(rising) and all(_is_slow(row, jump, ahead) for row in rising)
+
+
+def _ramp_words(rows: Sequence[Row], jump: float | None, ahead: Prospect) -> str:
+    """The ramp of what raises the total most and is not planned to come slowly enough; empty where all is."""
+    if jump is None or jump <= limits.JUMP_SHOWN:
+        return ""
+    sudden = [row for row in rows if _rise(row, ahead) > 0 and not _is_slow(row, jump, ahead)]
+    if not sudden:
+        return ""
+    row = max(sudden, key=lambda each: _rise(each, ahead))
+    return limits.ramp_text(row.component, ahead.before(row.component), row.weight, jump)
 
 
 def _mended(rows: Sequence[Row], cause: Row, ahead: Prospect) -> tuple[float | None, str]:
@@ -227,13 +285,18 @@ def _too_large(rows: Sequence[Row]) -> list[Finding]:
 
 def _gradients(rows: Sequence[Row], ahead: Prospect, said: set[str]) -> list[Finding]:
     """A component that pulls more than its share of the total tells."""
-    known = [(row, row.grad_norm) for row in rows if row.grad_norm is not None and isfinite(row.grad_norm)]
+    silent = {each.name for each in ahead.components if _teaches_nothing(each)}  # said of those, not of the others
+    known = [
+        (row, row.grad_norm)
+        for row in rows
+        if row.grad_norm is not None and isfinite(row.grad_norm) and row.component not in silent
+    ]
     size = sum(norm for _, norm in known)
     leaders = [norm for row, norm in known if not ahead.is_auxiliary(row.component)]
     found = []
     for row, norm in known:
         name = row.component
-        if not (size > 0 and isfinite(size)) or name in said:
+        if not (size > 0 and isfinite(size)) or name in said or len(known) < 2:
             continue
         if ahead.is_auxiliary(name) and norm > limits.SHARE * size:
             raw = norm / abs(row.weight)

@@ -112,6 +112,7 @@ class Looks:
             nonfinite=sum(not isfinite(value) for value in raws),
             grad_norm=_median(wholes),
             grad_nonfinite=sum(not isfinite(value) for value in wholes),
+            grad_zero=sum(value == 0 for value in wholes),
             groups={g: _median([by[g] for _, by in found]) or 0.0 for g in self._gradients.groups if found},
         )
 

@@ -18,7 +18,8 @@ class Component:
 
     raw, low, high: median, smallest and largest of the finite values; where none is finite, the first value. seen: in
     how many batches it was; nonfinite: in how many of them it was NaN or infinite. grad_norm: the median L2 norm of its
-    gradient by the trainable parameters, groups: the same by group; grad_nonfinite: as nonfinite, of the gradients.
+    gradient by the trainable parameters, groups: the same by group; grad_nonfinite: as nonfinite, of the gradients;
+    grad_zero: in how many of them the gradient was exactly 0.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Component:
     nonfinite: int = 0
     grad_norm: float | None = None
     grad_nonfinite: int = 0
+    grad_zero: int = 0
     groups: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -48,7 +50,7 @@ class Row:
 @dataclass(frozen=True)
 class Finding:
     """What is wrong with a stage. kind: not_finite, gradient_not_finite, alone, stage (the total jumps or a component
-    takes it over), gradient, dead, too_large, unknown. weight: the one that mends it, where one does."""
+    takes it over), gradient, no_gradient, dead, too_large, unknown. weight: the one that mends it, where one does."""
 
     kind: str
     severity: str

@@ -1,7 +1,8 @@
 """How large a loss component may be in a total: the limits, and the weight or the ramp that keeps it there.
 
 To hold component k at the share X of the whole: w_k' = X / (1 - X) * sum over j != k of |w_j L_j| / |L_k|.
-To bring a jump J in without a shock: N = ceil(log J / log 1.02) steps, so that no step adds more than 2 %.
+To bring a jump J in without a shock: N = ceil(log J / log 1.02) steps, 2 % a step on average; a linear ramp adds more
+in its first steps.
 
 Rules of this file: one place for what the server's rules say of a run and what the preflight says before there is one;
 numbers and sentences only. Where no weight or ramp would do, the answer is None.
@@ -82,13 +83,13 @@ def weight_text(component: str, weight: float, value: float, loss: float, note: 
     )
 
 
-def ramp_text(component: str, value: float, jump: float) -> str:
-    """A ramp by which a total that becomes `jump` times as large grows by at most 2 % a step, as words to write into
-    the curriculum; empty where the total does not grow."""
+def ramp_text(component: str, start: float, value: float, jump: float) -> str:
+    """A ramp from `start`, the weight before, by which a total that becomes `jump` times as large grows by 2 %
+    a step, as words to write into the curriculum; empty where the total does not grow."""
     steps = ramp_steps(jump)
     if steps is None:
         return ""
     return (
-        f"A ramp of {component} from 0 to {value:.3g} over {steps} steps "
-        f"(lossguard.ramp(0.0, {value:.3g}, {steps})) lets the total grow by at most 2 % a step."
+        f"A ramp of {component} from {start:.3g} to {value:.3g} over {steps} steps "
+        f"(lossguard.ramp({float(f'{start:.3g}')}, {value:.3g}, {steps})) lets the total grow by 2 % a step on average."
     )

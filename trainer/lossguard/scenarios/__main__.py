@@ -16,7 +16,12 @@ from .catalogue import SIZES
 from .record import JsonlRecorder, Recorder
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
-KNOBS = {knob.name: f"{s.name}: {knob.about}; default: {knob.default}" for s in SCENARIOS.values() for knob in s.knobs}
+KNOBS = {
+    knob.name: f"{s.name}{'' if knob.of is None else f', {knob.of[0]} {knob.of[1]}'}: {knob.about}; "
+    f"default: {knob.default}"
+    for s in SCENARIOS.values()
+    for knob in s.knobs
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -28,12 +28,21 @@ class UnknownChoice(ConfigError):
 
 @dataclass(frozen=True)
 class Knob:
-    """An option that only some scenarios have. `choices`: the words it may be; without them it is a number above 0."""
+    """An option that only some scenarios have. `choices`: the words it may be; without them it is a number above 0.
+
+    `of`: another option, or knob, and the value of it that this one is for; with another it is not in use.
+    """
 
     name: str
     default: str | float
     about: str
     choices: tuple[str, ...] = ()
+    of: tuple[str, str] | None = None
+
+    @property
+    def option(self) -> str:
+        """As it is written on a command line."""
+        return _option(self.name)
 
     def read(self, scenario: str, value: str | float) -> str | float:
         """The value as the training takes it; raises UnknownChoice and ConfigError."""
@@ -48,6 +57,10 @@ class Knob:
         if not (math.isfinite(number) and number > 0):
             raise ConfigError(f"{self.name} is {value}; it must be a finite number above 0.")
         return number
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 @dataclass(frozen=True)
@@ -110,14 +123,23 @@ class Scenario:
         return self.completed(Options(**{**own, **chosen}))
 
     def completed(self, options: "Options") -> "Options":
-        """The same with every knob of the scenario, set or by default; raises UnknownChoice and ConfigError."""
+        """The same with every knob that is in use, set or by default; raises UnknownChoice and ConfigError.
+
+        A knob that is set and not in use is refused: whoever turns it must not think that it did something. As those
+        that nobody set are left out, what is completed can be completed again.
+        """
         self.check(options)
         known = {knob.name: knob for knob in self.knobs}
         for name in options.knobs:
             if name not in known:
-                raise UnknownChoice(f"knob of {self.name}", name, tuple(known))
-        set_to = {name: knob.read(self.name, options.knobs.get(name, knob.default)) for name, knob in known.items()}
-        return replace(options, knobs=set_to)
+                own = f"; its own are {', '.join(knob.option for knob in self.knobs)}" if known else ""
+                raise ConfigError(f"{self.name} has no option {_option(name)}{own}.")
+        values = {name: knob.read(self.name, options.knobs.get(name, knob.default)) for name, knob in known.items()}
+        idle = {knob.name: _why_idle(knob, values, options) for knob in self.knobs}
+        for name in options.knobs:
+            if idle[name]:
+                raise ConfigError(idle[name])
+        return replace(options, knobs={name: value for name, value in values.items() if not idle[name]})
 
     def check(self, options: "Options") -> None:
         """Raise UnknownChoice when `options` name a variant or curriculum that this scenario has not."""
@@ -170,3 +192,14 @@ class Options:
             raise UnknownChoice("size", self.size, SIZES)
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise ConfigError(f"lr is {self.lr}; it must be a finite number above 0.")
+
+
+def _why_idle(knob: Knob, values: Mapping[str, str | float], options: Options) -> str:
+    """The sentence for a knob that is not in use under these options; empty for one that is."""
+    if knob.of is None:
+        return ""
+    name, wanted = knob.of
+    present = values[name] if name in values else getattr(options, name)
+    if present == wanted:
+        return ""
+    return f"{knob.option} is for {_option(name)} {wanted}; with {_option(name)} {present} it does nothing."

@@ -151,10 +151,8 @@ def _cautions(rows: Sequence[Row], old: Measured, new: Measured, advice: str) ->
     found = []
     worse = [row for row in rows if row.key.startswith("result:") and wins(row, new.run, old.run) == -1]
     if advice == ADOPT and worse:
-        said = listed([f"{row.title} is {row.cell(new.run).text} against {row.cell(old.run).text}" for row in worse])
-        found.append(
-            f"The tree does not ask whether it is worse, and it is: {said}, beyond noise. Look before you adopt."
-        )
+        said = _by_noise(worse, old, new)
+        found.append(f"The tree does not ask whether it is worse, and it is: {said}. Look before you adopt.")
     if old.broken.count:
         found.append(f"{old.name} broke itself: {old.broken.count:,} values of its losses are not finite.")
     shorter, longer = sorted((old, new), key=lambda run: run.last_step)
@@ -167,3 +165,19 @@ def _cautions(rows: Sequence[Row], old: Measured, new: Measured, advice: str) ->
     if steered:
         found.append(f"People changed {listed(steered)} while it ran, so the numbers are of the run as it was mended.")
     return found
+
+
+def _by_noise(worse: Sequence[Row], old: Measured, new: Measured) -> str:
+    """A difference is beyond noise only where the noise of both ends is known."""
+    beyond, unknown = list[str](), list[str]()
+    for row in worse:
+        said = f"{row.title} is {row.cell(new.run).text} against {row.cell(old.run).text}"
+        (beyond if all(_has_noise(row, run) for run in (old, new)) else unknown).append(said)
+    told = ((beyond, "beyond noise"), (unknown, "noise not known"))
+    return "; ".join(f"{listed(rows)}, {noise}" for rows, noise in told if rows)
+
+
+def _has_noise(row: Row, run: Measured) -> bool:
+    name = row.key.removeprefix("result:")
+    final = run.results.get(name) or run.total  # the total stands in where there is no result
+    return final is not None and final.error is not None

@@ -30,6 +30,7 @@ CORRELATION_MAX = 0.95
 MIN_SAMPLES = 8  # of a side: with fewer a median is hardly better than a single value
 SMALLEST = 0.1  # the log ratio that as many samples as are asked for can tell from noise
 BROKEN = 0.1  # of the samples not finite: such a side is broken
+MOSTLY = 0.5  # of them: what is left of such a side is no level to compare with
 TINY = 1e-300  # a share of 0 has no logarithm
 LARGEST = float(np.finfo(np.float64).max)  # a value beside a tiny usual magnitude is no infinity
 
@@ -45,6 +46,11 @@ class Samples:
     def is_broken(self) -> bool:
         """Not finite, not only once in a while."""
         return bool((~np.isfinite(self.values)).sum() > BROKEN * len(self.values))
+
+    @property
+    def is_mostly_broken(self) -> bool:
+        """Half or more is not finite."""
+        return bool(len(self.values)) and bool((~np.isfinite(self.values)).sum() >= MOSTLY * len(self.values))
 
     @property
     def is_enough(self) -> bool:

@@ -6,10 +6,11 @@ In this order; the first that applies is the verdict:
     new alert    a critical alert began since, and is open                                       worse
     alert over   of a command that answers an alert: it ended                                    worked
     went back    (of a rollback) the total is no higher than before where it went back to        worked
-    mended       the total was not finite in more than 10 % of the steps before, and is          worked
+    recovered    the total was not finite in half of the steps before or more, and is            worked
     not judged   the weights changed, and the total is not positive on both sides                no effect, not decided
     total rose   above its noise, its way and what the new weights make of the old losses        worse
     gradient     twice as large or more, where no weight was raised                              worse
+    mended       the total was not finite in more than 10 % of the steps before, and is          worked
     alert open   of a command that answers an alert: it did not end                              no effect
     share        of the commanded component: it went with its weight, or against it              worked, worse
     calmer       (where no component is commanded) the total fell below what the new weights make of the old losses,
@@ -18,7 +19,7 @@ In this order; the first that applies is the verdict:
 
 Rules of this file: pure. A weight moves the total by itself, which is what was asked for: the total is compared with
 the old losses at the new weights, for a rise and for a fall; so is where it was going, which a ramp would hide. What is
-told is medians.
+told is medians. Of a total that was mostly not finite the rest is no level: nothing that comes is a rise from it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -191,9 +192,9 @@ def _too_little(seen: _Seen) -> str | None:
 
 
 def _is_unexplained(seen: _Seen) -> bool:
-    """The weights changed, and what that makes of the total is no ratio."""
+    """The weights changed, and what that makes of the total is no ratio; where it stayed broken, that says enough."""
     total, by_weights = seen.case.total, seen.case.by_weights
-    if seen.total is None or total.before.is_broken or by_weights == 0:
+    if seen.total is None or total.after.is_broken or by_weights == 0:
         return False
     sides = [each for each in (total.before, total.after, total.past) if each is not None]
     return by_weights is None or any(bool((each.finite().values <= 0).any()) for each in sides)
@@ -237,6 +238,10 @@ def _went_back(seen: _Seen) -> Found:
         return None
     went_back = f"before step {step_name(case.stretch.at_step)}, where it went back to,"
     return WORKED, [f"the total went from {number(total.before)} {went_back} to {number(total.after)}"]
+
+
+def _recovered(seen: _Seen) -> Found:
+    return _mended(seen) if seen.case.total.before.is_mostly_broken else None
 
 
 def _mended(seen: _Seen) -> Found:
@@ -320,5 +325,5 @@ def _nothing(seen: _Seen) -> tuple[str, Clauses]:
 
 
 _Check = Callable[[_Seen], Found]
-_HAPPENED: tuple[_Check, ...] = (_broke, _new_alert, _alert_over, _went_back, _mended)
-_COMPARED: tuple[_Check, ...] = (_total_rose, _gradient_rose, _alert_open, _share_moved, _calmer)
+_HAPPENED: tuple[_Check, ...] = (_broke, _new_alert, _alert_over, _went_back, _recovered)
+_COMPARED: tuple[_Check, ...] = (_total_rose, _gradient_rose, _mended, _alert_open, _share_moved, _calmer)

@@ -40,9 +40,9 @@ DENOVO = Scenario(
     stage_steps=250,
     knobs=(
         Knob("spectrum", "huber", "the spectrum loss: nearest peak, or drawn Gaussians", ("huber", "gaussian")),
-        Knob("sigma", 0.05, "Da, of the drawn Gaussians"),
-        Knob("bin_size", 0.1, "Da, of the grid that they are drawn on"),
-        Knob("scale_factor", 0.004, "what l1 costs a Da"),
+        Knob("sigma", 0.05, "Da, of the drawn Gaussians", of=("spectrum", "gaussian")),
+        Knob("bin_size", 0.1, "Da, of the grid that they are drawn on", of=("spectrum", "gaussian")),
+        Knob("scale_factor", 0.004, "what l1 costs a Da", of=("variant", "l1")),
         Knob("weight_factor", 1.0, "on the weights of spectrum and precursor at every stage"),
     ),
 )

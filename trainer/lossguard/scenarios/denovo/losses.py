@@ -70,7 +70,7 @@ def l1(error_da: Tensor, true_mass: Tensor, scale_factor: float = L1_PER_DA) -> 
 PRECURSOR_LOSSES: Mapping[str, PrecursorLoss] = MappingProxyType({"log1p_x100": log1p_x100, "log1p": log1p, "l1": l1})
 
 
-def precursor_loss(variant: str, scale_factor: float) -> PrecursorLoss:
+def precursor_loss(variant: str, scale_factor: float = L1_PER_DA) -> PrecursorLoss:
     """That of the variant; only `l1` has a scale factor, a Da."""
     return partial(l1, scale_factor=scale_factor) if variant == "l1" else PRECURSOR_LOSSES[variant]
 

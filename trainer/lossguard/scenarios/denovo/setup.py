@@ -79,9 +79,15 @@ def build(options: Options) -> Setup:
         validation={name: validation_batch(options.seed, unseen, device, noise) for name, noise in VALIDATED.items()},
         residue_mass=residue_mass_table().float().to(device),
         spectrum=spectrum,
-        precursor=losses.precursor_loss(options.variant, options.number("scale_factor")),
+        precursor=_precursor_loss(options),
         precision=partial(precision, options, device),
     )
+
+
+def _precursor_loss(options: Options) -> losses.PrecursorLoss:
+    if options.variant == "l1":
+        return losses.precursor_loss("l1", options.number("scale_factor"))
+    return losses.precursor_loss(options.variant)
 
 
 def _spectrum_loss(options: Options) -> SpectrumLoss:
