@@ -6,16 +6,21 @@
 
 A row is one variant: trained to its end with nobody pressing anything (what fires, and what was bad first), the same
 without the guard, and once more, pressing through the API what the alert advises as soon as it does. Truth is the
-catalogue's. Exits with 1 where something is not as the truth has it. `--factor`: of every scenario's own steps, for a
-quick look; below 0.4 the stages of denovo are too short to be foretold.
+catalogue's, and where the incident begins is measured besides. Exits with 1 where something is not as the truth has
+it, or the remedy did not help: the server must say "worked" (or that it cannot tell, as where a stage began beside it),
+and the total be no more than twice what the mended variant, which is trained for it, begins with. `--factor`: of every
+scenario's own steps, for a quick look; below 0.4 the stages of denovo are too short to be foretold.
 
-"skipped" are updates kept out of the weights, by the guard or by the GradScaler. A total is a median of 20 steps.
+"skipped" are steps whose update was kept out of the weights, by the guard or by the GradScaler. A total is a median
+of 20 steps.
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 from incidents import ablation, table
@@ -77,16 +82,13 @@ def _all(bench: Bench, options: argparse.Namespace, is_compiled: bool) -> bool:
         return ablation.show(bench, options.factor)
     print(table.head(), flush=True)
     trials: list[table.Trial] = []
-    seen: dict[tuple[str, str], Seen] = {}
+    seen = cache(partial(_watched, bench, options))  # a mended variant is what others are held to, and a row
     for scenario, variant, truth in _chosen(options.only):
-        trial = _trial(bench, scenario, variant, truth, options)
-        mend = None
-        if truth.remedy is None and truth.mend:  # of the live run nothing helps: what the mended code does instead
-            mend = seen.get((scenario.name, truth.mend)) or _watched(bench, scenario, truth.mend, options)
-            seen[scenario.name, truth.mend] = mend
-        print(table.line(trial, mend), flush=True)
+        trial = _trial(bench, options, scenario, variant, seen)
+        if truth.onset_stage is not None and truth.mend:
+            trial = replace(trial, mend=seen(scenario.name, truth.mend))
+        print(table.line(trial), flush=True)
         trials.append(trial)
-        seen[scenario.name, variant] = trial.seen
     print(f"\n{table.verdict(trials)}\n", flush=True)
     return any(trial.faults for trial in trials)
 
@@ -98,28 +100,29 @@ def _chosen(only: list[str] | None) -> Iterator[tuple[Scenario, str, Truth]]:
                 yield scenario, variant, truth
 
 
-def _trial(bench: Bench, scenario: Scenario, variant: str, truth: Truth, options: argparse.Namespace) -> table.Trial:
-    own = _own(scenario, variant, options.factor)
+def _trial(
+    bench: Bench, options: argparse.Namespace, scenario: Scenario, variant: str, watch: Callable[[str, str], Seen]
+) -> table.Trial:
+    own, truth = _own(scenario, variant, options.factor), scenario.truth(variant)
     bare: Seen | None = None
     done: Pressed | None = None
-    seen = _watched(bench, scenario, variant, options)
+    seen = watch(scenario.name, variant)
     if truth.onset_stage is not None:
         arguments = _arguments(own)
         if not options.skip_bare:
-            bare = watched(bench, scenario, f"{scenario.name}-{variant}-bare", arguments | {"guard": "off"})
+            bare = watched(bench, scenario, truth, f"{scenario.name}-{variant}-bare", arguments | {"guard": "off"})
         if truth.remedy is not None:
             live = arguments | {"steps": ENDLESS}
             if truth.remedy == "go_to_stage" and "staged" in scenario.curricula:
                 live["curriculum"] = "staged"
-            done = pressed(bench, scenario, truth, f"{scenario.name}-{variant}-mended", live, own.steps)
+            done = pressed(bench, scenario, truth, f"{scenario.name}-{variant}-mended", live, own)
     return table.Trial(scenario.name, variant, truth, truth.onset_step(own.stage_steps), seen, bare, done)
 
 
-def _watched(bench: Bench, scenario: Scenario, variant: str, options: argparse.Namespace) -> Seen:
+def _watched(bench: Bench, options: argparse.Namespace, name: str, variant: str) -> Seen:
+    scenario = SCENARIOS[name]
     own = _own(scenario, variant, options.factor)
-    return watched(
-        bench, scenario, f"{scenario.name}-{variant}-watched-{len(bench.items('/api/runs'))}", _arguments(own)
-    )
+    return watched(bench, scenario, scenario.truth(variant), f"{name}-{variant}-watched", _arguments(own))
 
 
 def _own(scenario: Scenario, variant: str, factor: float) -> Options:

@@ -8,19 +8,24 @@ from dataclasses import dataclass
 
 from lossguard.scenarios import Truth
 
-from .trials import AFTER, LATE, Pressed, Seen
+from .trials import AFTER, LATE, UNDECIDED, Pressed, Seen
 
+WORKED = "worked"  # the server's verdict on a remedy
+HEALTHY = 2.0  # a total after the remedy is at most so many times that of the mended code before it has learned
+ONSET_OFF = 2  # steps by which the measured onset may miss the declared one
+LATEST = 10  # steps behind the onset by which one of the rules that must fire has fired
+LATEST_OF = {"train_eval": 50}  # it is seen at an evaluation, every 50 steps where nothing else is asked for
 LATE_MAX = 5  # of the last updates after a remedy may be skipped: a GradScaler of a healthy run tries at 1 % of them
 
 HEADS = (
-    "scenario", "variant", "incident begins", "alert", "lead", "first bad", "remedy", f"{AFTER} steps after the remedy",
-    "with the guard", "without it", "",
+    "scenario", "variant", "incident begins", "alert", "lead", "first bad", "remedy",
+    f"{AFTER} steps after remedy and onset", "with the guard", "without it", "",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One variant. `bare`: without the guard; `mended`: the variant whose code is mended, where only that helps."""
+    """One variant. `onset`: as declared; `bare`: without the guard; `mend`: of the variant whose code is mended."""
 
     scenario: str
     variant: str
@@ -29,6 +34,7 @@ class Trial:
     seen: Seen
     bare: Seen | None = None
     pressed: Pressed | None = None
+    mend: Seen | None = None
 
     @property
     def faults(self) -> list[str]:
@@ -41,27 +47,60 @@ class Trial:
             found += [f"{rule} paged" for rule in critical if rule not in truth.must_not_fire]
         if truth.first_bad and self.seen.first_bad != truth.first_bad:
             found.append(f"first bad is {self.seen.first_bad}, not {truth.first_bad}")
-        if (done := self.pressed) is not None and (done.said or not done.finite or done.late > LATE_MAX):
-            found.append(f"after the remedy: {done.said or ('not finite' if not done.finite else 'still skipping')}")
+        if self.seen.nan_weights is not None:
+            found.append(f"weights NaN from {self.seen.nan_weights} with the guard")
+        found += self._untimely()
+        if (why := self._unmended()) is not None:
+            found.append(f"after the remedy: {why}")
         return found
+
+    def _untimely(self) -> list[str]:
+        """What is wrong with when it began and when it was told. Before the onset is in time."""
+        if self.onset is None:
+            return []
+        began, found = self.seen.began, []
+        if began is None or abs(began - self.onset) > ONSET_OFF:
+            found.append(f"began at {began}, not {self.onset}")
+        for step, rule in _told(self)[:1]:
+            if step - self.onset > LATEST_OF.get(rule, LATEST):
+                found.append(f"{rule}, the first, is {step - self.onset} steps late")
+        return found
+
+    def _unmended(self) -> str | None:
+        """The first thing that speaks against the remedy; None where nothing does, or none was pressed."""
+        done = self.pressed
+        if done is None:
+            return None
+        if done.said:
+            return done.said
+        if not done.finite:
+            return "not finite"
+        if done.late > LATE_MAX:
+            return "still skipping"
+        # the server decides nothing of a command beside which a stage began: there the total alone says
+        if done.verdict != WORKED and not (done.verdict == UNDECIDED and self.mend is not None):
+            return f"the verdict is {done.verdict!r}"
+        # not the total before it: a mend may rightly raise one that had nothing to learn
+        if self.mend is not None and not done.total[1] <= HEALTHY * self.mend.total[0]:
+            return f"a total of {done.total[1]:.3g}, where {self.truth.mend} begins with {self.mend.total[0]:.3g}"
+        return None
 
 
 def head() -> str:
     return f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}"
 
 
-def line(trial: Trial, mend: Seen | None) -> str:
-    """A row; `mend`: what was seen of the variant whose code is mended."""
-    first = _first(trial)
+def line(trial: Trial) -> str:
+    """A row."""
     cells = [
         trial.scenario,
         trial.variant,
-        "never" if trial.onset is None else f"{trial.onset}",
+        "never" if trial.onset is None else f"{trial.seen.began} (declared: {trial.onset})",
         _alert(trial),
-        "" if trial.onset is None or first is None else f"{trial.onset - first}",
+        _lead(trial),
         _first_bad(trial),
         _remedy(trial),
-        _after(trial, mend),
+        _after(trial),
         _guarded(trial.seen),
         "" if trial.bare is None else _bare(trial.bare),
         "as it must be" if not trial.faults else f"WRONG: {'; '.join(trial.faults)}",
@@ -74,20 +113,22 @@ def verdict(trials: Sequence[Trial]) -> str:
     return "\n".join(wrong) if wrong else f"All {len(trials)} as their truth says."
 
 
-def _wanted(trial: Trial) -> list[str]:
-    """The rules whose alerts count for the lead."""
-    return [rule for rule in trial.truth.must_fire if rule in trial.seen.fired]
+def _told(trial: Trial) -> list[tuple[int, str]]:
+    """The rules that must fire and did, and where, the first one first."""
+    return sorted(
+        (int(trial.seen.fired[rule]["step"]), rule) for rule in trial.truth.must_fire if rule in trial.seen.fired
+    )
 
 
-def _first(trial: Trial) -> int | None:
-    return min((int(trial.seen.fired[rule]["step"]) for rule in _wanted(trial)), default=None)
+def _lead(trial: Trial) -> str:
+    """From the first alert to where the series say that it began."""
+    return "".join(f"{trial.seen.began - step}" for step, _ in _told(trial)[:1] if trial.seen.began is not None)
 
 
 def _alert(trial: Trial) -> str:
     if trial.truth.onset_stage is None:
         return ", ".join(f"{each['rule']} at {each['step']}" for each in trial.seen.fired.values()) or "none"
-    found = sorted((int(trial.seen.fired[rule]["step"]), rule) for rule in _wanted(trial))
-    return ", ".join(f"{rule} at {step}" for step, rule in found) or "none"
+    return ", ".join(f"{rule} at {step}" for step, rule in _told(trial)) or "none"
 
 
 def _first_bad(trial: Trial) -> str:
@@ -105,8 +146,8 @@ def _remedy(trial: Trial) -> str:
     return f"{trial.pressed.kind} {args}".strip() + f" at {trial.pressed.at}"
 
 
-def _after(trial: Trial, mend: Seen | None) -> str:
-    done = trial.pressed
+def _after(trial: Trial) -> str:
+    done, mend = trial.pressed, trial.mend
     if done is not None and not done.said:
         finite = "finite" if done.finite else "NOT FINITE"
         skipped = f"{done.skipped} skipped" + (f", {done.late} of the last {LATE}" if done.skipped else "")

@@ -10,19 +10,25 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from lossguard.protocol.names import kind_of
-from lossguard.scenarios import Scenario, Truth
+from lossguard.scenarios import Options, Scenario, Truth
 
+from .onset import begins
 from .watching import Bench, Item, Training, calm
 
-AFTER = 200  # steps after the remedy at which its result is read
+AFTER = 200  # steps after the remedy and the onset, whichever is later, at which the result is read
 LATE = 100  # of them: the last
 SMOOTH = 20  # rows of which the median is a total: one batch is noise
+UNDECIDED = "not decided"  # of a verdict: the server said that these steps tell nothing
 NO_SIGN = "time"  # a kind of series: it says how busy the machine was
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A run of a variant, nobody pressing anything, to its end."""
+    """A run of a variant, nobody pressing anything, to its end. `began`: where its series say the incident did.
+
+    `ran`, `skipped`: of the steps that have a total. The guard's replay of a tripped batch has none: it is no step of
+    the training, and its update is left out by design.
+    """
 
     fired: Mapping[str, Item]  # the first alert of each rule
     first_bad: str | None
@@ -31,6 +37,7 @@ class Seen:
     nan_loss: int | None  # the first step with a loss that is not finite
     nan_weights: int | None  # the first evaluation that is not finite from then on: the weights are broken
     ran: int
+    began: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,17 +61,17 @@ class Pressed:
     said: str = ""
 
 
-def watched(bench: Bench, scenario: Scenario, name: str, arguments: Mapping[str, object]) -> Seen:
+def watched(bench: Bench, scenario: Scenario, truth: Truth, name: str, arguments: Mapping[str, object]) -> Seen:
     """Train it to its end, and read what the server found."""
     training = bench.train(scenario.name, name, arguments)
     try:
         training.finish()
-        return _seen(training)
+        return _seen(training, truth)
     finally:
         training.end()
 
 
-def _seen(training: Training) -> Seen:
+def _seen(training: Training, truth: Truth) -> Seen:
     fired: dict[str, Item] = {}
     for alert in sorted(training.items("alerts"), key=lambda each: (each["step"], each["fired_s"])):
         fired.setdefault(alert["rule"], alert)
@@ -74,16 +81,23 @@ def _seen(training: Training) -> Seen:
     names = [each["name"] for each in training.items("series")]
     losses = training.series(*[name for name in names if name.startswith("loss/")])
     evaluated = training.series(*[name for name in names if name.startswith("eval/loss/")])
-    total, skipped = list(losses["loss/total"].values()), training.series("skipped")["skipped"]
+    by_step, skipped = losses["loss/total"], training.series("skipped")["skipped"]
+    total = list(by_step.values())
     return Seen(
         fired=fired,
         first_bad=signs[0] if signs else None,
         total=(statistics.median(total[:SMOOTH]), statistics.median(total[-SMOOTH:])),
-        skipped=sum(value > 0 for value in skipped.values()),
+        skipped=sum(skipped.get(step, 0) > 0 for step in by_step),
         nan_loss=min((step for each in losses.values() for step, v in each.items() if not isfinite(v)), default=None),
         nan_weights=_broken_for_good(evaluated),
-        ran=len(total),
+        ran=len(by_step),
+        began=None if truth.first_bad is None else _began(training, truth.first_bad, by_step),
     )
+
+
+def _began(training: Training, first_bad: str, total: Mapping[int, float]) -> int | None:
+    limits = {each["name"]: each["contract"] for each in training.items("series")}
+    return begins(first_bad, total, training.series(first_bad)[first_bad], limits.get(first_bad))
 
 
 def _broken_for_good(evaluated: Mapping[str, Mapping[int, float]]) -> int | None:
@@ -96,19 +110,21 @@ def _broken_for_good(evaluated: Mapping[str, Mapping[int, float]]) -> int | None
 
 
 def pressed(
-    bench: Bench, scenario: Scenario, truth: Truth, name: str, arguments: Mapping[str, object], steps: int
+    bench: Bench, scenario: Scenario, truth: Truth, name: str, arguments: Mapping[str, object], own: Options
 ) -> Pressed:
-    """Train it, press the remedy as soon as an alert has it, within `steps`, and look `AFTER` steps later."""
+    """Train it, press the remedy as soon as an alert has it, within `own.steps`, and look `AFTER` steps later: later
+    than the onset as well, for a remedy may be pressed before it."""
     training = bench.train(scenario.name, name, arguments)
     try:
-        found = _remedy(training, str(truth.remedy), steps)
+        found = _remedy(training, str(truth.remedy), own.steps)
         if found is None:
             return Pressed(said=f"no alert offered {truth.remedy}")
         alert, kind, args = found
         command = training.press(kind, args, alert)
         if command["state"] != "applied":
             return Pressed(kind, args, command["state"], said=str(command.get("refusal") or command["state"]))
-        return _result(training, command, bench.limit_s)
+        end = max(int(command["step"]), truth.onset_step(own.stage_steps) or 0) + AFTER
+        return _result(training, _judged(training, command, end, bench.limit_s), end)
     finally:
         training.end()
 
@@ -133,12 +149,15 @@ def _later(training: Training) -> str | None:
     return next((str(each["name"]) for each in training.items("stages") if each["start"] > position), None)
 
 
-def _result(training: Training, command: Item, limit_s: float) -> Pressed:
-    at, told = int(command["step"]), _judged(training, command, limit_s)
+def _result(training: Training, command: Item, end: int) -> Pressed:
+    """Of the steps before `end`."""
+    at = int(command["step"])
     names = ("loss/total", "grad_norm/total", "skipped")
     before = training.series("loss/total", first=max(0, at - SMOOTH), last=at - 1)["loss/total"]
-    after = training.series(*names, first=at, last=at + AFTER - 1)
-    total, skips = after["loss/total"], [step for step, value in after["skipped"].items() if value > 0]
+    after = training.series(*names, first=at, last=end - 1)
+    total = after["loss/total"]
+    missing = set(range(at, end)) - total.keys() - after["skipped"].keys()  # a replay has no total
+    skips = [step for step in total if after["skipped"].get(step, 0) > 0]
     norms = {step: norm for step, norm in after["grad_norm/total"].items() if step not in skips}
     states = {each["state"] for each in training.items("incidents")}
     return Pressed(
@@ -149,19 +168,25 @@ def _result(training: Training, command: Item, limit_s: float) -> Pressed:
         total=(_median(list(before.values())), _median(list(total.values())[-SMOOTH:])),
         finite=bool(norms) and all(isfinite(value) for value in (*total.values(), *norms.values())),
         skipped=len(skips),
-        late=sum(step >= at + AFTER - LATE for step in skips),
-        verdict=str((told["effect"] or {}).get("verdict", "not judged")),
+        late=sum(step >= end - LATE for step in skips),
+        verdict=_verdict(command["effect"]),
         incident="open" if "open" in states else "closed",
-        said="" if len(total) == AFTER else f"{len(total)} steps after it",
+        said=f"{len(missing)} of its steps are missing" if missing else "",
     )
 
 
-def _judged(training: Training, command: Item, limit_s: float) -> Item:
-    """The command when its effect is told, `AFTER` steps later at the earliest."""
-    at, deadline_s = int(command["step"]), time.monotonic() + limit_s
+def _verdict(effect: Item | None) -> str:
+    if effect is None:
+        return "no verdict"
+    return str(effect["verdict"]) if effect["decided"] else UNDECIDED
+
+
+def _judged(training: Training, command: Item, end: int, limit_s: float) -> Item:
+    """The command when its effect is told, at step `end` at the earliest."""
+    deadline_s = time.monotonic() + limit_s
     while training.is_running() and time.monotonic() < deadline_s:
         step, told = training.step(), training.command(command["id"])
-        if step >= at + AFTER and (told["effect"] is not None or step > at + 3 * AFTER):
+        if step >= end and (told["effect"] is not None or step > end + 2 * AFTER):
             break
         calm()
     return training.command(command["id"])

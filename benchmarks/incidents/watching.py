@@ -34,7 +34,7 @@ class Bench:
 
     def ask(self, path: str, **query: Any) -> Any:
         """GET; raises httpx.HTTPStatusError."""
-        return self._answer(self._client().get(path, params=query))
+        return self._answered("GET", path, params=query)
 
     def items(self, path: str, **query: Any) -> list[Item]:
         """Of a list, every page."""
@@ -47,7 +47,7 @@ class Bench:
 
     def post(self, path: str, body: Item) -> Any:
         """POST; raises httpx.HTTPStatusError."""
-        return self._answer(self._client().post(path, json=body))
+        return self._answered("POST", path, json=body)
 
     def train(self, scenario: str, name: str, arguments: Mapping[str, object]) -> "Training":
         """Start one; `arguments`: options of `python -m lossguard.scenarios`."""
@@ -63,14 +63,11 @@ class Bench:
         command = ["-W", "ignore", "-m", "lossguard.scenarios", scenario, "--name", name, *given, *self.common]
         return Training(self, name, LoggedProcess(command, self.folder / "logs" / f"{name}.log", env))
 
-    def _client(self) -> httpx.Client:
+    def _answered(self, method: str, path: str, **asked: Any) -> Any:
+        """Over a connection of its own: one that is kept open may be closed by the server while a run trains."""
         headers = {"Authorization": f"Bearer {self.server.admin_token}"}
-        return httpx.Client(base_url=self.server.url, headers=headers, trust_env=False, timeout=30)
-
-    @staticmethod
-    def _answer(answer: httpx.Response) -> Any:
-        answer.raise_for_status()
-        return answer.json()
+        with httpx.Client(base_url=self.server.url, headers=headers, trust_env=False, timeout=30) as client:
+            return client.request(method, path, **asked).raise_for_status().json()
 
 
 class Training:
