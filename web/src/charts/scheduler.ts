@@ -1,12 +1,12 @@
 /**
- * Redraws: at most once an animation frame, only charts in view, and never more than a fifth of the time.
+ * Redraws: at most once an animation frame, only charts in view, and never more than a quarter of the time.
  *
  * Rules of this file: one loop for all charts; a chart that is not in view is remembered as stale and drawn when it
  * comes into view.
  */
 
-/** Live drawing may take 1 part in 5 of a core, and what comes has to be read: after c ms of drawing the next waits 4 c. */
-const REST_PER_COST = 4;
+/** Live drawing may take 1 part in 4 of a core: after a redraw of c ms the next one waits 3 c. */
+const REST_PER_COST = 3;
 /** A wait shorter than a frame is none. */
 const FRAME_MS = 16;
 
