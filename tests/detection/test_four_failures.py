@@ -172,7 +172,7 @@ def test_2_the_growth_is_foretold_with_its_crossing_its_overflow_and_the_compone
 @pytest.mark.filterwarnings(SCHEDULER_WARNING)
 def test_what_a_variant_must_show_and_must_not(scenario: str) -> None:
     for variant, truth in find(scenario).variants.items():
-        own = {"stage_steps": 100, "steps": 150} if scenario == "denovo" else {"steps": 130, "eval_every": 10}
+        own = {"stage_steps": 100, "steps": 150} if scenario == "denovo" else {"steps": 90, "eval_every": 6}
         fired = {each.alert.rule for each in judged(trained(scenario, variant, **own, **SMALL[scenario]))}
         assert set(truth.must_fire) <= fired, variant
         assert not set(truth.must_not_fire) & fired, variant

@@ -4,6 +4,7 @@ A chaos test that passes a sabotaged server is worthless: clients that resume he
 Power cuts have their own sabotages (test_power_cut), damaged spools theirs (test_spool_every_byte).
 """
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ OF_THE_SERVER = [
     ("nan_through_json", "altered"),
     ("rollback_but_acknowledge", "acknowledged"),
 ]
+# in CI, which must end in twenty minutes, those that say most; `make faults` tries all
+IN_CI = OF_THE_SERVER if "LOSSGUARD_FAULTS_N" in os.environ else OF_THE_SERVER[:2]
 
 
 async def caught(chaos: Chaos) -> list[str]:
@@ -33,7 +36,7 @@ async def caught(chaos: Chaos) -> list[str]:
         return chaos.faults
 
 
-@pytest.mark.parametrize(("sabotage", "word"), OF_THE_SERVER)
+@pytest.mark.parametrize(("sabotage", "word"), IN_CI)
 async def test_a_sabotaged_server_is_caught(tmp_path: Path, sabotage: str, word: str) -> None:
     faults = await caught(Chaos(tmp_path, SEED, entry(sabotage, "-m", "lossguard_server"), trainers=0))
     assert any(word in fault for fault in faults), faults

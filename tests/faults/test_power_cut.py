@@ -14,7 +14,7 @@ from faults.power_fold import fold
 from faults.recording_vfs import Sync, Write
 from lossguard_server.store.database import Database
 
-CUTS = max(2_400, 50 * int(os.environ.get("LOSSGUARD_FAULTS_N", "40")))
+CUTS = max(1_200, 50 * int(os.environ.get("LOSSGUARD_FAULTS_N", "24")))
 SEED = int(os.environ.get("LOSSGUARD_FAULTS_SEED", random.SystemRandom().randrange(1 << 31)))
 COURSES, COMMITS = CUTS // 300, 60
 LOG = f"{DATABASE}-wal"

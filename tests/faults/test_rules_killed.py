@@ -26,7 +26,7 @@ from raw_trainer import RawTrainer
 
 SEED = int(os.environ.get("LOSSGUARD_FAULTS_SEED", random.SystemRandom().randrange(1 << 31)))
 RUNS = (2, 3, 7)  # seeds: without a rollback, with one and a component that comes late, with two
-KILLS = 5
+KILLS = 3
 N = 900
 TIMES = ("fired_s", "opened_s")
 PATTERN = [1, 1, 2, 5, 20]  # rows a frame
