@@ -10,12 +10,12 @@ from math import copysign, inf, isfinite
 
 import numpy as np
 
-from lossguard.protocol.magnitudes import TARGET_SHARE, weight_for_share, weight_text
+from lossguard.protocol.magnitudes import AUXILIARY, TARGET_SHARE, weight_for_share, weight_text
 
 from .moment import Moment
 from .remedy import Remedy
 from .schedule import Schedule
-from .window import AUXILIARY, Components
+from .window import Components
 
 # a trainer that can hold a stage is one whose set_weight takes `ramp`: both are of one version of the protocol
 HOLDS_AND_RAMPS = "hold_stage"

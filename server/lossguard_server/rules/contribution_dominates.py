@@ -26,7 +26,7 @@ from functools import partial
 
 import numpy as np
 
-from lossguard.protocol.magnitudes import ALONE, SHARE, TARGET_SHARE
+from lossguard.protocol.magnitudes import ALONE, AUXILIARY, SHARE, TARGET_SHARE
 from lossguard.protocol.names import contribution
 
 from . import dominance_words as words
@@ -34,7 +34,7 @@ from . import shares
 from .base import AT_ONCE, Hits, Hold, Info, Memory, Rows, Rule, Severity, ascending, parameter
 from .schedule import Schedule
 from .shares import Usual
-from .window import AUXILIARY, Floats, Mask, Window
+from .window import Floats, Mask, Window
 
 NAME = "contribution_dominates"
 INFO = Info(

@@ -6,12 +6,14 @@ Rules of this file: each is asked of one row, when an alert opens or grows worse
 from math import isfinite
 from typing import Protocol
 
+from lossguard.protocol.magnitudes import exact_weight_for_share, weight_for_contribution
+
 from . import advice, scale
 from .base import Finding
 from .blame import Blame, decompose
 from .bound import range_text
 from .moment import Moment
-from .remedy import Remedy, exact_weight_for_share, weight_for_contribution
+from .remedy import Remedy
 from .shares import Usual
 from .window import Floats, Window
 

@@ -27,6 +27,7 @@ from math import ceil, inf, isfinite, log
 import numpy as np
 
 from lossguard.protocol import magnitudes
+from lossguard.protocol.magnitudes import TARGET_SHARE, ramp_steps
 from lossguard.protocol.messages import RampSpec
 from lossguard.protocol.names import contribution, loss
 
@@ -34,7 +35,7 @@ from . import advice
 from .base import Finding, Hits, Hold, Info, Memory, Rows, Rule, Severity, ascending, parameter
 from .moment import Moment
 from .outlook import Outlook, outlook
-from .remedy import TARGET_SHARE, Remedy, ramp_steps
+from .remedy import Remedy
 from .schedule import Schedule, Stage
 from .window import Floats, Mask, Window
 

@@ -9,11 +9,13 @@ from functools import cached_property
 
 import numpy as np
 
+from lossguard.protocol.magnitudes import AUXILIARY
+
 from .blame import Share
 from .healthy import reference_at
 from .remedy import Remedy
 from .schedule import Schedule, Stage
-from .window import AUXILIARY, CURVE, Components, Floats, Mask, Reference, Window
+from .window import CURVE, Components, Floats, Mask, Reference, Window
 
 
 @dataclass(frozen=True)

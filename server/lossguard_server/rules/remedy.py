@@ -7,29 +7,6 @@ preflight uses too; which component a remedy is for is decided in advice.py.
 from dataclasses import dataclass
 from typing import Any
 
-from lossguard.protocol.magnitudes import (
-    GROWTH_PER_STEP,
-    RAMP_STEPS_MAX,
-    TARGET_SHARE,
-    exact_weight_for_share,
-    ramp_steps,
-    two_digits,
-    weight_for_contribution,
-    weight_for_share,
-)
-
-__all__ = [
-    "GROWTH_PER_STEP",
-    "RAMP_STEPS_MAX",
-    "TARGET_SHARE",
-    "Remedy",
-    "exact_weight_for_share",
-    "ramp_steps",
-    "two_digits",
-    "weight_for_contribution",
-    "weight_for_share",
-]
-
 
 @dataclass(frozen=True)
 class Remedy:

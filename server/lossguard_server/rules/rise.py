@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lossguard.protocol.magnitudes import AUXILIARY
 from lossguard.protocol.names import TOTAL
 
 from . import advice
@@ -16,7 +17,6 @@ from .base import parameter
 from .blame import Blame, decompose
 from .moment import Moment
 from .remedy import Remedy
-from .window import AUXILIARY
 
 NOTHING = log(1e-12)  # a loss that was exactly 0 has no ratio to anything
 MOST = 50  # percent of the total's change

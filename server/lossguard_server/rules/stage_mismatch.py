@@ -18,14 +18,14 @@ from math import isfinite, log, nan
 
 import numpy as np
 
-from lossguard.protocol.magnitudes import NOT_EVALUATED
+from lossguard.protocol.magnitudes import AUXILIARY, NOT_EVALUATED
 from lossguard.protocol.names import TOTAL
 
 from . import advice
 from .base import Finding, Hits, Hold, Info, Memory, Rows, Rule, Severity, parameter
 from .blame import Share, decompose
 from .moment import Moment
-from .window import AUXILIARY, Floats, Window
+from .window import Floats, Window
 
 NAME = "stage_mismatch"
 INFO = Info(

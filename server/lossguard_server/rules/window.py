@@ -16,7 +16,7 @@ from math import isfinite
 import numpy as np
 import numpy.typing as npt
 
-from lossguard.protocol.magnitudes import AUXILIARY as AUXILIARY
+from lossguard.protocol.magnitudes import AUXILIARY
 from lossguard.protocol.names import LOSS_SCALE, TOTAL
 
 from .remedy import Remedy

@@ -18,8 +18,7 @@ APPLICATION_ID = 0x4C534752  # "LSGR": tells another program's SQLite file from 
 
 def table_of(row: type[SQLModel]) -> Table:
     """SQLAlchemy's table of a row class, for statements that carry no objects."""
-    table: Table = row.__table__  # type: ignore[attr-defined]  # SQLModel makes it and does not annotate it
-    return table
+    return SQLModel.metadata.tables[str(row.__tablename__)]
 
 
 class RunRow(SQLModel, table=True):

@@ -4,6 +4,7 @@ import copy
 import math
 import random
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,6 +179,6 @@ def test_a_graph_that_goes_back_only_once_costs_the_gradients_and_nothing_else()
         (lambda x: {}, {"weights": {"a": 1.0}, "curriculum": lg.Curriculum.constant({"a": 1.0})}, "not both"),
     ],
 )
-def test_what_cannot_be_meant_so_is_said(losses: Losses, more: dict[str, object], said: str) -> None:
+def test_what_cannot_be_meant_so_is_said(losses: Losses, more: dict[str, Any], said: str) -> None:
     with pytest.raises(lg.ConfigError, match=said):
-        lg.preflight(losses, batches(), **more)  # type: ignore[arg-type]
+        lg.preflight(losses, batches(), **more)

@@ -4,7 +4,7 @@ from math import inf, nan
 
 import pytest
 
-from lossguard_server.rules.remedy import (
+from lossguard.protocol.magnitudes import (
     TARGET_SHARE,
     exact_weight_for_share,
     ramp_steps,

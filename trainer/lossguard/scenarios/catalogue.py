@@ -13,6 +13,8 @@ from typing import Any
 from ..errors import ConfigError
 
 SIZES = ("small", "large")
+# the server's rules that a healthy training on rows of numbers must not wake
+ROW_RULES = ("nonfinite", "contribution_dominates", "contract", "count", "train_eval", "loss_jump", "grad_norm_high")
 
 
 class UnknownChoice(ConfigError):

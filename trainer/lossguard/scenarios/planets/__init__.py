@@ -11,16 +11,14 @@ Rules of this file: the catalogue's entry, no torch. It is the control of report
 
 from types import MappingProxyType
 
-from ..catalogue import Scenario, Truth
-
-RULES = ("nonfinite", "contribution_dominates", "contract", "count", "train_eval", "loss_jump", "grad_norm_high")
+from ..catalogue import ROW_RULES, Scenario, Truth
 
 PLANETS = Scenario(
     name="planets",
     about="A causal transformer decoder foretells the next row of an integrated system of a star and three planets.",
     module="lossguard.scenarios.planets.train",
     variants=MappingProxyType(
-        {"autoregressive": Truth(about="The control: next-row prediction, as it should be.", must_not_fire=RULES)}
+        {"autoregressive": Truth(about="The control: next-row prediction, as it should be.", must_not_fire=ROW_RULES)}
     ),
     curricula=("original",),
     steps=1_000,

@@ -3,23 +3,11 @@
 Rules of this file: plain torch; nothing of lossguard.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
+from ..shape import Shape
 from .data import COLUMNS, LARGE_ROWS, ROWS
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How large the transformer is. `rows`: the longest sequence."""
-
-    rows: int
-    width: int
-    heads: int
-    layers: int
-
 
 SMALL = Shape(ROWS, width=64, heads=4, layers=2)
 LARGE = Shape(LARGE_ROWS, width=1_024, heads=16, layers=9)  # 114 million parameters

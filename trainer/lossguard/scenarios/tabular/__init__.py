@@ -19,9 +19,7 @@ Rules of this file: the catalogue's entry, no torch. The incident is that of rep
 
 from types import MappingProxyType
 
-from ..catalogue import Knob, Scenario, Truth
-
-RULES = ("nonfinite", "contribution_dominates", "contract", "count", "train_eval", "loss_jump", "grad_norm_high")
+from ..catalogue import ROW_RULES, Knob, Scenario, Truth
 
 TABULAR = Scenario(
     name="tabular",
@@ -48,8 +46,8 @@ TABULAR = Scenario(
                 remedy="go_to_stage",
                 mend="bert",
             ),
-            "bert": Truth(about="The mend: p = 0.15, of which 80 % masked, 10 % random.", must_not_fire=RULES),
-            "progressive": Truth(about="The other mend: p grows from 0.05 to 0.25.", must_not_fire=RULES),
+            "bert": Truth(about="The mend: p = 0.15, of which 80 % masked, 10 % random.", must_not_fire=ROW_RULES),
+            "progressive": Truth(about="The other mend: p grows from 0.05 to 0.25.", must_not_fire=ROW_RULES),
         }
     ),
     curricula=("original", "staged"),  # the stages of `staged` give p, whatever the variant

@@ -3,24 +3,12 @@
 Rules of this file: plain torch; nothing of lossguard.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
+from ..shape import Shape
 from .data import LARGE_ROWS, MODES, ROWS, SENSORS, TIME_FEATURES
 from .masking import Masked
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How large the transformer is. `rows`: the longest window."""
-
-    rows: int
-    width: int
-    heads: int
-    layers: int
-
 
 SMALL = Shape(ROWS, width=64, heads=4, layers=2)
 LARGE = Shape(LARGE_ROWS, width=1_024, heads=16, layers=13)  # 111 million parameters
