@@ -25,7 +25,7 @@ from pathlib import Path
 
 from incidents import ablation, table
 from incidents.trials import Pressed, Seen, pressed, watched
-from incidents.watching import Bench, ServerProcess
+from incidents.watching import Bench, ServerProcess, shortened
 
 from lossguard.scenarios import SCENARIOS, Options, Scenario, Truth
 
@@ -127,8 +127,7 @@ def _watched(bench: Bench, options: argparse.Namespace, name: str, variant: str)
 
 def _own(scenario: Scenario, variant: str, factor: float) -> Options:
     """The scenario's own options, its steps and its stages shortened alike."""
-    steps, stage = (max(1, round(factor * number)) for number in (scenario.steps, scenario.stage_steps))
-    return scenario.options(variant=variant, steps=steps, stage_steps=stage)
+    return scenario.options(variant=variant, **shortened(scenario, factor))
 
 
 def _arguments(own: Options) -> dict[str, object]:

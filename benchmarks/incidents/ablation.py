@@ -11,7 +11,7 @@ from typing import Any
 from lossguard.scenarios.denovo import DENOVO
 from lossguard.scenarios.denovo.ablation import CONFIGURATIONS
 
-from .watching import Bench, clean_environment
+from .watching import Bench, clean_environment, shortened
 
 WIDE = "200"  # columns: four runs beside each other
 CONFIGURATION = "What differs in their declarations"  # comes last, and is told by the names above
@@ -41,6 +41,5 @@ def show(bench: Bench, factor: float) -> bool:
 def arguments(given: Mapping[str, Any], factor: float) -> dict[str, object]:
     """The options of one configuration, with no knob but those that it sets."""
     own = DENOVO.options(**given)
-    steps, stage = (max(1, round(factor * number)) for number in (own.steps, own.stage_steps))
-    chosen = {"variant": own.variant, "curriculum": own.curriculum, "steps": steps, "stage_steps": stage}
+    chosen = {"variant": own.variant, "curriculum": own.curriculum, **shortened(own, factor)}
     return {**chosen, **given.get("knobs", {})}

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+from lossguard.scenarios import Options, Scenario
 from processes import LoggedProcess, ServerProcess, clean_environment, until
 
 Item = dict[str, Any]
@@ -139,3 +140,8 @@ def _points(buckets: Item) -> Series:
 def calm() -> None:
     """Between two looks."""
     threading.Event().wait(CALM_S)
+
+
+def shortened(own: Scenario | Options, factor: float) -> dict[str, int]:
+    """Its steps and its stages, shortened alike."""
+    return {name: max(1, round(factor * getattr(own, name))) for name in ("steps", "stage_steps")}

@@ -34,9 +34,8 @@ from .verdict import ROLLBACK, Alerts, Case, Effect, Sides, judge
 
 JUDGED_KINDS = (*STEERING_KINDS, ROLLBACK)
 REACH_MAX = 50_000  # steps: of a series that is logged once in a thousand, 50 samples
-ALERT_ROWS = (
-    250  # so long an open alert is waited for (`count` looks back 200, then come the calm ones), or 4 stretches
-)
+# so long an open alert is waited for, or 4 stretches: `count` looks back 200, then come the calm ones
+ALERT_ROWS = 250
 
 
 @dataclass(frozen=True)
