@@ -15,12 +15,15 @@ import numpy.typing as npt
 from .window import Counts, Floats, Mask
 
 _NEVER = -(1 << 60)
+NOT_YET = -1  # in place of a step
 _NOTHING = np.zeros(0)
 _EMPTY: dict[str, tuple[Any, Any]] = {
     "hits": (0, np.int64),
     "calm": (0, np.int64),
     "since": (0, np.int64),
     "worst": (np.nan, np.float64),
+    "strong_since": (NOT_YET, np.int64),
+    "newest": (NOT_YET, np.int64),
     "last": (np.nan, np.float64),
     "rising": (False, np.bool_),
     "risen_since": (0, np.int64),
@@ -29,12 +32,14 @@ _EMPTY: dict[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True)
 class Excursions:
-    """[S] each. Without an excursion `hits` is 0, and the three behind it are 0, 0 and NaN."""
+    """[S] each. Without an excursion `hits` is 0, and the five behind it are 0, 0, NaN and twice NOT_YET."""
 
     hits: Counts  # sightings in the present excursion; sure ones count twice
     calm: Counts  # samples since the last one
     since: Counts  # the step at which it began
     worst: Floats  # the largest deviation of it, signed; NaN where it has none
+    strong_since: Counts  # the step of its first strong sighting; NOT_YET: there was none
+    newest: Counts  # the step of its newest sighting
     last: Floats  # of what is set: the last sample
     rising: Mask  # the drift CUSUM is above 0
     risen_since: Counts  # the step of the first sample since it was
@@ -61,6 +66,7 @@ class Sightings:
     steps: Counts
     off: Mask
     sure: Mask  # ... beyond doubt
+    strong: Mask  # ... so far that no healthy series goes there
     risen: Mask  # the CUSUM is so high that what begins here began where it left 0
     counts: Mask  # the row says something of the series
     deviation: Floats
@@ -110,12 +116,24 @@ class Sightings:
         now = np.where(within, 1 + self.sure[:rows, active], 0).sum(axis=0) + np.where(is_new, 0, hits)
         since = np.where(is_new, self._beginning(before, active, starts, begun), before.since[active])
         worst = _worst(np.where(within, self.deviation[:rows, active], np.nan), before.worst[active], is_new)
+        strong_since = self._strong_since(within & self.strong[:rows, active], before.strong_since[active], is_new)
         return {
             "hits": np.where(is_on, now, 0),
             "calm": np.where(is_on, calm_now, 0),
             "since": np.where(is_on, since, 0),
             "worst": np.where(is_on, worst, np.nan),
+            "strong_since": np.where(is_on, strong_since, NOT_YET),
+            "newest": np.where(is_on, self._newest(off, before.newest[active]), NOT_YET),
         }
+
+    def _newest(self, off: Mask, before: Counts) -> Counts:
+        last = len(off) - 1 - off[::-1].argmax(axis=0)
+        return np.where(off.any(axis=0), self.steps[last], before)
+
+    def _strong_since(self, strong: Mask, before: Counts, is_new: Mask) -> Counts:
+        """The step of the first row that is; `before` counts where nothing began anew."""
+        here = np.where(strong.any(axis=0), self.steps[strong.argmax(axis=0)], NOT_YET)
+        return np.where(~is_new & (before != NOT_YET), before, here)
 
     def _beginning(
         self, before: Excursions, active: npt.NDArray[np.intp], starts: Mask, begun: npt.NDArray[np.intp]

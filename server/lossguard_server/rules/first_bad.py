@@ -13,9 +13,12 @@ finite), what the model makes of itself learns: matrices, activations and gradie
 a series that has risen (CUSUM > 6) only a leap by more than 6 spreads, a value out of range and one that is not finite
 are off, and what only drifts is no sign then. If it still drifts once the total improves no more, or when a trip comes,
 it is off since its CUSUM left 0, however long ago that was.
+Where a weight or a learning rate had moved by the symptom, what was off before is a sign from its first sample behind
+the move that is more than 6 spreads off, out of range or not finite. What went so far before the move leads; what never
+did is no sign. A loss scale explains nothing: it falls because of what was before.
 Source: the last zero of a CUSUM is the usual estimate of a change point; limit and CUSUM as of R4 and R5, gate as of R6
 and R8; above 6 spreads a baseline takes a sample for a shock. A healthy encoder's gradient norm rose 0.12 to 0.48 in 30
-steps while its total fell.
+steps while its total fell. Among 60 series one stray in 4 samples before a move is nothing unusual, a move is.
 False alarms: none of its own, for it is only asked when an alert fires. One stray sample that is over does not count:
 among 60 series one of a thousand is always just over.
 Cost: a few comparisons a window, and O(1) memory a series; excursions are followed only where there are any.
@@ -31,11 +34,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lossguard.protocol import names as series_names
 
 from .base import Memory
-from .excursions import Excursions, Sightings
+from .excursions import NOT_YET, Excursions, Sightings
 from .following import SHOCK
 from .schedule import Schedule
 from .window import Counts, Floats, Mask, Window
@@ -51,6 +55,7 @@ SURE = 2  # sightings after which an excursion counts although it may be over
 
 _ABOVE = frozenset({"loss", "contribution", "grad_norm", "param_grad_norm", "time"})
 _EITHER_WAY = frozenset({"matrix", "count", "activation", "grad_share", "grad_cos"})
+_EXPLAIN = frozenset({"weight", "lr"})
 _MOVES = {"weight": 1e-3, "lr": 0.5, "loss_scale": 0.25}  # relative to the larger of both samples
 LR_YOUNG = 10  # samples: a warm-up from nearly nothing leaps at first; update_ratio leaves out as many
 _LEARNS = frozenset({"matrix", "activation", "grad_norm", "param_grad_norm", "grad_share", "grad_cos"})
@@ -97,10 +102,10 @@ class FirstBad:
         """As `Signals.at`, after the last window; for what is told between windows: a trip, which ends all learning."""
         known, drifts = Excursions.load(memory, len(series)), _grown(memory.get(LEARNED), len(series))
         told = _told(known, series, symptom_step)
-        seen = {each["series"] for each in told}
+        seen, moves = {each["series"] for each in told}, _moves_of(known, series, symptom_step)
         for number in np.flatnonzero(drifts > STILL).tolist():
-            if series[number] not in seen:
-                since = int(known.risen_since[number])
+            since = int(known.risen_since[number])
+            if series[number] not in seen and not np.any(since < moves):
                 told.append(entry(series[number], since, symptom_step, float(drifts[number])))
         return in_order(told)
 
@@ -163,15 +168,33 @@ def _told(
     known: Excursions, series: Sequence[str], symptom_step: int, may_be: Mask | bool = True
 ) -> list[dict[str, Any]]:
     numbers = np.flatnonzero(((known.hits >= SURE) | ((known.hits > 0) & (known.calm == 0))) & may_be)
-    earliest = numbers[np.argsort(known.since[numbers], kind="stable")]
-    if len(earliest) > MOST:  # all that share the step of the last one: which of them comes first is for in_order
-        earliest = earliest[known.since[earliest] <= known.since[earliest[MOST - 1]]]
+    since, is_sign = _behind_moves(known, numbers, _moves_of(known, series, symptom_step))
+    numbers, since = numbers[is_sign], since[is_sign]
+    order = np.argsort(since, kind="stable")
+    if len(order) > MOST:  # all that share the step of the last one: which of them comes first is for in_order
+        order = order[since[order] <= since[order[MOST - 1]]]
     found = []
-    for number in earliest.tolist():
+    for number, step in zip(numbers[order].tolist(), since[order].tolist(), strict=True):
         worst = float(known.worst[number])
-        deviation = None if np.isnan(worst) else worst
-        found.append(entry(series[number], int(known.since[number]), symptom_step, deviation))
+        found.append(entry(series[number], step, symptom_step, None if np.isnan(worst) else worst))
     return in_order(found)
+
+
+def _moves_of(known: Excursions, series: Sequence[str], symptom_step: int) -> Counts:
+    """[m]: the steps at which what explains moved, by the symptom: of each series the first and the newest."""
+    numbers = [number for number in np.flatnonzero(known.hits > 0).tolist() if sort_of(series[number]) in _EXPLAIN]
+    steps = np.concatenate([known.since[numbers], known.newest[numbers]]).astype(np.int64)
+    found: Counts = steps[(steps != NOT_YET) & (steps <= symptom_step)]
+    return found
+
+
+def _behind_moves(known: Excursions, numbers: npt.NDArray[np.intp], moves: Counts) -> tuple[Counts, Mask]:
+    """[len(numbers)]: since when each is off, and whether it is a sign: see the head of this file."""
+    since, strong = known.since[numbers], known.strong_since[numbers]
+    before = since[:, None] < moves[None, :]
+    never = before.any(axis=1) & (strong == NOT_YET)
+    explained = (before & (moves[None, :] <= strong[:, None])).any(axis=1)
+    return np.where(explained, strong, since), ~never
 
 
 class _Plan:
@@ -231,11 +254,12 @@ def _sight(window: Window, plan: _Plan, before: Excursions, learned_before: Floa
         off &= ~learned
     drifted = np.where(learned, np.where(drifting, deviation, 0.0), np.nan)
     drifting &= ~learned
-    sure |= drifting
     seen = np.where(off | drifting, deviation, np.nan)
+    strong = sure | (np.abs(seen) > SHOCK)
+    sure |= drifting
     off |= sure
     counts, rising = (window.live & ~window.excused) | off, window.levels.drift > 0
-    sightings = Sightings(window.steps, off, sure, risen, counts, seen, rising, last, plan.gap)
+    sightings = Sightings(window.steps, off, sure, strong, risen, counts, seen, rising, last, plan.gap)
     return Signals(sightings, before, window.names, drifted, learned_before)
 
 
