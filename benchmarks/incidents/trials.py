@@ -18,6 +18,7 @@ from .watching import Bench, Item, Training, calm
 AFTER = 200  # steps after the remedy and the onset, whichever is later, at which the result is read
 LATE = 100  # of them: the last
 SMOOTH = 20  # rows of which the median is a total: one batch is noise
+BEHIND_S = 60.0  # by which a verdict may come after the steps that it is of
 UNDECIDED = "not decided"  # of a verdict: the server said that these steps tell nothing
 NO_SIGN = "time"  # a kind of series: it says how busy the machine was
 
@@ -182,12 +183,13 @@ def _verdict(effect: Item | None) -> str:
 
 
 def _judged(training: Training, command: Item, end: int, limit_s: float) -> Item:
-    """The command when its effect is told, at step `end` at the earliest."""
+    """The command when its effect is told, at step `end` at the earliest. On a busy machine rules follow behind."""
     deadline_s = time.monotonic() + limit_s
     while training.is_running() and time.monotonic() < deadline_s:
-        step, told = training.step(), training.command(command["id"])
-        if step >= end and (told["effect"] is not None or step > end + 2 * AFTER):
-            break
+        if training.step() >= end:
+            deadline_s = min(deadline_s, time.monotonic() + BEHIND_S)
+            if training.command(command["id"])["effect"] is not None:
+                break
         calm()
     return training.command(command["id"])
 
