@@ -1,4 +1,4 @@
-"""The colours of a report, the same as the page's (web/src/style/tokens.css), in light and dark.
+"""The colours of a report, the same as the page's (web/src/style/tokens.css; test_report_colours), in light and dark.
 
 Rules of this file: charts are made of the light ones; the report's script puts the dark ones in their place, so no two
 names that charts use have one light colour and two dark ones. Text has 4.5:1 or more upon its ground (WCAG AA).
@@ -13,9 +13,9 @@ LIGHT = {
     "ink": "#16202b",
     "ink-muted": "#526070",
     "accent": "#1b57c2",
-    "ok": "#17743f",
-    "warning": "#8a5600",
-    "critical": "#c01f2e",
+    "ok": "#15795a",
+    "warning": "#8f5e00",
+    "critical": "#9c0f22",
     "grid": "#e7ebf0",
     "band": "#f1f4f8",
     "band-line": "#c3ccd6",
@@ -37,9 +37,9 @@ DARK = {
     "ink": "#e4e9ee",
     "ink-muted": "#9aa7b5",
     "accent": "#7db2ff",
-    "ok": "#4ec98a",
-    "warning": "#f2b13f",
-    "critical": "#ff7078",
+    "ok": "#5fe3ad",
+    "warning": "#f5b93a",
+    "critical": "#fb6a76",
     "grid": "#222932",
     "band": "#1a2027",
     "band-line": "#3a444f",
