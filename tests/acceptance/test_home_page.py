@@ -179,3 +179,16 @@ def test_the_empty_page_tells_how_to_begin(server: ServerProcess, page: Any) -> 
     assert server.admin_token not in page.content()
     page.get_by_test_id("copy-loop").click()
     page.get_by_text("Copied.").or_(page.get_by_text("The browser refused")).wait_for()
+
+
+def test_a_token_that_comes_while_the_page_asks_without_one_signs_it_in(server: ServerProcess, page: Any) -> None:
+    """A link with a token put into a tab that has not had its refusal yet, as a slow machine shows it."""
+    page.set_default_timeout(APPEARS_MS)
+    held: list[Any] = []
+    page.route("**/api/ticket", lambda route: route.continue_() if held else held.append(route))
+    with page.expect_request("**/api/ticket"):
+        page.goto(f"{server.url}/#home")
+    page.get_by_test_id("token-gate").wait_for()
+    page.evaluate("token => { location.hash = `t=${token}&home` }", server.admin_token)
+    held[0].continue_()
+    page.get_by_test_id("empty-token").wait_for()

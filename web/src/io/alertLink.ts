@@ -7,7 +7,7 @@
 import type { Route } from "../lib/route";
 import type { State } from "../lib/state";
 
-/** So long after its run was chosen an alert that did not come is said to be missing. */
+/** So long after its run was loaded an alert that did not come is said to be missing. */
 const MISSING_MS = 10_000;
 
 interface Link {
@@ -46,8 +46,9 @@ export class AlertLinks {
       this.drop();
       parts.show(wanted.alert);
     }
-    if (this.wanted === null || this.hasChosen) return;
+    if (this.wanted === null) return;
     this.hasChosen = true;
+    if (!isThere || !state.detail.isLoaded || this.timer !== 0) return;
     this.timer = window.setTimeout(() => {
       this.drop();
       parts.say("The alert that the address names is not among the alerts of this run.");
@@ -56,6 +57,7 @@ export class AlertLinks {
 
   drop(): void {
     window.clearTimeout(this.timer);
+    this.timer = 0;
     this.wanted = null;
     this.hasChosen = false;
   }

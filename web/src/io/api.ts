@@ -44,6 +44,7 @@ const LINES_TYPE = "application/x-ndjson";
 const LINES_TIMEOUT_MS = 330_000;
 
 const FILE_TIMEOUT_MS = 600_000;
+const UNAUTHORISED = 401;
 
 /** How long somebody waits for an answer: so long, or until it is given up. */
 export interface Patience {
@@ -129,16 +130,29 @@ export class Api {
     return body;
   }
 
+  /**
+   * A token may be given while a request without it, or with an older one, is under way: what was refused for that was
+   * not carried out, and is asked once more.
+   */
   private async send(
     path: string,
     init: RequestInit,
     kind = JSON_TYPE,
     timeoutMs = TIMEOUT_MS,
   ): Promise<Response> {
-    const headers: Record<string, string> = { Accept: kind };
     const token = this.token();
-    if (token !== null) headers["Authorization"] = `Bearer ${token}`;
-    if (init.body !== undefined) headers["Content-Type"] = JSON_TYPE;
+    const answer = await this.fetched(path, init, headersOf(token, kind, init), timeoutMs);
+    const newer = this.token();
+    if (answer.status !== UNAUTHORISED || newer === token) return answer;
+    return this.fetched(path, init, headersOf(newer, kind, init), timeoutMs);
+  }
+
+  private async fetched(
+    path: string,
+    init: RequestInit,
+    headers: Record<string, string>,
+    timeoutMs: number,
+  ): Promise<Response> {
     const late = AbortSignal.timeout(timeoutMs);
     const signal = init.signal ? AbortSignal.any([late, init.signal]) : late;
     try {
@@ -154,6 +168,14 @@ export class Api {
       throw new Unreachable();
     }
   }
+}
+
+function headersOf(token: string | null, kind: string, init: RequestInit): Record<string, string> {
+  return {
+    Accept: kind,
+    ...(token === null ? {} : { Authorization: `Bearer ${token}` }),
+    ...(init.body === undefined ? {} : { "Content-Type": JSON_TYPE }),
+  };
 }
 
 async function refusalOf(answer: Response): Promise<Refused> {

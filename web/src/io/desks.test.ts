@@ -110,6 +110,9 @@ describe("an address that names an alert", () => {
   it("says after a while that the alert is not there", () => {
     vi.useFakeTimers();
     open("#run=r&alert=gone");
+    links.follow(shown);
+    vi.advanceTimersByTime(60_000);
+    expect(done, "it may still be loading").toEqual([]);
     links.follow(loaded);
     vi.advanceTimersByTime(11_000);
     vi.useRealTimers();

@@ -39,6 +39,26 @@ describe("asking the server", () => {
     await expect(api.get("x")).rejects.toMatchObject({ status: 502, message: "The server answered 502." });
   });
 
+  it("asks again what was refused for a token that has changed meanwhile, once", async () => {
+    let token: string | null = null;
+    const sent: unknown[] = [];
+    vi.stubGlobal("fetch", (_: URL, init: { headers: Record<string, string> }) => {
+      sent.push(init.headers["Authorization"]);
+      const status = sent.length === 1 ? 401 : 200;
+      token = "given while it was asked";
+      return Promise.resolve(new Response("{}", { status }));
+    });
+    const impatient = new Api(new URL("http://host/"), () => token);
+    await expect(impatient.post("api/ticket")).resolves.toEqual({});
+    expect(sent).toEqual([undefined, "Bearer given while it was asked"]);
+  });
+
+  it("does not ask again with the token that was refused", async () => {
+    const fetch = answering(401, "{}");
+    await expect(api.get("x")).rejects.toMatchObject({ status: 401 });
+    expect(fetch).toHaveBeenCalledTimes(1);
+  });
+
   it("tells a server that is gone from one that refuses", async () => {
     vi.stubGlobal("fetch", () => Promise.reject(new TypeError("failed")));
     await expect(api.get("x")).rejects.toBeInstanceOf(Unreachable);
