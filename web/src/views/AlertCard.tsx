@@ -27,11 +27,9 @@ interface Props {
   readonly run: Run;
   /** the remedy that its incident offers already */
   readonly offered?: Remedy | null;
-  /** whether it is on the screen, and not within a line that is closed */
-  readonly isOpen?: boolean;
 }
 
-export function AlertCard({ alert, run, offered = null, isOpen: isShown = true }: Props): JSX.Element {
+export function AlertCard({ alert, run, offered = null }: Props): JSX.Element {
   const page = usePage();
   const { detail } = page.state.value;
   const answer = answerTo(detail, alert.id);
@@ -65,7 +63,7 @@ export function AlertCard({ alert, run, offered = null, isOpen: isShown = true }
       </p>
       <Findings alert={alert} run={run} />
       {answer !== null && <CommandLife command={answer} run={run} />}
-      <Deeds alert={alert} run={run} answer={answer} offered={offered} isShown={isShown} />
+      <Deeds alert={alert} run={run} answer={answer} offered={offered} />
       <AlertEvidence alert={alert} />
       <Sayings alert={alert} />
     </article>
@@ -116,10 +114,9 @@ interface DeedsProps {
   readonly run: Run;
   readonly answer: Command | null;
   readonly offered: Remedy | null;
-  readonly isShown: boolean;
 }
 
-function Deeds({ alert, run, answer, offered, isShown }: DeedsProps): JSX.Element | null {
+function Deeds({ alert, run, answer, offered }: DeedsProps): JSX.Element | null {
   const page = usePage();
   const fault = useSignal<string | null>(null);
   const isSending = useSignal(false);
@@ -138,7 +135,6 @@ function Deeds({ alert, run, answer, offered, isShown }: DeedsProps): JSX.Elemen
           run={run}
           alert={alert.id}
           isAnswered={answer !== null && (isPending(answer) || answer.state === "applied")}
-          hasPreview={isShown}
         />
       )}
       {isOpen(alert) && (

@@ -1,4 +1,4 @@
-/** An alert as a line that opens to its card. */
+/** An alert as a line that opens to its card, which is only made then. */
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { step } from "../lib/format";
@@ -20,11 +20,12 @@ interface Props {
 export function AlertLine({ alert, run, offered = null }: Props): JSX.Element {
   const page = usePage();
   const said = sayingsText(alert, page.wallS.value);
-  const isUnfolded = useSignal(false);
+  const isShown = page.shownCard.value === alert.id;
+  const isUnfolded = useSignal(isShown);
   return (
     <details
       class={`line line-is-${alert.state}`}
-      open={page.shownCard.value === alert.id}
+      open={isShown}
       data-testid="alert-line"
       data-alert={alert.id}
       data-rule={alert.rule}
@@ -40,7 +41,7 @@ export function AlertLine({ alert, run, offered = null }: Props): JSX.Element {
         </span>
         <span class="number quiet">{whenText(alert, run)}</span>
       </summary>
-      <AlertCard alert={alert} run={run} offered={offered} isOpen={isUnfolded.value} />
+      {(isShown || isUnfolded.value) && <AlertCard alert={alert} run={run} offered={offered} />}
     </details>
   );
 }

@@ -32,8 +32,7 @@ interface Props {
   readonly run: Run;
 }
 
-/** `isShown`: not folded away; only then is its evidence asked for. */
-export function IncidentCard({ incident, alerts, run, isShown = true }: Props & { isShown?: boolean }): JSX.Element {
+export function IncidentCard({ incident, alerts, run }: Props): JSX.Element {
   const head = alerts.find((alert) => alert.id === incident.headline.alert);
   const chosen = useSignal<string | null>(null);
   const drawn = chosen.value ?? culpritOf(incident);
@@ -61,7 +60,7 @@ export function IncidentCard({ incident, alerts, run, isShown = true }: Props & 
           {incident.cause}
         </p>
       )}
-      {isShown && <EvidenceChart incident={incident} alerts={alerts} run={run} series={drawn} />}
+      <EvidenceChart incident={incident} alerts={alerts} run={run} series={drawn} />
       <FirstSigns incident={incident} drawn={drawn} onDraw={(series) => (chosen.value = series)} />
       <IncidentTimeline incident={incident} alerts={alerts} run={run} />
       <Alerts alerts={alerts} run={run} offered={incident.isOpen ? incident.remedy : null} />
@@ -135,7 +134,6 @@ function Deeds({ incident, alerts, run }: Props): JSX.Element {
             run={run}
             alert={alertOfRemedy(incident, alerts)}
             isAnswered={answers.some((command) => isDoing(command, remedy))}
-            hasPreview
           />
         </div>
       )}

@@ -1,6 +1,7 @@
 /** What is wrong with the run: incidents, and alerts that belong to none; what is over as lines that open. */
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { useRef } from "preact/hooks";
 import { step } from "../lib/format";
 import { type Grouped, type Incident, grouped, incidentsOf, titleOf } from "../lib/incidents";
 import type { Alert, Run } from "../lib/models";
@@ -78,18 +79,23 @@ interface ClosedProps {
   readonly isFirst: boolean;
 }
 
+/** Its card is only there when it is opened: a run of days has hundreds, and each holds a chart and its alerts. */
 function Closed({ incident, alerts, run, isFirst }: ClosedProps): JSX.Element {
   const page = usePage();
   const ids = new Set(alerts.map((alert) => alert.id));
   const isShown = page.shownCard.value !== null && ids.has(page.shownCard.value);
   // Who pressed the remedy sees what became of it; the incident may be over in the same moment.
-  const isMended = isFirst && answersTo(page.state.value.detail, ids).length > 0;
-  const isUnfolded = useSignal(isShown || isMended);
+  const isMended = useRef(false);
+  // It stays open then: it must not fold away under a reader because something else goes wrong.
+  isMended.current ||= isFirst && answersTo(page.state.value.detail, ids).length > 0;
+  const isOpen = isShown || isMended.current;
+  const isUnfolded = useSignal(isOpen);
   return (
     <details
       class="line line-is-resolved"
-      open={isShown || isMended}
+      open={isOpen}
       data-testid="incident-closed"
+      data-of={incident.id}
       onToggle={(event) => (isUnfolded.value = event.currentTarget.open)}
     >
       <summary>
@@ -99,7 +105,7 @@ function Closed({ incident, alerts, run, isFirst }: ClosedProps): JSX.Element {
           {step(incident.firstStep)} – {step(incident.lastStep)} closed
         </span>
       </summary>
-      <IncidentCard incident={incident} alerts={alerts} run={run} isShown={isUnfolded.value} />
+      {(isOpen || isUnfolded.value) && <IncidentCard incident={incident} alerts={alerts} run={run} />}
     </details>
   );
 }

@@ -15,11 +15,9 @@ interface Props {
   readonly alert: string;
   /** a command that does the same is under way or was applied */
   readonly isAnswered: boolean;
-  /** whether what would come of it is computed and shown: not in a card that is folded away */
-  readonly hasPreview?: boolean;
 }
 
-export function RemedyDeed({ remedy, run, alert, isAnswered, hasPreview = false }: Props): JSX.Element | null {
+export function RemedyDeed({ remedy, run, alert, isAnswered }: Props): JSX.Element | null {
   const page = usePage();
   const fault = useSignal<string | null>(null);
   const isSending = useSignal(false);
@@ -54,7 +52,7 @@ export function RemedyDeed({ remedy, run, alert, isAnswered, hasPreview = false 
           onPress={() => void act(page.actions.command(remedy.kind, remedy.args, alert))}
         />
       )}
-      {!isAnswered && hasPreview && <RemedyPreview remedy={remedy} run={run} />}
+      {!isAnswered && <RemedyPreview remedy={remedy} run={run} />}
       {!isAnswered && refusal !== null && <p class="quiet">{refusal}</p>}
       {fault.value !== null && <p class="fault">{fault.value}</p>}
     </>
