@@ -25,7 +25,8 @@ export interface Listeners {
 
 /** A renderer of one chart in one host element. */
 export interface Chart {
-  draw(picture: Picture): void;
+  /** Draws it; with `isTip` only where it has grown, if nothing else has moved. Answers whether all of it is drawn. */
+  draw(picture: Picture, isTip: boolean): boolean;
   /** where the cross-hair stands; null: nowhere */
   point(step: number | null): void;
   /** the part of the host that steps lie in; null before the first drawing */
@@ -42,7 +43,7 @@ export interface ChartImage {
   readonly ratio: number;
 }
 
-/** How many pixels wide the plot of a host `hostWidth` wide is: how many columns are worth folding to. */
+/** How many pixels wide the plot of a host `hostWidth` wide is. */
 export function plotWidth(hostWidth: number): number {
   return Math.max(50, Math.floor(hostWidth - AXIS_WIDTH - RIGHT_PADDING));
 }

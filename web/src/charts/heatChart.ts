@@ -10,7 +10,7 @@ import { linearTicks } from "../lib/ticks";
 import { AXIS_WIDTH, type Chart, type ChartImage, type Listeners, RIGHT_PADDING, TOP_STRIP } from "./frame";
 import { DragBox } from "./dragBox";
 import { Glyphs } from "./glyphs";
-import { type Pane, paintBandNames, paintCross, paintGaps, paintMarks, sized } from "./paint";
+import { type Pane, paintBandNames, paintCross, paintGaps, paintMarks, paintStrips, sized } from "./paint";
 import type { Picture } from "./picture";
 import type { Theme } from "./theme";
 
@@ -41,19 +41,20 @@ export class HeatChart implements Chart {
     return this.picture === null ? null : this.box.element;
   }
 
-  draw(picture: Picture): void {
+  draw(picture: Picture): boolean {
     const { clientWidth: width, clientHeight: height } = this.host;
     const { heat, theme, window } = picture;
-    if (width === 0 || height === 0 || heat === null) return;
+    if (width === 0 || height === 0 || heat === null) return true;
     this.picture = picture;
     const ratio = devicePixelRatio;
     const ctx = sized(this.canvas, width, height, ratio);
-    if (ctx === null) return;
+    if (ctx === null) return true;
     const plot = { left: AXIS_WIDTH, top: TOP_STRIP, width: width - AXIS_WIDTH - RIGHT_PADDING, height: height - TOP_STRIP - FOOT_PX };
     this.box.place(plot);
     const pane = paneOf(ctx, plot, ratio, window);
     this.paintCells(pane, heat, theme);
     paintGaps(pane, picture.gaps, theme);
+    paintStrips(pane, picture.overlay.marks, theme);
     paintMarks(pane, picture.overlay.marks, theme);
     paintBandNames(pane, picture.overlay.bands, theme);
     paintCrosses(pane, heat, theme);
@@ -63,6 +64,7 @@ export class HeatChart implements Chart {
     this.glyphs.place(picture, (step) => pane.x(step) / ratio - plot.left, plot.left);
     this.point(this.pointed);
     this.listeners.onDrawn(picture.lastStep, picture.frame.nonFinite.length);
+    return true;
   }
 
   point(step: number | null): void {

@@ -44,7 +44,8 @@ export function drawMap(canvas: HTMLCanvasElement, width: number, height: number
 
 function paintTotal(pane: Pane, { total, whole, theme }: Map): void {
   const { ctx, ratio } = pane;
-  const frame = lines(fold([total], whole, pane.width / ratio), false);
+  // a column a pixel
+  const frame = lines(fold([total], whole, (2 * pane.width) / ratio), false);
   const values = frame.ys[0] ?? [];
   const finite = values.filter((value) => typeof value === "number");
   const [low, high] = finite.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);

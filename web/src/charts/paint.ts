@@ -41,7 +41,7 @@ export function sized(
   return ctx;
 }
 
-function clipped(pane: Pane, paint: () => void): void {
+export function clipped(pane: Pane, paint: () => void): void {
   const { ctx } = pane;
   ctx.save();
   ctx.beginPath();
@@ -118,16 +118,27 @@ const MARK_SPACING_PX = 4;
 
 /** Faint enough for curves to be read upon it. */
 const SPAN_ALPHA = 0.13;
+/** Along the top of the plot, where a ground would change the colours of cells. */
+const STRIP_PX = 3;
 
 /** A series of trips as one ground behind the curves; paintMarks draws the line at its beginning. */
 export function paintSpans(pane: Pane, marks: readonly Mark[], theme: Theme): void {
+  fillSpans(pane, marks, theme, pane.height, SPAN_ALPHA);
+}
+
+/** A series of trips as a strip above the cells of a heat map. */
+export function paintStrips(pane: Pane, marks: readonly Mark[], theme: Theme): void {
+  fillSpans(pane, marks, theme, STRIP_PX * pane.ratio, 1);
+}
+
+function fillSpans(pane: Pane, marks: readonly Mark[], theme: Theme, height: number, alpha: number): void {
   clipped(pane, () => {
     for (const mark of marks) {
       if (mark.to === undefined) continue;
       const from = pane.x(mark.step);
       pane.ctx.fillStyle = markColour(mark, theme);
-      pane.ctx.globalAlpha = SPAN_ALPHA;
-      pane.ctx.fillRect(from, pane.top, Math.max(pane.ratio, pane.x(mark.to) - from), pane.height);
+      pane.ctx.globalAlpha = alpha;
+      pane.ctx.fillRect(from, pane.top, Math.max(pane.ratio, pane.x(mark.to) - from), height);
     }
   });
 }

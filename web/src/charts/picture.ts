@@ -11,6 +11,7 @@ import {
   type Range,
   type Window,
   fold,
+  isFolded,
   lines as linesOf,
   stack,
   windowOf,
@@ -41,20 +42,19 @@ export interface Picture {
   readonly threshold: number;
   /** parts are heaped under the total */
   readonly isStacked: boolean;
-  /** lines are faint bands of low and high, with their mean in them: of a column, or smoothed */
+  /** lines are faint, low and high of a column, with their mean in them: of a column, or smoothed */
   readonly isDense: boolean;
+  /** a column has two values, its low and its high */
+  readonly isPaired: boolean;
   /** how many steps a smoothed mean takes; 0 where nothing is smoothed */
   readonly smoothSteps: number;
   /** of shares: how many of frame.ys are heaped upwards, the others hang below 0 */
   readonly upwards: number;
   readonly heat: HeatGrid | null;
   readonly theme: Theme;
-  /** the newest step within the frame */
+  /** the newest step that is drawn */
   readonly lastStep: number | null;
 }
-
-/** From this many steps a column on, noise fills the space between a column's low and high. */
-const DENSE_STEPS = 4;
 
 export interface Choices {
   readonly scale: Scale;
@@ -107,7 +107,7 @@ export function pictureOf(spec: ChartSpec, choices: Choices, ground: Ground, wid
     gaps: ground.gaps,
     threshold: drawn.scale === "symlog" ? thresholdOf([...frame.ys, ...frame.centres]) : 1,
     theme: ground.theme,
-    lastStep: lastWithin(frame, window),
+    lastStep: lastWithin(seen.buffers, window),
   };
 }
 
@@ -142,10 +142,10 @@ function wholeOf(spec: ChartSpec): string[] {
 
 type Drawn = Pick<
   Picture,
-  "lines" | "frame" | "form" | "scale" | "isStacked" | "isDense" | "smoothSteps" | "upwards" | "heat"
+  "lines" | "frame" | "form" | "scale" | "isStacked" | "isDense" | "isPaired" | "smoothSteps" | "upwards" | "heat"
 >;
 
-const PLAINLY = { isStacked: false, isDense: false, smoothSteps: 0, upwards: 0, heat: null };
+const PLAINLY = { isStacked: false, isDense: false, isPaired: false, smoothSteps: 0, upwards: 0, heat: null };
 
 function drawnShares({ lines, choices, spec, folded, buffers }: Seen): Drawn {
   const parts = spec.lines.filter((line) => !line.isTotal);
@@ -167,25 +167,23 @@ function drawnLines({ lines, choices, folded, buffers, window, width, smoothing 
       heat: heatOf(folded, window, width),
     };
   // Areas are heaped under the total; without it, on another axis or with a negative part heaps would mislead.
-  const hasNegative = folded.series.some((column) => column.low.some((low) => low < 0));
   const isStacked =
     form === "areas" &&
     choices.scale === "linear" &&
     lines[0]?.isTotal === true &&
     lines.length > 1 &&
-    !hasNegative;
-  if (isStacked)
-    return { ...PLAINLY, lines, frame: stack(folded, buffers), form, scale: "linear", isStacked };
-  const over = smoothSteps(smoothing, window.to - window.from + 1);
-  const isDense = over > 0 || window.to - window.from > width * DENSE_STEPS;
-  const frame = linesOf(folded, choices.scale === "log", isDense, over);
-  return { ...PLAINLY, lines, frame, form: "lines", scale: choices.scale, isDense, smoothSteps: over };
+    !folded.series.some((column) => column.low.some((low) => low < 0));
+  // Areas are not smoothed, so neither is their total.
+  const over = isStacked ? 0 : smoothSteps(smoothing, window.to - window.from + 1);
+  const isDense = over > 0 || isFolded(window, width);
+  const frame = isStacked ? stack(folded, buffers, isDense) : linesOf(folded, choices.scale === "log", isDense, over);
+  const isPaired = frame.x.length > folded.steps.length;
+  const common = { ...PLAINLY, lines, frame, isDense, isPaired, smoothSteps: over };
+  return isStacked ? { ...common, form, scale: "linear", isStacked } : { ...common, form: "lines", scale: choices.scale };
 }
 
-function lastWithin(frame: Frame, window: Window): number | null {
-  for (let at = frame.x.length - 1; at >= 0; at -= 1) {
-    const x = frame.x[at] ?? 0;
-    if (x <= window.to) return x;
-  }
-  return null;
+function lastWithin(buffers: readonly (SeriesBuffer | undefined)[], window: Window): number | null {
+  const steps = buffers.map((buffer) => buffer?.steps[buffer.indexAt(Math.floor(window.to))] ?? -1);
+  const last = Math.max(-1, ...steps);
+  return last < 0 ? null : last;
 }

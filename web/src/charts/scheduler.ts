@@ -2,11 +2,15 @@
  * Redraws: at most once an animation frame, only charts in view, and never more than a quarter of the time.
  *
  * Rules of this file: one loop for all charts; a chart that is not in view is remembered as stale and drawn when it
- * comes into view.
+ * comes into view. Of most redraws a chart may leave out all but its tip; soon after the last of them all is drawn.
  */
 
 /** Live drawing may take 1 part in 4 of a core: after a redraw of c ms the next one waits 3 c. */
 const REST_PER_COST = 3;
+/** From one redraw to the next: who looks at a curve sees no difference beyond a dozen a second, a battery does. */
+const LEAST_MS = 80;
+/** So often all of a chart is drawn: what moves meanwhile moves by some pixels at most. */
+const WHOLE_MS = 250;
 /** A wait shorter than a frame is none. */
 const FRAME_MS = 16;
 
@@ -16,11 +20,16 @@ export type Urgency = "now" | "soon" | "idly";
 /** Five times a second, for what moves by less than a pixel. */
 const IDLE_MS = 200;
 
+/** Draws; with `isTip` it may leave out what has hardly moved. Answers whether all of it is drawn. */
+export type Draw = (isTip: boolean) => boolean;
+
 interface Client {
-  readonly draw: () => void;
+  readonly draw: Draw;
   readonly shows: () => readonly string[];
   isInView: boolean;
   isStale: boolean;
+  /** something else than its tip has changed */
+  isChanged: boolean;
 }
 
 export class RedrawLoop {
@@ -30,6 +39,7 @@ export class RedrawLoop {
   private timer = 0;
   private notBefore = 0;
   private drawnAtMs = 0;
+  private wholeAtMs = 0;
 
   constructor() {
     this.observer = new IntersectionObserver((entries) => {
@@ -42,8 +52,8 @@ export class RedrawLoop {
   }
 
   /** Draws `element` by `draw` from now on; answers how to stop. `shows`: the names of the series in it. */
-  add(element: Element, draw: () => void, shows: () => readonly string[] = () => []): () => void {
-    this.clients.set(element, { draw, shows, isInView: true, isStale: true });
+  add(element: Element, draw: Draw, shows: () => readonly string[] = () => []): () => void {
+    this.clients.set(element, { draw, shows, isInView: true, isStale: true, isChanged: true });
     this.observer.observe(element);
     this.ask();
     return () => {
@@ -59,7 +69,10 @@ export class RedrawLoop {
 
   /** Something that all charts show has changed. */
   invalidate(urgency: Urgency): void {
-    for (const client of this.clients.values()) client.isStale = true;
+    for (const client of this.clients.values()) {
+      client.isStale = true;
+      client.isChanged ||= urgency === "now";
+    }
     if (urgency === "now") this.hurry();
     if (urgency === "idly") this.notBefore = Math.max(this.notBefore, this.drawnAtMs + IDLE_MS);
     this.ask();
@@ -90,22 +103,31 @@ export class RedrawLoop {
 
   private readonly frame = (nowMs: number): void => {
     this.isAsked = false;
-    const stale = [...this.clients.values()].filter((client) => client.isStale && client.isInView);
+    const stale = this.stale();
     if (stale.length === 0) return;
     if (nowMs < this.notBefore) {
       this.ask();
       return;
     }
     this.drawnAtMs = nowMs;
+    const isTip = nowMs < this.wholeAtMs + WHOLE_MS;
+    if (!isTip) this.wholeAtMs = nowMs;
     const startMs = performance.now();
     for (const client of stale) {
-      client.isStale = false;
-      client.draw();
+      const isEnough = isTip && !client.isChanged;
+      // before it draws: drawing may find out what has to be drawn again
+      client.isStale = client.isChanged = false;
+      if (!client.draw(isEnough)) client.isStale = true;
     }
     // The browser paints when we are done; without a GPU that takes as long again as our own drawing.
     window.setTimeout(() => {
       const endMs = performance.now();
-      this.notBefore = endMs + (endMs - startMs) * REST_PER_COST;
+      this.notBefore = Math.max(startMs + LEAST_MS, endMs + (endMs - startMs) * REST_PER_COST);
+      if (this.stale().length > 0) this.ask();
     }, 0);
   };
+
+  private stale(): Client[] {
+    return [...this.clients.values()].filter((client) => client.isStale && client.isInView);
+  }
 }

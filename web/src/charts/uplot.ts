@@ -1,11 +1,12 @@
 /**
- * Draws a chart of lines or areas with uPlot; the only file that knows it.
+ * Draws a chart of lines or areas with uPlot; with uplotSeries.ts the only file that knows it.
  *
  * Rules of this file: it is handed finished frames and decides nothing; the plot is built anew only when its lines, axes
  * or colours change. The cross-hair stands where it is told (charts/pointing.ts hears the mouse), a drag is a zoom.
  */
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import type { Window } from "../lib/fold";
 import { step as stepText } from "../lib/format";
 import { labelOf, rangeOf, splitsOf } from "./axes";
 import {
@@ -21,6 +22,7 @@ import {
 import { Glyphs } from "./glyphs";
 import {
   type Pane,
+  clipped,
   paintBandNames,
   paintBands,
   paintContracts,
@@ -29,15 +31,26 @@ import {
   paintNonFinite,
   paintSpans,
 } from "./paint";
+import { traceBars } from "./paths";
 import type { Picture } from "./picture";
-import type { Line } from "./spec";
 import { type Theme, colourOf } from "./theme";
+import { type Reach, dataOf, endsOf, keyOf, placesIn, seriesOf } from "./uplotSeries";
+
+/** Bars of columns: they must not hide what lies under them, nor their own mean, but a spike of one must be seen. */
+const BAR_ALPHA = "38";
+/** So far a point may have moved to the left before all is drawn again. */
+const MOST_SHIFT_PX = 4;
+/** The tip begins so far before what is new: two columns, of which the last had not ended. */
+const TIP_PX = 4;
 
 export class LiveChart implements Chart {
   private plot: uPlot | null = null;
   private builtFor = "";
   private picture: Picture | null = null;
   private pointed: number | null = null;
+  private readonly reach: Reach = { from: 0 };
+  /** what was on the screen when all of it was drawn last */
+  private whole: { readonly window: Window; readonly y: readonly [number, number] } | null = null;
   private readonly glyphs: Glyphs;
 
   constructor(
@@ -51,23 +64,45 @@ export class LiveChart implements Chart {
     return this.plot?.over ?? null;
   }
 
-  draw(picture: Picture): void {
+  draw(picture: Picture, isTip: boolean): boolean {
     this.picture = picture;
     const width = this.host.clientWidth;
     const height = this.host.clientHeight;
-    if (width === 0 || height === 0) return;
+    if (width === 0 || height === 0) return true;
     const data = dataOf(picture);
     const key = keyOf(picture);
-    if (this.plot === null || key !== this.builtFor) {
+    const u = this.plot;
+    let isWhole = true;
+    if (u === null || key !== this.builtFor) {
       this.destroy();
       this.builtFor = key;
       this.plot = new uPlot(this.options(picture, width, height), data, this.host);
       this.plot.over.parentElement?.append(this.glyphs.element);
     } else {
-      if (this.plot.width !== width || this.plot.height !== height) this.plot.setSize({ width, height });
-      this.plot.setData(data, true);
+      const isSized = u.width === width && u.height === height;
+      if (!isSized) u.setSize({ width, height });
+      isWhole = !(isTip && isSized && this.drawTip(u, picture, data));
+      if (isWhole) u.batch(() => u.setData(data, true));
+      if (isWhole) this.whole = { window: picture.window, y: endsOf(u, "y") };
     }
     this.point(this.pointed);
+    return isWhole;
+  }
+
+  /** Draws what has come since all was drawn; false where something else has moved by more than some pixels. */
+  private drawTip(u: uPlot, picture: Picture, data: uPlot.AlignedData): boolean {
+    const { whole, reach } = this;
+    const { from, to } = picture.window;
+    if (whole === null || !picture.isPaired || from !== whole.window.from || to < whole.window.to) return false;
+    const ratio = uPlot.pxRatio;
+    const newPart = (to - whole.window.to) / (to - from);
+    if (u.bbox.width * newPart > MOST_SHIFT_PX * ratio) return false;
+    const tipWidth = u.bbox.width * newPart + TIP_PX * ratio;
+    const tipStep = to - ((to - from) * tipWidth) / u.bbox.width;
+    reach.from = Math.max(0, picture.frame.x.findLastIndex((step) => step < tipStep) - 3);
+    within(u, u.bbox.left + u.bbox.width - tipWidth, () => u.batch(() => u.setData(data, true)));
+    reach.from = 0;
+    return endsOf(u, "y").join() === whole.y.join();
   }
 
   /** The steps may have moved under the cross-hair: it belongs to its step, not to its pixel. */
@@ -89,6 +124,7 @@ export class LiveChart implements Chart {
   destroy(): void {
     this.plot?.destroy();
     this.plot = null;
+    this.whole = null;
     this.glyphs.forget();
   }
 
@@ -109,9 +145,10 @@ export class LiveChart implements Chart {
         { ...common, ...x, font, values: (u, splits) => splits.map((v) => stepLabel(u, v)) },
         { ...common, ...y, font, values: (_, splits) => splits.map((v) => labelOf(picture, v)), ...this.ownTicks(picture) },
       ],
-      ...seriesOf(picture),
+      series: seriesOf(picture, this.reach),
       hooks: {
         drawClear: [(u) => this.paintBehind(u)],
+        drawAxes: [(u) => this.paintColumns(u, false)],
         draw: [(u) => this.paintUpon(u)],
         setSelect: [(u) => this.select(u)],
       },
@@ -174,16 +211,51 @@ export class LiveChart implements Chart {
     paintGaps(pane, gaps, theme);
   }
 
+  /** The low and high of every column behind the means; of a stack those of the total, upon the others. */
+  private paintColumns(u: uPlot, isUpon: boolean): void {
+    const { picture } = this;
+    if (picture?.isDense !== true || !picture.isPaired || picture.isStacked !== isUpon) return;
+    const { lines, frame, isStacked, theme } = picture;
+    const [pane, places] = [paneOf(u), placesIn(u, picture)];
+    const { ctx, ratio } = pane;
+    const bottom = pane.top + pane.height;
+    const fillRect = ctx.fillRect.bind(ctx);
+    clipped(pane, () => {
+      for (let at = isStacked ? 0 : lines.length - 1; at >= 0; at -= 1) {
+        const [line, values] = [lines[at], frame.ys[at]];
+        if (line === undefined || values === undefined) continue;
+        ctx.fillStyle = `${colourOf(theme, line.look)}${BAR_ALPHA}`;
+        const course = { steps: frame.x, values, from: this.reach.from, to: values.length - 1 };
+        traceBars(fillRect, course, places, bottom, ratio);
+      }
+    });
+  }
+
   private paintUpon(u: uPlot): void {
     const picture = this.picture;
     if (picture === null) return;
     const pane = paneOf(u);
+    this.paintColumns(u, true);
     paintMarks(pane, picture.overlay.marks, picture.theme);
     paintBandNames(pane, picture.overlay.bands, picture.theme);
     paintNonFinite(pane, picture.frame.nonFinite, picture.theme);
     this.glyphs.place(picture, (step) => u.valToPos(step, "x"), u.over.offsetLeft);
     this.listeners.onDrawn(picture.lastStep, picture.frame.nonFinite.length);
   }
+}
+
+/** Draws on what lies to the right of `left`. uPlot believes that the canvas has the styles that it set last. */
+function within({ ctx }: uPlot, left: number, draw: () => void): void {
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(Math.floor(left), 0, ctx.canvas.width, ctx.canvas.height);
+  ctx.clip();
+  draw();
+  const { strokeStyle, fillStyle, lineWidth, lineJoin, lineCap } = ctx;
+  const dash = ctx.getLineDash();
+  ctx.restore();
+  Object.assign(ctx, { strokeStyle, fillStyle, lineWidth, lineJoin, lineCap });
+  ctx.setLineDash(dash);
 }
 
 function paneOf(u: uPlot): Pane {
@@ -200,33 +272,6 @@ function paneOf(u: uPlot): Pane {
   };
 }
 
-/** What a plot is built from; data, window and marks may change without it. */
-function keyOf({ spec, lines, scale, threshold, form, isStacked, isDense, smoothSteps, frame, theme }: Picture): string {
-  return [
-    spec.id,
-    scale,
-    threshold,
-    form,
-    isStacked,
-    isDense,
-    smoothSteps > 0,
-    frame.ys.length,
-    theme.paper,
-    theme.ink,
-    ...lines.map((line) => `${line.name}:${line.look.colour}:${line.look.dash.join()}`),
-  ].join("|");
-}
-
-/** uPlot draws in the order of its series, ours are in reading order: the first is drawn last, upon the others. */
-function dataOf({ frame, isStacked, form }: Picture): uPlot.AlignedData {
-  if (form === "shares") return [frame.x, ...frame.ys];
-  if (isStacked) return [frame.x, ...frame.ys.slice(1), frame.ys[0] ?? []];
-  return [frame.x, ...[...frame.ys].reverse(), ...[...frame.centres].reverse()];
-}
-
-/** A band of noise must not hide what lies under it, nor its own mean, but a spike of one pixel must be seen. */
-const DENSE_ALPHA = 0.3;
-
 /** Digits of the axis' font are about this wide. */
 const DIGIT_PX = 6.6;
 
@@ -236,63 +281,4 @@ function stepLabel(u: uPlot, value: number): string {
   const label = stepText(value);
   const room = u.width - AXIS_WIDTH - u.valToPos(value, "x");
   return (label.length * DIGIT_PX) / 2 > room ? "" : label;
-}
-
-function seriesOf(picture: Picture): Pick<uPlot.Options, "series" | "bands"> {
-  if (picture.form === "shares") return shareSeries(picture);
-  return picture.isStacked ? stackedSeries(picture) : { series: lineSeries(picture) };
-}
-
-function lineSeries({ lines, theme, spec, isDense }: Picture): uPlot.Series[] {
-  const stepped = spec.isStepped ? uPlot.paths.stepped?.({ align: 1 }) : undefined;
-  const series = [...lines]
-    .reverse()
-    .map((line) => ({ ...strokeOf(line, theme), ...(stepped === undefined ? {} : { paths: stepped }) }));
-  // A mean is no step line, whatever it is the mean of.
-  const centres = [...lines].reverse().map((line) => strokeOf(line, theme));
-  return isDense ? [{}, ...series.map((one) => ({ ...one, alpha: DENSE_ALPHA })), ...centres] : [{}, ...series];
-}
-
-/** One pixel: a wider line of a noisy curve is rasterised by a path stroker, which took 11 ms a frame instead of 1. */
-const LINE_WIDTH = 1;
-
-function strokeOf(line: Line, theme: Theme): uPlot.Series {
-  return { stroke: colourOf(theme, line.look), width: LINE_WIDTH, dash: [...line.look.dash], points: { show: false } };
-}
-
-function fillOf(line: Line, theme: Theme): string {
-  return `${colourOf(theme, line.look)}88`;
-}
-
-/** Areas between neighbouring sums, the lowest down to 0, and the total as a line upon them. */
-function stackedSeries({ lines, theme }: Picture): Pick<uPlot.Options, "series" | "bands"> {
-  const [total, ...parts] = lines;
-  const { series, bands } = heapOf(parts, theme, 1);
-  return { series: [{}, ...series, ...(total === undefined ? [] : [strokeOf(total, theme)])], bands };
-}
-
-/** Areas upwards from 0, and where parts are negative, downwards from it. */
-function shareSeries({ lines, theme, frame, upwards }: Picture): Pick<uPlot.Options, "series" | "bands"> {
-  const up = heapOf(lines, theme, 1);
-  const down = frame.ys.length > upwards ? heapOf(lines, theme, 1 + upwards, 1) : { series: [], bands: [] };
-  return { series: [{}, ...up.series, ...down.series], bands: [...up.bands, ...down.bands] };
-}
-
-/** A heap whose first sum is uPlot's series `first`; `dir` says on which side of it the one before lies. */
-function heapOf(
-  parts: readonly Line[],
-  theme: Theme,
-  first: number,
-  dir: 1 | -1 = -1,
-): { series: uPlot.Series[]; bands: uPlot.Band[] } {
-  const series = parts.map((line, i) => ({
-    ...strokeOf(line, theme),
-    ...(i === 0 ? { fill: fillOf(line, theme), fillTo: 0 } : {}),
-  }));
-  const bands = parts.slice(1).map((line, i): uPlot.Band => ({
-    series: [first + i + 1, first + i],
-    fill: fillOf(line, theme),
-    dir,
-  }));
-  return { series, bands };
 }

@@ -58,6 +58,19 @@ it("asks for what a person looks at before anything else, and for no more bucket
   expect(world.asked.map((url) => url.searchParams.get("width"))).toEqual(["768", "768"]);
 });
 
+it("asks for every step of a window that has a pixel for each, and else for a bucket every two", async () => {
+  await world.begin();
+  const widths = async (to: number): Promise<(string | null)[]> => {
+    world.asked = [];
+    world.session.zoom(1, to);
+    await world.settle();
+    return world.asked.map((url) => url.searchParams.get("width"));
+  };
+  // a step more on either side, for lines that run to the edge
+  expect(await widths(766)).toEqual(["768"]);
+  expect(await widths(767)).toEqual(["384"]);
+});
+
 it("loads again what is too coarse when the charts have grown, and nothing when they have shrunk", async () => {
   await world.begin();
   world.asked = [];

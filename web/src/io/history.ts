@@ -99,7 +99,7 @@ export class History {
     const controller = new AbortController();
     this.zoomed = controller;
     this.window = { from, to };
-    const limits = { from: Math.max(0, from), to, width: this.width() };
+    const limits = { from: Math.max(0, from), to, width: this.widthOf(to - from + 1) };
     const buffers = new Map<string, SeriesBuffer>();
     const { store } = this.parts;
     const names = [...store.buffers.keys()].filter((name) => name !== UNREADABLE);
@@ -144,6 +144,12 @@ export class History {
     const guessed = innerWidth < RAILS_FROM_PX ? innerWidth : innerWidth * BETWEEN_RAILS;
     const pixels = (this.parts.columns() || guessed) * devicePixelRatio;
     return Math.min(WIDTH_MOST, Math.max(WIDTH_LEAST, Math.ceil(pixels / WIDTH_STRIDE) * WIDTH_STRIDE));
+  }
+
+  /** Of so many steps: where columns of several are drawn, which are wider than a pixel, half of it is enough. */
+  private widthOf(steps: number): number {
+    const width = this.width();
+    return steps > width ? width / 2 : width;
   }
 
   /** Asks for the newest value of each member, and then for the points of the largest. */

@@ -22,11 +22,11 @@ it("single points are cells, and what is not finite is a word", () => {
 });
 
 it("folded points are their ends, their mean and what was not finite", () => {
-  const folded = fold([series([1, 3, NaN, 5])], { from: 0, to: 3 }, 2);
-  expect(chartCsv(["a"], folded, 0, 3).split("\r\n")).toEqual([
+  const folded = fold([series([1, 3, 2, NaN, 5, 5])], { from: 0, to: 5 }, 4);
+  expect(chartCsv(["a"], folded, 0, 5).split("\r\n")).toEqual([
     '"step","a min","a max","a mean","a not finite"',
     "0,1,3,2,",
-    "2,5,5,5,NaN",
+    "3,5,5,5,NaN",
     "",
   ]);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Frame, fold, lines, stack, windowOf, zoomedTo } from "./fold";
+import { type Frame, cellsOf, fold, lines, stack, windowOf, zoomedTo } from "./fold";
 import { SeriesBuffer } from "./series";
 
 function series(count: number, valueAt: (step: number) => number, every = 1): SeriesBuffer {
@@ -69,12 +69,21 @@ describe("a stack", () => {
     ]);
   });
 
-  it("shows in each column the step at which the total was highest", () => {
-    const at = (step: number): number => (step === 507 ? 90 : 1);
-    const buffers = [series(1000, (step) => at(step) + 1), series(1000, at), series(1000, () => 1)];
-    const frame = stack(fold(buffers, { from: 0, to: 999 }, 50), buffers);
-    expect(Math.max(...drawn(frame, 2))).toBe(91);
-    expect(Math.max(...drawn(frame, 0))).toBe(91);
+  it("adds up to the mean of the total in every column, and keeps the total's highest", () => {
+    const noise = (step: number): number => 1 + 0.5 * Math.sin(step * 7);
+    const at = (step: number): number => (step === 507 ? 90 : noise(step));
+    const buffers = [series(1000, (step) => at(step) + noise(step + 3)), series(1000, at), series(1000, (step) => noise(step + 3))];
+    const frame = stack(fold(buffers, { from: 0, to: 999 }, 100), buffers, true);
+    const top = drawn(frame, 2);
+    expect(top).toHaveLength(100);
+    (frame.centres[0] ?? []).forEach((mean, i) => expect(top[i]).toBeCloseTo(mean ?? NaN, 9));
+    expect(Math.max(...drawn(frame, 0))).toBeGreaterThan(90);
+  });
+
+  it("holds the value in force of a part that is logged now and then", () => {
+    const buffers = [series(100, () => 3), series(100, () => 1), series(100, () => 2, 40)];
+    const frame = stack(fold(buffers, { from: 0, to: 99 }, 200), buffers);
+    expect(new Set(drawn(frame, 2))).toEqual(new Set([3]));
   });
 
   it("of a part that is not finite heaps nothing and leaves a mark", () => {
@@ -123,4 +132,40 @@ describe("a line of what is recorded for a while only", () => {
   it("is broken too where the while begins before the window", () => {
     expect(lines(fold([islands], { from: 100, to: 950 }, 300, 100), false).ys[0]?.slice(0, 2)).toEqual([1, null]);
   });
+});
+
+describe("the order of a column's ends", () => {
+  it("follows a slope, down as up", () => {
+    // three columns of four steps
+    const ends = (valueAt: (step: number) => number): number[] =>
+      drawn(lines(fold([series(12, valueAt)], { from: 0, to: 11 }, 6), false), 0);
+    expect(ends((step) => 12 - step)).toEqual([12, 9, 8, 5, 4, 1]);
+    expect(ends((step) => step)).toEqual([0, 3, 4, 7, 8, 11]);
+  });
+});
+
+it("a value that is not finite wipes out nothing in its column", () => {
+  const frame = lines(fold([series(8, (step) => (step % 4 === 3 ? NaN : step))], { from: 0, to: 7 }, 4), false);
+  expect(drawn(frame, 0)).toEqual([0, 2, 4, 6]);
+  expect(frame.nonFinite).toHaveLength(2);
+});
+
+describe("columns", () => {
+  it("are steps where there is a pixel for each, else two pixels wide", () => {
+    expect(cellsOf({ from: 0, to: 99 }, 100).count).toBe(100);
+    expect(cellsOf({ from: 0, to: 100 }, 100).count).toBe(50);
+  });
+});
+
+it("a stack of buckets heaps their means, which add up to the total's", () => {
+  const bucket = (low: number, high: number): SeriesBuffer => {
+    const buffer = new SeriesBuffer();
+    const entry = { low, high, mean: (low + high) / 2, count: 10, last: high, flags: 0 };
+    for (let step = 0; step < 30; step += 10) buffer.put(step, entry);
+    return buffer;
+  };
+  const buffers = [bucket(2, 6), bucket(0, 4), bucket(0, 4)];
+  const frame = stack(fold(buffers, { from: 0, to: 29 }, 20), buffers, true);
+  expect(drawn(frame, 2).at(-1)).toBe(4);
+  expect(new Set(frame.centres[0])).toEqual(new Set([4]));
 });

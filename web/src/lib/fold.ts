@@ -9,7 +9,7 @@
  *   too: nothing is known there.
  */
 import { type Gap, isGapBetween } from "./gaps";
-import { type SeriesBuffer, higher, lower } from "./series";
+import type { SeriesBuffer } from "./series";
 import { runningMeans } from "./smooth";
 
 export interface Window {
@@ -74,8 +74,6 @@ const GAP_PART = 500;
 export interface Folded {
   /** the first step of each column that holds anything */
   readonly steps: readonly number[];
-  /** for each of them the step at which the series `pickBy` was highest */
-  readonly picks: readonly number[];
   readonly series: readonly Column[];
   /** the position of each of them in `series`' arrays */
   readonly columns: readonly number[];
@@ -110,15 +108,24 @@ function emptyColumn(size: number): Column {
   };
 }
 
-/** The grid of columns: `count` of them over `span` steps from the first one. */
+/** A column has two places, its low and its high: one of a single pixel would not show them side by side. */
+const FOLDED_PX = 2;
+
+/** The grid of columns, `count` of them over `span` steps from the first one: a column a step where there is room. */
 export function cellsOf(window: Window, width: number): { from: number; span: number; count: number } {
   const from = Math.floor(window.from);
   const span = Math.max(1, Math.ceil(window.to) - from + 1);
-  return { from, span, count: Math.max(1, Math.min(span, Math.floor(width))) };
+  return { from, span, count: span <= width ? span : Math.max(1, Math.floor(width / FOLDED_PX)) };
+}
+
+/** Whether a column stands for several steps. */
+export function isFolded(window: Window, width: number): boolean {
+  const { span, count } = cellsOf(window, width);
+  return count < span;
 }
 
 /**
- * Folds `buffers` within `window` to at most `width` columns, and one more on either side for the neighbours just
+ * Folds `buffers` within `window` to the columns of `width` pixels, and one more on either side for the neighbours just
  * outside, so that lines run to the edge. Steps are integers: a window of fewer steps than pixels has a column a step.
  * A line breaks where more than `gapSteps` lie between two points (null: never), and at the gaps of the run.
  */
@@ -128,57 +135,71 @@ export function fold(
   width: number,
   gapSteps: number | null = null,
   gaps: readonly Gap[] = [],
-  pickBy = 0,
 ): Folded {
-  const { from, span, count } = cellsOf(window, width);
-  const first = new Float64Array(count + 2).fill(Infinity);
-  const picks = new Float64Array(count + 2).fill(NaN);
-  const cellOf = (step: number): number =>
-    1 + Math.max(-1, Math.min(count, Math.floor(((step - from) * count) / span)));
-  const series = buffers.map((buffer, index) => {
-    const column = emptyColumn(count + 2);
+  const cells = cellsOf(window, width);
+  const first = new Float64Array(cells.count + 2).fill(Infinity);
+  const series = buffers.map((buffer) => {
+    const column = emptyColumn(cells.count + 2);
     if (buffer === undefined) return column;
-    const start = Math.max(0, buffer.indexFrom(from) - 1);
-    const end = Math.min(buffer.length, buffer.indexFrom(from + span) + 1);
     const widest = Math.max(gapSteps ?? Infinity, (buffer.lastStep() - buffer.firstStep()) / GAP_PART);
-    let before = buffer.steps[start] ?? 0;
-    for (let at = start; at < end; at += 1) {
-      const step = buffer.steps[at] ?? 0;
-      const cell = cellOf(step);
-      const broken = cellOf(before) + 1;
-      const isBroken = step - before > widest || (step - before > 1 && isGapBetween(gaps, before, step));
-      if (isBroken && broken < cell) {
-        column.has[broken] = BROKEN;
-        first[broken] = Math.min(first[broken] ?? Infinity, Math.max(before + 1, from));
-      }
-      before = step;
-      const high = buffer.highs[at] ?? NaN;
-      if (index === pickBy && !((column.high[cell] ?? NaN) >= high)) picks[cell] = step;
-      if (step < (first[cell] ?? Infinity)) first[cell] = step;
-      column.low[cell] = lower(column.low[cell] ?? NaN, buffer.lows[at] ?? NaN);
-      column.high[cell] = higher(column.high[cell] ?? NaN, high);
-      column.last[cell] = buffer.lasts[at] ?? NaN;
-      addMean(column, cell, buffer, at);
-      column.flags[cell] = (column.flags[cell] ?? 0) | (buffer.flags[at] ?? 0);
-      column.has[cell] = PRESENT;
-    }
+    foldInto(column, buffer, { ...cells, widest, gaps, first });
     return column;
   });
   const columns = [...first.keys()].filter((cell) => first[cell] !== Infinity);
-  const steps = columns.map((cell) => first[cell] ?? 0);
-  return {
-    steps,
-    columns,
-    series,
-    picks: columns.map((cell, i) => (Number.isNaN(picks[cell] ?? NaN) ? (steps[i] ?? 0) : (picks[cell] ?? 0))),
-  };
+  return { steps: columns.map((cell) => first[cell] ?? 0), columns, series };
 }
 
-function addMean(column: Column, cell: number, buffer: SeriesBuffer, at: number): void {
-  const count = buffer.counts[at] ?? 0;
-  if (count === 0) return;
-  column.sum[cell] = (column.sum[cell] ?? 0) + (buffer.means[at] ?? 0) * count;
-  column.count[cell] = (column.count[cell] ?? 0) + count;
+interface Grid {
+  readonly from: number;
+  readonly span: number;
+  readonly count: number;
+  /** steps between two points that break a line */
+  readonly widest: number;
+  readonly gaps: readonly Gap[];
+  /** each column's first step, over all series */
+  readonly first: Float64Array;
+}
+
+/** Column by column, with sums in locals: some hundred thousand entries a redraw pass here. */
+function foldInto(column: Column, buffer: SeriesBuffer, grid: Grid): void {
+  const { from, span, count, first } = grid;
+  const { steps, lows, highs, means, counts, lasts, flags: kinds } = buffer;
+  const end = Math.min(buffer.length, buffer.indexFrom(from + span) + 1);
+  let at = Math.max(0, buffer.indexFrom(from) - 1);
+  let [before, beforeCell] = [steps[at] ?? 0, 0];
+  while (at < end) {
+    const step = steps[at] ?? 0;
+    const cell = 1 + Math.max(-1, Math.min(count, Math.floor(((step - from) * count) / span)));
+    if (beforeCell + 1 < cell && isBroken(before, step, grid)) {
+      column.has[beforeCell + 1] = BROKEN;
+      first[beforeCell + 1] = Math.min(first[beforeCell + 1] ?? Infinity, Math.max(before + 1, from));
+    }
+    const limit = cell > count ? Infinity : from + Math.ceil((cell * span) / count);
+    let [low, high, sum, finite, flags] = [NaN, NaN, 0, 0, 0];
+    do {
+      const [least, most, here] = [lows[at] ?? NaN, highs[at] ?? NaN, counts[at] ?? 0];
+      if (!(least >= low) && !Number.isNaN(least)) low = least;
+      if (!(most <= high) && !Number.isNaN(most)) high = most;
+      if (here > 0) sum += (means[at] ?? 0) * here;
+      finite += here;
+      flags |= kinds[at] ?? 0;
+      at += 1;
+    } while (at < end && (steps[at] ?? 0) < limit);
+    if (step < (first[cell] ?? Infinity)) first[cell] = step;
+    column.low[cell] = low;
+    column.high[cell] = high;
+    column.last[cell] = lasts[at - 1] ?? NaN;
+    column.sum[cell] = sum;
+    column.count[cell] = finite;
+    column.flags[cell] = flags;
+    column.has[cell] = PRESENT;
+    before = steps[at - 1] ?? 0;
+    beforeCell = cell;
+  }
+}
+
+function isBroken(before: number, step: number, { widest, gaps }: Grid): boolean {
+  return step - before > widest || (step - before > 1 && isGapBetween(gaps, before, step));
 }
 
 export function marksOf(folded: Folded): NonFinite[] {
@@ -194,9 +215,9 @@ export function marksOf(folded: Folded): NonFinite[] {
 
 /** Whether any column covers more than one value, so that it needs two places: its low and its high. */
 export function hasSpread(folded: Folded): boolean {
-  return folded.series.some((column) =>
-    folded.columns.some((cell) => (column.low[cell] ?? 0) < (column.high[cell] ?? 0)),
-  );
+  for (const { low, high } of folded.series)
+    for (const cell of folded.columns) if ((low[cell] ?? 0) < (high[cell] ?? 0)) return true;
+  return false;
 }
 
 /** The two ends of a column, in the order that leaves the line nearest to the column's last value. */
@@ -230,13 +251,19 @@ function centreOf(column: Column, folded: Folded, spread: boolean, isLog: boolea
   return values;
 }
 
+function doubled(steps: readonly number[]): number[] {
+  const found: number[] = [];
+  for (const step of steps) found.push(step, step);
+  return found;
+}
+
 /**
  * Lines: each series' low and high in every column; when `hasCentres`, its mean too, of the column or of `smoothSteps`
  * steps. On a log axis what is not above 0 cannot be drawn.
  */
 export function lines(folded: Folded, isLog: boolean, hasCentres = false, smoothSteps = 0): Frame {
   const spread = hasSpread(folded);
-  const x = spread ? folded.steps.flatMap((step) => [step, step]) : [...folded.steps];
+  const x = spread ? doubled(folded.steps) : [...folded.steps];
   const ys = folded.series.map((column) => {
     const values: Values = [];
     for (const cell of folded.columns) {
@@ -251,22 +278,32 @@ export function lines(folded: Folded, isLog: boolean, hasCentres = false, smooth
   return { x, ys, centres, nonFinite: marksOf(folded) };
 }
 
+/** A part of a whole in one column: its mean there, else its value in force; NaN where that is not finite, 0 before it. */
+export function partIn(column: Column | undefined, cell: number, buffer: SeriesBuffer | undefined, step: number): number {
+  const count = column?.count[cell] ?? 0;
+  if (column !== undefined && count > 0) return (column.sum[cell] ?? 0) / count;
+  if (buffer === undefined || buffer.indexAt(step) < 0) return 0;
+  return column?.has[cell] === PRESENT ? NaN : (buffer.meanAt(step) ?? NaN);
+}
+
 /**
- * A stack: series 0 stays a line (the total, low and high); the others are heaped in order, each at the step of the
- * column at which series 0 was highest. So the areas of a column belong to one step, and no spike of the total is lost.
+ * A stack: series 0 stays a line (the total, low and high, and its mean when `hasCentre`); the others are heaped in order
+ * as their means, which add up to the total's. What is not finite is heaped as nothing, and has its mark.
  */
-export function stack(folded: Folded, buffers: readonly (SeriesBuffer | undefined)[]): Frame {
-  const flat = lines(folded, false);
-  const spread = flat.x.length > folded.steps.length;
-  const sums = new Float64Array(folded.picks.length);
-  const heaped = buffers.slice(1).map((buffer) => {
+export function stack(folded: Folded, buffers: readonly (SeriesBuffer | undefined)[], hasCentre = false): Frame {
+  const total = lines({ ...folded, series: folded.series.slice(0, 1) }, false, hasCentre);
+  const isPaired = total.x.length > folded.steps.length;
+  const sums = new Float64Array(folded.steps.length);
+  const heaped = buffers.slice(1).map((buffer, part) => {
     const values: Values = [];
-    folded.picks.forEach((step, i) => {
-      sums[i] = (sums[i] ?? 0) + (buffer?.highAt(step) ?? 0);
-      values.push(sums[i]);
-      if (spread) values.push(sums[i]);
+    folded.columns.forEach((cell, i) => {
+      const size = partIn(folded.series[part + 1], cell, buffer, folded.steps[i] ?? 0);
+      const sum = (sums[i] ?? 0) + (Number.isNaN(size) ? 0 : size);
+      sums[i] = sum;
+      values.push(sum);
+      if (isPaired) values.push(sum);
     });
     return values;
   });
-  return { ...flat, ys: [flat.ys[0] ?? [], ...heaped] };
+  return { ...total, ys: [total.ys[0] ?? [], ...heaped], nonFinite: marksOf(folded) };
 }

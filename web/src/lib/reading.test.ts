@@ -13,9 +13,9 @@ describe("the column at the cross-hair", () => {
     expect(columnAt({ from: 0, to: 99 }, 1000, 41.4)).toEqual({ from: 41, to: 41 });
   });
 
-  it("holds all steps that are drawn at that pixel, each in one column only", () => {
+  it("holds all steps that are drawn at that place, each in one column only", () => {
     const window = { from: 10, to: 1009 };
-    const columns = Array.from({ length: 1000 }, (_, i) => columnAt(window, 300, 10 + i));
+    const columns = Array.from({ length: 1000 }, (_, i) => columnAt(window, 600, 10 + i));
     columns.forEach(({ from, to }, i) => {
       expect(from).toBeLessThanOrEqual(10 + i);
       expect(to).toBeGreaterThanOrEqual(10 + i);

@@ -99,6 +99,13 @@ describe("a buffer", () => {
     expect(buffer.entry(0)).toMatchObject({ low: 1, high: 12, count: 51 });
   });
 
+  it("of history knows each kind of what is not finite, were it one of many", () => {
+    const kinds = { nan: [1, 0, 0, 0], pos_inf: [0, 1, 0, 0], neg_inf: [0, 0, 1, 0], count: [5, 5, 5, 5] };
+    const buffer = bufferOf(bucketsOf(packedBuckets([0, 5, 10, 15], [2, 2, 2, 2], kinds)));
+    expect([...buffer.flags.slice(0, 4)]).toEqual([NAN, POS_INF, NEG_INF, 0]);
+    expect([...buffer.counts.slice(0, 4)]).toEqual([4, 4, 4, 5]);
+  });
+
   it("drops what is at and after a step, and goes on from there", () => {
     const buffer = bufferWith([
       [0, 0],

@@ -80,6 +80,22 @@ export class SeriesBuffer {
     this.length += 1;
   }
 
+  /** An empty buffer takes up buckets, whose steps ascend. */
+  fill({ step, min, max, mean, last, count, nan, posInf, negInf }: Buckets): void {
+    this.reserve(step.length);
+    this.steps.set(step);
+    this.lows.set(min);
+    this.highs.set(max);
+    this.means.set(mean);
+    this.lasts.set(last);
+    for (let at = 0; at < step.length; at += 1) {
+      const [nans, above, below] = [nan[at] ?? 0, posInf[at] ?? 0, negInf[at] ?? 0];
+      this.counts[at] = Math.max(0, (count[at] ?? 0) - nans - above - below);
+      this.flags[at] = (nans > 0 ? NAN : 0) | (above > 0 ? POS_INF : 0) | (below > 0 ? NEG_INF : 0);
+    }
+    this.length = step.length;
+  }
+
   entry(at: number): Entry {
     return {
       low: this.lows[at] ?? NaN,
@@ -115,11 +131,11 @@ export class SeriesBuffer {
     return at < 0 ? null : (this.lasts[at] ?? null);
   }
 
-  /** The highest value of the entry in force at `step`, which for a single point is its value; null when not finite. */
-  highAt(step: number): number | null {
+  /** The value in force at `step`, of a bucket its mean: parts add up to their total by it; null when not finite. */
+  meanAt(step: number): number | null {
     const at = this.indexAt(step);
-    const high = at < 0 ? NaN : (this.highs[at] ?? NaN);
-    return Number.isNaN(high) ? null : high;
+    const mean = at < 0 ? NaN : (this.means[at] ?? NaN);
+    return Number.isNaN(mean) ? null : mean;
   }
 
   latest(): number | null {
@@ -226,12 +242,7 @@ export function higher(a: number, b: number): number {
 export function bufferOf(buckets: Buckets): SeriesBuffer {
   // Room for live points before the first folding.
   const buffer = new SeriesBuffer(Math.max(CAPACITY, buckets.step.length * 2));
-  buckets.step.forEach((step, i) => {
-    const flags = (buckets.nan[i] ? NAN : 0) | (buckets.posInf[i] ? POS_INF : 0) | (buckets.negInf[i] ? NEG_INF : 0);
-    const count = (buckets.count[i] ?? 0) - (buckets.nan[i] ?? 0) - (buckets.posInf[i] ?? 0) - (buckets.negInf[i] ?? 0);
-    const [low, high, mean] = [buckets.min[i] ?? NaN, buckets.max[i] ?? NaN, buckets.mean[i] ?? NaN];
-    buffer.put(step, { low, high, mean, count: Math.max(0, count), last: buckets.last[i] ?? NaN, flags });
-  });
+  buffer.fill(buckets);
   return buffer;
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { fold } from "./fold";
 import { SeriesBuffer } from "./series";
-import { shareHeap, sharesAt } from "./shares";
+import { shareHeap, sharesOf } from "./shares";
 
 function series(values: readonly number[]): SeriesBuffer {
   const buffer = new SeriesBuffer();
@@ -41,6 +41,6 @@ describe("shares of the total", () => {
   });
 
   it("are not known where all is 0 or nothing came", () => {
-    expect(sharesAt([series([0]), undefined], 0)).toBeNull();
+    expect(sharesOf([0, 0])).toBeNull();
   });
 });

@@ -4,10 +4,9 @@
  * Rules of this file:
  * - Pure. The whole is the sum of the magnitudes of all parts, hidden ones too: with parts of both signs the total itself
  *   is no whole. Negative parts hang below 0, so that nothing looks added that is taken away.
- * - Each column shows one step, the one at which the total was highest; where a part is not finite there, no share is
- *   known, and the heap breaks.
+ * - Each column shows the means of its parts; where one has no finite value there, no share is known, and the heap breaks.
  */
-import { type Folded, type Frame, type NonFinite, type Values, marksOf } from "./fold";
+import { type Folded, type Frame, type NonFinite, type Values, marksOf, partIn } from "./fold";
 import type { SeriesBuffer } from "./series";
 
 export interface ShareFrame extends Frame {
@@ -15,18 +14,8 @@ export interface ShareFrame extends Frame {
   readonly upwards: number;
 }
 
-/** The value of the entry in force at `step` that is farthest from 0; NaN where one is not finite, 0 where none is. */
-function partAt(buffer: SeriesBuffer | undefined, step: number): number {
-  const at = buffer?.indexAt(step) ?? -1;
-  if (buffer === undefined || at < 0) return 0;
-  const { low, high, flags, count } = buffer.entry(at);
-  if (flags !== 0 && count <= 1) return NaN;
-  return Math.abs(low) > Math.abs(high) ? low : high;
-}
-
-/** Each part's share at `step`, with its sign; null where the whole is not known or is nothing. */
-export function sharesAt(buffers: readonly (SeriesBuffer | undefined)[], step: number): number[] | null {
-  const parts = buffers.map((buffer) => partAt(buffer, step));
+/** Each part's share of them all, with its sign; null where the whole is not known or is nothing. */
+export function sharesOf(parts: readonly number[]): number[] | null {
   const whole = parts.reduce((sum, part) => sum + Math.abs(part), 0);
   return Number.isFinite(whole) && whole > 0 ? parts.map((part) => part / whole) : null;
 }
@@ -37,7 +26,9 @@ export function shareHeap(
   buffers: readonly (SeriesBuffer | undefined)[],
   isShown: readonly boolean[],
 ): ShareFrame {
-  const rows = folded.picks.map((step) => sharesAt(buffers, step));
+  const rows = folded.columns.map((cell, i) =>
+    sharesOf(buffers.map((buffer, part) => partIn(folded.series[part + 1], cell, buffer, folded.steps[i] ?? 0))),
+  );
   const hasNegative = rows.some((row) => row?.some((share, i) => share < 0 && isShown[i] === true));
   const shown = isShown.flatMap((is, i) => (is ? [i] : []));
   const heap = (sign: 1 | -1): Values[] => {

@@ -16,7 +16,7 @@ import { ExploreDialog } from "./ExploreDialog";
 import { Legend } from "./Legend";
 
 /** Enough columns to zoom in Plotly without asking the server again. */
-const EXPLORE_WIDTH = 3000;
+const EXPLORE_WIDTH = 6000;
 
 const nothing = (): void => undefined;
 

@@ -56,7 +56,10 @@ function keepMap(host: HTMLElement | null, canvas: HTMLCanvasElement | null, pag
     onMoved: draw,
     onRange: (range) => page.actions.setRange(range),
   });
-  const stop = page.loop.add(host, draw);
+  const stop = page.loop.add(host, (isTip) => {
+    if (!isTip) draw();
+    return !isTip;
+  });
   const unsized = page.columns.subscribe(draw);
   return () => {
     stop();

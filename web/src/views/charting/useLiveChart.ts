@@ -15,7 +15,7 @@ import { type Choices, type Ground, type Picture, pictureOf } from "../../charts
 import { listenTo } from "../../charts/pointing";
 import type { ChartSpec } from "../../charts/spec";
 import { LiveChart } from "../../charts/uplot";
-import { windowOf, zoomedTo } from "../../lib/fold";
+import { cellsOf, windowOf, zoomedTo } from "../../lib/fold";
 import { type Page, usePage } from "../context";
 
 export interface Current {
@@ -68,14 +68,14 @@ function keepChart(live: Live, page: Page, current: () => Current, isHeat: boole
   if (host === null) return () => undefined;
   const chart: Chart = new (isHeat ? HeatChart : LiveChart)(host, listenersOf(host, page, current));
   live.chart.current = chart;
-  const draw = (): void => {
+  const draw = (isTip: boolean): boolean => {
     const { spec, choices } = current();
     const width = plotWidth(host.clientWidth);
     if (page.columns.peek() !== width) page.columns.value = width;
     const picture = pictureOf(spec, choices, groundOf(page), width);
-    if (picture === null) return;
-    chart.draw(picture);
+    if (picture === null) return true;
     tell(live.facts, picture);
+    return chart.draw(picture, isTip);
   };
   const stop = page.loop.add(host, draw, () => current().spec.lines.map((line) => line.name));
   const resized = new ResizeObserver(() => page.loop.invalidate("now"));
@@ -87,7 +87,9 @@ function keepChart(live: Live, page: Page, current: () => Current, isHeat: boole
     window: windowNow,
     stride: () => {
       const window = windowNow();
-      return window === null ? 1 : (window.to - window.from + 1) / Math.max(1, page.columns.peek());
+      if (window === null) return 1;
+      const { span, count } = cellsOf(window, Math.max(1, page.columns.peek()));
+      return span / count;
     },
     cursor: () => page.cursor.peek(),
     onCursor: (step) => (page.cursor.value = step),

@@ -1,0 +1,81 @@
+// @vitest-environment happy-dom
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { RedrawLoop } from "./scheduler";
+
+/** Of each drawing whether it might leave out all but the tip. */
+let drawn: boolean[];
+let loop: RedrawLoop;
+/** whether a drawing of a tip is enough for the chart */
+let canTip: boolean;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.stubGlobal(
+    "IntersectionObserver",
+    class {
+      observe(): void {}
+      unobserve(): void {}
+    },
+  );
+  vi.stubGlobal("requestAnimationFrame", (draw: (nowMs: number) => void) =>
+    setTimeout(() => draw(performance.now()), 16),
+  );
+  drawn = [];
+  canTip = true;
+  loop = new RedrawLoop();
+  loop.add(document.createElement("div"), (isTip) => {
+    drawn.push(isTip);
+    return !(isTip && canTip);
+  });
+  vi.advanceTimersByTime(1000);
+  drawn.length = 0;
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+function pointsFor(ms: number): void {
+  for (let at = 0; at < ms; at += 20) {
+    loop.invalidate("soon");
+    vi.advanceTimersByTime(20);
+  }
+}
+
+describe("the loop of redraws", () => {
+  it("draws a dozen times a second while points come, four times of them all", () => {
+    pointsFor(1000);
+    expect(drawn.length).toBeGreaterThanOrEqual(9);
+    expect(drawn.length).toBeLessThanOrEqual(13);
+    const wholes = drawn.filter((isTip) => !isTip).length;
+    expect(wholes).toBeGreaterThanOrEqual(3);
+    expect(wholes).toBeLessThanOrEqual(5);
+  });
+
+  it("draws all of it soon after the last points, and then rests", () => {
+    pointsFor(400);
+    vi.advanceTimersByTime(1000);
+    expect(drawn.at(-1)).toBe(false);
+    const count = drawn.length;
+    vi.advanceTimersByTime(1000);
+    expect(drawn.length).toBe(count);
+  });
+
+  it("draws all of it at once when something else has changed", () => {
+    pointsFor(100);
+    drawn.length = 0;
+    loop.invalidate("now");
+    vi.advanceTimersByTime(20);
+    expect(drawn).toEqual([false]);
+  });
+
+  it("asks no more of a chart that drew all of it though a tip would have done", () => {
+    canTip = false;
+    pointsFor(60);
+    vi.advanceTimersByTime(100);
+    const count = drawn.length;
+    vi.advanceTimersByTime(1000);
+    expect(drawn.length).toBe(count);
+  });
+});
