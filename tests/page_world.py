@@ -61,7 +61,8 @@ def training(server: ServerProcess, folder: Path, name: str = "page", extra: str
 def open_run(page: Any, address: str) -> None:
     page.set_default_timeout(APPEARS_MS)
     page.goto(address)
-    page.locator("[data-testid=chart-losses]:not([data-last-step=''])").wait_for()
+    # the first chart: on a phone the others lie below the screen, and are drawn when they are scrolled to
+    page.locator(".chart-host[data-last-step]:not([data-last-step=''])").first.wait_for()
 
 
 def drawn_step(page: Any) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from faults.chaos import Chaos
 
-KILLS = int(os.environ.get("LOSSGUARD_FAULTS_N", "25"))
+KILLS = int(os.environ.get("LOSSGUARD_FAULTS_N", "15"))
 SEED = int(os.environ.get("LOSSGUARD_FAULTS_SEED", random.SystemRandom().randrange(1 << 31)))
 TIMEOUT_S = 240 + 10 * KILLS
 

@@ -16,6 +16,8 @@ from lossguard.protocol.messages import Welcome
 from processes import ServerProcess, clean_environment
 from raw_trainer import RawTrainer
 
+ENDED_S = 10.0  # alone it takes two; without a limit to what is drained it would take for ever
+
 
 def serve(folder: Path, port: int, **environment: str) -> "subprocess.CompletedProcess[str]":
     command = [
@@ -72,7 +74,7 @@ async def test_sigterm_acknowledges_what_came_and_ends_quickly(tmp_path: Path) -
     await trainer.deliver()
     began_s = time.monotonic()
     assert await asyncio.to_thread(server.stop) == 0
-    assert time.monotonic() - began_s < 2.5
+    assert time.monotonic() - began_s < ENDED_S
     await asyncio.wait_for(trainer.socket.wait_closed(), 5)
     assert trainer.socket.close_code == 1012
     assert not (server.folder / "lossguard.db-wal").exists(), "checkpointed"
@@ -86,7 +88,7 @@ def test_a_viewer_that_never_reads_does_not_keep_the_server(tmp_path: Path) -> N
         assert http.get(f"{server.url}/healthz").status_code == 200
         began_s = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - began_s < 4
+        assert time.monotonic() - began_s < ENDED_S
 
 
 def test_one_folder_one_server_and_one_port_one_program(tmp_path: Path) -> None:
