@@ -25,8 +25,11 @@ export interface Listeners {
 
 /** A renderer of one chart in one host element. */
 export interface Chart {
-  /** Draws it; with `isTip` only where it has grown, if nothing else has moved. Answers whether all of it is drawn. */
-  draw(picture: Picture, isTip: boolean): boolean;
+  draw(picture: Picture): void;
+  /** Draws a tip upon what is there; false where that is not enough, because something else has moved. */
+  extend(tip: Picture): boolean;
+  /** the newest step that is on the screen, where a tip may follow it; null: all must be drawn */
+  readonly drawnTo: number | null;
   /** where the cross-hair stands; null: nowhere */
   point(step: number | null): void;
   /** the part of the host that steps lie in; null before the first drawing */

@@ -41,14 +41,21 @@ export class HeatChart implements Chart {
     return this.picture === null ? null : this.box.element;
   }
 
-  draw(picture: Picture): boolean {
+  /** A map's colours depend on all of it. */
+  readonly drawnTo = null;
+
+  extend(): boolean {
+    return false;
+  }
+
+  draw(picture: Picture): void {
     const { clientWidth: width, clientHeight: height } = this.host;
     const { heat, theme, window } = picture;
-    if (width === 0 || height === 0 || heat === null) return true;
+    if (width === 0 || height === 0 || heat === null) return;
     this.picture = picture;
     const ratio = devicePixelRatio;
     const ctx = sized(this.canvas, width, height, ratio);
-    if (ctx === null) return true;
+    if (ctx === null) return;
     const plot = { left: AXIS_WIDTH, top: TOP_STRIP, width: width - AXIS_WIDTH - RIGHT_PADDING, height: height - TOP_STRIP - FOOT_PX };
     this.box.place(plot);
     const pane = paneOf(ctx, plot, ratio, window);
@@ -64,7 +71,6 @@ export class HeatChart implements Chart {
     this.glyphs.place(picture, (step) => pane.x(step) / ratio - plot.left, plot.left);
     this.point(this.pointed);
     this.listeners.onDrawn(picture.lastStep, picture.frame.nonFinite.length);
-    return true;
   }
 
   point(step: number | null): void {

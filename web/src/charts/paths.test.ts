@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Values } from "../lib/fold";
-import { type Pen, type Places, begunBy, placesOf, traceArea, traceBars, traceLine } from "./paths";
+import { type Manner, type Pen, type Places, placesOf, traceArea, traceBars, traceLine } from "./paths";
 
 const AS_IS: Places = { x: (step) => step, y: (value) => value };
 
@@ -29,6 +29,23 @@ describe("a line", () => {
 
   it("leaves out what falls upon the pixel before it, and nothing else", () => {
     expect(line([0, 0, 1, 1], [1, 1, 1, 2])).toBe("M0,1 L1,1 L1,2");
+  });
+});
+
+describe("a line that is drawn in another manner", () => {
+  const drawn = (values: Values, manner: Manner, from = 0): string => {
+    const course = { steps: values.map((_, i) => i), values, from, to: values.length - 1 };
+    return recorded((pen) => traceLine(pen, course, AS_IS, manner));
+  };
+
+  it("holds a value until the next one", () => {
+    expect(drawn([1, 1, 3, undefined, 4], { isStepped: true })).toBe("M0,1 L1,1 L2,1 L2,3 L4,3 L4,4");
+  });
+
+  it("begins anew in every stretch, wherever it is begun", () => {
+    const [whole, tip] = [drawn([1, 2, 3, 4, 5, 6], { stretchPx: 3 }), drawn([1, 2, 3, 4, 5, 6], { stretchPx: 3 }, 1)];
+    expect(whole).toBe("M0,1 L1,2 L2,3 L3,4 M3,4 L4,5 L5,6");
+    expect(whole.endsWith(tip.slice(tip.indexOf("M3")))).toBe(true);
   });
 });
 
@@ -83,12 +100,6 @@ describe("the bars of columns", () => {
   it("are of whole columns, wherever they are asked to begin", () => {
     expect(bars([1, 5, 2, 6], 3)).toEqual([[2, 94, 1, 4]]);
   });
-});
-
-it("a line that goes on begins where it last had a value", () => {
-  expect(begunBy([1, undefined, undefined, 4], 2)).toBe(0);
-  expect(begunBy([1, null, undefined, 4], 2)).toBe(1);
-  expect(begunBy([undefined, undefined], 1)).toBe(0);
 });
 
 describe("the places of a plot", () => {

@@ -21,23 +21,31 @@ export interface Course {
   readonly to: number;
 }
 
-/** The last entry up to `at` that holds something, a value or a break: a line that goes on begins there. */
-export function begunBy(values: Values, at: number): number {
-  let begun = at;
-  while (begun > 0 && values[begun] === undefined) begun -= 1;
-  return begun;
-}
-
 /** From steps and values to canvas pixels. */
 export interface Places {
   readonly x: (step: number) => number;
   readonly y: (value: number) => number;
 }
 
+export interface Manner {
+  /** a value holds until the next one */
+  readonly isStepped?: boolean;
+  /**
+   * The path begins anew at the first entry of every stretch of so many pixels. Dashes begin with a path: those of a line
+   * that is drawn from somewhere in its middle on must lie where they lay before. Infinity: never.
+   */
+  readonly stretchPx?: number;
+}
+
 /** A line; null breaks it, undefined is passed over. */
-export function traceLine(pen: Pen, { steps, values, from, to }: Course, { x, y }: Places): void {
+export function traceLine(
+  pen: Pen,
+  { steps, values, from, to }: Course,
+  { x, y }: Places,
+  { isStepped = false, stretchPx = Infinity }: Manner = {},
+): void {
   let isDown = false;
-  let [lastX, lastY] = [0, 0];
+  let [lastX, lastY, stretch] = [0, 0, NaN];
   for (let at = from; at <= to; at += 1) {
     const value = values[at];
     if (value === undefined) continue;
@@ -46,9 +54,12 @@ export function traceLine(pen: Pen, { steps, values, from, to }: Course, { x, y 
       continue;
     }
     const [left, top] = [x(steps[at] ?? 0), y(value)];
-    if (!isDown) pen.moveTo(left, top);
-    else if (left !== lastX || top !== lastY) pen.lineTo(left, top);
+    if (isDown && isStepped && left !== lastX && top !== lastY) pen.lineTo(left, lastY);
+    if (isDown && (left !== lastX || top !== lastY)) pen.lineTo(left, top);
+    const here = Math.floor(left / stretchPx);
+    if (!isDown || here !== stretch) pen.moveTo(left, top);
     isDown = true;
+    stretch = here;
     lastX = left;
     lastY = top;
   }

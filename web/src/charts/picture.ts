@@ -14,10 +14,10 @@ import {
   isFolded,
   lines as linesOf,
   stack,
-  windowOf,
 } from "../lib/fold";
 import type { Gap } from "../lib/gaps";
 import { type HeatGrid, heatOf } from "../lib/heat";
+import { roomyWindow } from "../lib/room";
 import { type Scale, thresholdOf } from "../lib/scale";
 import type { SeriesBuffer } from "../lib/series";
 import { shareHeap } from "../lib/shares";
@@ -54,6 +54,8 @@ export interface Picture {
   readonly theme: Theme;
   /** the newest step that is drawn */
   readonly lastStep: number | null;
+  /** of a tip: the step behind which it differs from what was drawn before; null: the picture is of all */
+  readonly behind: number | null;
 }
 
 export interface Choices {
@@ -86,17 +88,28 @@ export function formsOf(spec: ChartSpec): readonly Form[] {
 export interface Ground {
   readonly store: PointStore;
   readonly range: Range;
+  /** more steps will come */
+  readonly isGoingOn: boolean;
   readonly overlay: Overlay;
   readonly gaps: readonly Gap[];
   readonly smoothing: Smoothing;
   readonly theme: Theme;
 }
 
-/** The picture of a chart `width` pixels wide; null while there is nothing to draw. */
-export function pictureOf(spec: ChartSpec, choices: Choices, ground: Ground, width: number): Picture | null {
-  const window = windowOf(ground.range, ground.store.extent());
+/**
+ * The picture of a chart `width` pixels wide; null while there is nothing to draw. With `drawnTo`, the newest step that is
+ * on the screen, only of what has changed since, with some columns before it.
+ */
+export function pictureOf(
+  spec: ChartSpec,
+  choices: Choices,
+  ground: Ground,
+  width: number,
+  drawnTo: number | null = null,
+): Picture | null {
+  const window = roomyWindow(ground.range, ground.store.extent(), ground.isGoingOn);
   if (window === null) return null;
-  const seen = foldedOf(spec, choices, ground, width, window);
+  const seen = foldedOf(spec, choices, ground, width, window, drawnTo);
   const drawn = choices.form === "shares" ? drawnShares(seen) : drawnLines(seen);
   const { frame } = drawn;
   return {
@@ -108,6 +121,7 @@ export function pictureOf(spec: ChartSpec, choices: Choices, ground: Ground, wid
     threshold: drawn.scale === "symlog" ? thresholdOf([...frame.ys, ...frame.centres]) : 1,
     theme: ground.theme,
     lastStep: lastWithin(seen.buffers, window),
+    behind: seen.behind,
   };
 }
 
@@ -124,14 +138,32 @@ export interface Seen {
   readonly names: readonly string[];
   readonly buffers: readonly (SeriesBuffer | undefined)[];
   readonly folded: Folded;
+  /** nothing before it is folded, save some columns; null: all is */
+  readonly behind: number | null;
 }
 
-export function foldedOf(spec: ChartSpec, choices: Choices, ground: Ground, width: number, window: Window): Seen {
+export function foldedOf(
+  spec: ChartSpec,
+  choices: Choices,
+  ground: Ground,
+  width: number,
+  window: Window,
+  drawnTo: number | null = null,
+): Seen {
   const lines = spec.lines.filter((line) => !choices.hidden.has(line.name));
   const names = choices.form === "shares" ? wholeOf(spec) : lines.map((line) => line.name);
   const buffers = names.map((name) => ground.store.view(name, window.from, window.to));
-  const folded = fold(buffers, window, width, spec.gapSteps, ground.gaps);
-  return { spec, choices, smoothing: ground.smoothing, window, width, lines, names, buffers, folded };
+  const { smoothing } = ground;
+  const over = smoothSteps(smoothing, window.to - window.from + 1);
+  const behind = drawnTo === null ? null : changedBehind(buffers, drawnTo - over);
+  const folded = fold(buffers, window, width, spec.gapSteps, ground.gaps, behind === null ? null : behind - over);
+  return { spec, choices, smoothing, window, width, lines, names, buffers, folded, behind };
+}
+
+/** Behind which step lines differ when points come behind `drawnTo`: one that had paused goes on from long before it. */
+function changedBehind(buffers: readonly (SeriesBuffer | undefined)[], drawnTo: number): number {
+  const goOn = buffers.filter((buffer) => buffer !== undefined && buffer.lastStep() > drawnTo);
+  return Math.min(drawnTo, ...goOn.map((buffer) => buffer?.steps[buffer.indexAt(drawnTo)] ?? drawnTo));
 }
 
 /** The total and then all of its parts. */

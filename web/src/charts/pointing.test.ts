@@ -3,6 +3,7 @@ import { nextStep } from "./pointing";
 
 const on = (cursor: number | null, stride = 1): Parameters<typeof nextStep>[1] => ({
   window: () => ({ from: 10, to: 100 }),
+  newest: () => 100,
   stride: () => stride,
   cursor: () => cursor,
 });
@@ -18,6 +19,12 @@ it("begins at the newest step, goes to the ends, and Escape takes it away", () =
   expect(nextStep("ArrowLeft", on(null))).toBe(100);
   expect([nextStep("Home", on(50)), nextStep("End", on(50))]).toEqual([10, 100]);
   expect(nextStep("Escape", on(50))).toBeNull();
+});
+
+it("stops at the newest step where the window has room behind it", () => {
+  const roomy = { ...on(97), newest: () => 97 };
+  expect([nextStep("End", roomy), nextStep("ArrowRight", roomy)]).toEqual([97, 97]);
+  expect(nextStep("End", { ...roomy, newest: () => null })).toBe(100);
 });
 
 it("leaves other keys alone", () => {

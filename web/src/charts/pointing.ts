@@ -9,6 +9,8 @@ export interface Pointing {
   /** the part of the host that steps lie in */
   readonly plotArea: () => HTMLElement | null;
   readonly window: () => { readonly from: number; readonly to: number } | null;
+  /** the newest step that there is */
+  readonly newest: () => number | null;
   /** how many steps one place on the screen stands for */
   readonly stride: () => number;
   readonly cursor: () => number | null;
@@ -56,12 +58,13 @@ export function listenTo(host: HTMLElement, pointing: Pointing): () => void {
 }
 
 /** Where a key moves the cross-hair; undefined: the key is not ours. */
-export function nextStep(key: string, pointing: Pick<Pointing, "window" | "stride" | "cursor">): number | null | undefined {
+export function nextStep(key: string, pointing: Pick<Pointing, "window" | "newest" | "stride" | "cursor">): number | null | undefined {
   const window = pointing.window();
   const at = pointing.cursor();
   if (window === null) return undefined;
   if (key === "Escape") return at === null ? undefined : null;
-  const [first, last] = [Math.ceil(window.from), Math.floor(window.to)];
+  const first = Math.ceil(window.from);
+  const last = Math.max(first, Math.min(Math.floor(window.to), pointing.newest() ?? Infinity));
   if (key === "Home") return first;
   if (key === "End") return last;
   if (key !== "ArrowLeft" && key !== "ArrowRight") return undefined;

@@ -44,22 +44,40 @@ function pointsFor(ms: number): void {
 }
 
 describe("the loop of redraws", () => {
-  it("draws a dozen times a second while points come, four times of them all", () => {
-    pointsFor(1000);
-    expect(drawn.length).toBeGreaterThanOrEqual(9);
-    expect(drawn.length).toBeLessThanOrEqual(13);
-    const wholes = drawn.filter((isTip) => !isTip).length;
-    expect(wholes).toBeGreaterThanOrEqual(3);
-    expect(wholes).toBeLessThanOrEqual(5);
+  it("draws a dozen times a second while points come, all of it every two seconds", () => {
+    pointsFor(6000);
+    expect(drawn.length).toBeGreaterThanOrEqual(6 * 9);
+    expect(drawn.length).toBeLessThanOrEqual(6 * 13);
+    expect(drawn.filter((isTip) => !isTip).length).toBe(3);
   });
 
-  it("draws all of it soon after the last points, and then rests", () => {
+  it("draws when points come, where it would else do so just before them", () => {
+    for (let at = 0; at < 1000; at += 50) {
+      const count = drawn.length;
+      vi.advanceTimersByTime(34);
+      expect(drawn.length, `${at} ms, between two messages`).toBe(count);
+      loop.invalidate("soon");
+      vi.advanceTimersByTime(16);
+    }
+    expect(drawn.length).toBe(10);
+  });
+
+  it("draws at the latest soon after it may, when nothing else comes", () => {
+    pointsFor(40);
+    drawn.length = 0;
+    vi.advanceTimersByTime(160);
+    expect(drawn.length).toBe(1);
+  });
+
+  it("draws all of it once after the last points, and then rests", () => {
     pointsFor(400);
-    vi.advanceTimersByTime(1000);
-    expect(drawn.at(-1)).toBe(false);
+    vi.advanceTimersByTime(200);
+    expect(drawn.at(-1)).toBe(true);
     const count = drawn.length;
-    vi.advanceTimersByTime(1000);
-    expect(drawn.length).toBe(count);
+    vi.advanceTimersByTime(2500);
+    expect(drawn.slice(count)).toEqual([false]);
+    vi.advanceTimersByTime(5000);
+    expect(drawn.length).toBe(count + 1);
   });
 
   it("draws all of it at once when something else has changed", () => {

@@ -2,17 +2,19 @@
  * Redraws: at most once an animation frame, only charts in view, and never more than a quarter of the time.
  *
  * Rules of this file: one loop for all charts; a chart that is not in view is remembered as stale and drawn when it
- * comes into view. Of most redraws a chart may leave out all but its tip; soon after the last of them all is drawn.
+ * comes into view. Of most redraws a chart may leave out all but its tip; now and then all is drawn, for what came late.
  */
 
-/** Live drawing may take 1 part in 4 of a core: after a redraw of c ms the next one waits 3 c. */
+/** Live drawing may take 1 part in 4 of a core: where redraws take c ms the next one waits 3 c. */
 const REST_PER_COST = 3;
+/** What redraws take is a mean over some: one of all among many tips must not keep the next tip waiting. */
+const COST_WEIGHT = 0.25;
 /** From one redraw to the next: who looks at a curve sees no difference beyond a dozen a second, a battery does. */
 const LEAST_MS = 80;
-/** So often all of a chart is drawn: what moves meanwhile moves by some pixels at most. */
-const WHOLE_MS = 250;
-/** A wait shorter than a frame is none. */
-const FRAME_MS = 16;
+/** Points that came too soon wait for the next ones, which the server sends some times a second, but no longer than this. */
+const GRACE_MS = 40;
+/** So often all of a chart is drawn whose tips are drawn between: points of older steps may have come. */
+const WHOLE_MS = 2_000;
 
 /** How soon charts must follow: a person waits; points came; points came that move nothing by a pixel. */
 export type Urgency = "now" | "soon" | "idly";
@@ -28,6 +30,8 @@ interface Client {
   readonly shows: () => readonly string[];
   isInView: boolean;
   isStale: boolean;
+  /** only its tip was drawn last */
+  isTip: boolean;
   /** something else than its tip has changed */
   isChanged: boolean;
 }
@@ -37,9 +41,11 @@ export class RedrawLoop {
   private readonly observer: IntersectionObserver;
   private isAsked = false;
   private timer = 0;
+  private wholeTimer = 0;
   private notBefore = 0;
   private drawnAtMs = 0;
   private wholeAtMs = 0;
+  private costMs = 0;
 
   constructor() {
     this.observer = new IntersectionObserver((entries) => {
@@ -53,7 +59,7 @@ export class RedrawLoop {
 
   /** Draws `element` by `draw` from now on; answers how to stop. `shows`: the names of the series in it. */
   add(element: Element, draw: Draw, shows: () => readonly string[] = () => []): () => void {
-    this.clients.set(element, { draw, shows, isInView: true, isStale: true, isChanged: true });
+    this.clients.set(element, { draw, shows, isInView: true, isStale: true, isTip: false, isChanged: true });
     this.observer.observe(element);
     this.ask();
     return () => {
@@ -73,13 +79,14 @@ export class RedrawLoop {
       client.isStale = true;
       client.isChanged ||= urgency === "now";
     }
-    if (urgency === "now") this.hurry();
+    if (urgency === "now") this.hurry(0);
+    else if (performance.now() >= this.notBefore) this.hurry(this.notBefore);
     if (urgency === "idly") this.notBefore = Math.max(this.notBefore, this.drawnAtMs + IDLE_MS);
     this.ask();
   }
 
-  private hurry(): void {
-    this.notBefore = 0;
+  private hurry(notBefore: number): void {
+    this.notBefore = notBefore;
     if (this.timer === 0) return;
     window.clearTimeout(this.timer);
     this.timer = 0;
@@ -90,25 +97,21 @@ export class RedrawLoop {
     if (this.isAsked) return;
     this.isAsked = true;
     const restMs = this.notBefore - performance.now();
-    if (restMs < FRAME_MS) {
+    if (restMs <= 0) {
       requestAnimationFrame(this.frame);
       return;
     }
-    // Frames that only find out that it is too early cost a twentieth of a core.
+    // Frames that only find out that it is too early cost as much as some redraws.
     this.timer = window.setTimeout(() => {
       this.timer = 0;
       requestAnimationFrame(this.frame);
-    }, restMs);
+    }, restMs + GRACE_MS);
   }
 
   private readonly frame = (nowMs: number): void => {
     this.isAsked = false;
     const stale = this.stale();
     if (stale.length === 0) return;
-    if (nowMs < this.notBefore) {
-      this.ask();
-      return;
-    }
     this.drawnAtMs = nowMs;
     const isTip = nowMs < this.wholeAtMs + WHOLE_MS;
     if (!isTip) this.wholeAtMs = nowMs;
@@ -117,15 +120,30 @@ export class RedrawLoop {
       const isEnough = isTip && !client.isChanged;
       // before it draws: drawing may find out what has to be drawn again
       client.isStale = client.isChanged = false;
-      if (!client.draw(isEnough)) client.isStale = true;
+      client.isTip = !client.draw(isEnough);
     }
     // The browser paints when we are done; without a GPU that takes as long again as our own drawing.
     window.setTimeout(() => {
       const endMs = performance.now();
-      this.notBefore = Math.max(startMs + LEAST_MS, endMs + (endMs - startMs) * REST_PER_COST);
+      this.costMs += (endMs - startMs - this.costMs) * COST_WEIGHT;
+      this.notBefore = Math.max(startMs + LEAST_MS, endMs + this.costMs * REST_PER_COST);
       if (this.stale().length > 0) this.ask();
+      else this.askForWhole();
     }, 0);
   };
+
+  /** What was drawn last may have been the end. */
+  private askForWhole(): void {
+    window.clearTimeout(this.wholeTimer);
+    if (![...this.clients.values()].some((client) => client.isTip)) return;
+    this.wholeTimer = window.setTimeout(
+      () => {
+        for (const client of this.clients.values()) client.isStale ||= client.isTip;
+        this.ask();
+      },
+      this.wholeAtMs + WHOLE_MS - performance.now(),
+    );
+  }
 
   private stale(): Client[] {
     return [...this.clients.values()].filter((client) => client.isStale && client.isInView);

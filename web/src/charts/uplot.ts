@@ -34,23 +34,45 @@ import {
 import { traceBars } from "./paths";
 import type { Picture } from "./picture";
 import { type Theme, colourOf } from "./theme";
-import { type Reach, dataOf, endsOf, keyOf, placesIn, seriesOf } from "./uplotSeries";
+import { dataOf, keyOf, placesIn, seriesOf } from "./uplotSeries";
 
 /** Bars of columns: they must not hide what lies under them, nor their own mean, but a spike of one must be seen. */
 const BAR_ALPHA = "38";
-/** So far a point may have moved to the left before all is drawn again. */
-const MOST_SHIFT_PX = 4;
-/** The tip begins so far before what is new: two columns, of which the last had not ended. */
-const TIP_PX = 4;
+/** A tip begins so far before what was drawn last: two columns, of which the last had not ended, and a line's width. */
+const TIP_PX = 6;
+
+/** What is on the screen. */
+interface Drawn {
+  /** what the plot was built for */
+  readonly key: string;
+  readonly window: Window;
+  readonly lastStep: number;
+  readonly nonFinite: number;
+}
+
+function drawnBy({ window, lastStep, frame }: Picture, key: string): Drawn {
+  return { key, window, lastStep: lastStep ?? -1, nonFinite: frame.nonFinite.length };
+}
+
+function isSame(a: Window, b: Window): boolean {
+  return a.from === b.from && a.to === b.to;
+}
+
+/** The ends of the axis of values, and of the values that it was made for; null: there were none. */
+interface Axis {
+  readonly low: number | null;
+  readonly high: number | null;
+  readonly ends: [number, number];
+}
 
 export class LiveChart implements Chart {
   private plot: uPlot | null = null;
-  private builtFor = "";
   private picture: Picture | null = null;
   private pointed: number | null = null;
-  private readonly reach: Reach = { from: 0 };
-  /** what was on the screen when all of it was drawn last */
-  private whole: { readonly window: Window; readonly y: readonly [number, number] } | null = null;
+  private drawn: Drawn | null = null;
+  private axis: Axis = { low: null, high: null, ends: [0, 1] };
+  /** a tip has values that its axis was not made for */
+  private isOutgrown = false;
   private readonly glyphs: Glyphs;
 
   constructor(
@@ -64,45 +86,42 @@ export class LiveChart implements Chart {
     return this.plot?.over ?? null;
   }
 
-  draw(picture: Picture, isTip: boolean): boolean {
-    this.picture = picture;
+  get drawnTo(): number | null {
+    return this.drawn?.lastStep ?? null;
+  }
+
+  draw(picture: Picture): void {
     const width = this.host.clientWidth;
     const height = this.host.clientHeight;
-    if (width === 0 || height === 0) return true;
+    if (width === 0 || height === 0) return;
+    this.picture = picture;
     const data = dataOf(picture);
     const key = keyOf(picture);
     const u = this.plot;
-    let isWhole = true;
-    if (u === null || key !== this.builtFor) {
+    if (u === null || key !== this.drawn?.key) {
       this.destroy();
-      this.builtFor = key;
       this.plot = new uPlot(this.options(picture, width, height), data, this.host);
       this.plot.over.parentElement?.append(this.glyphs.element);
     } else {
-      const isSized = u.width === width && u.height === height;
-      if (!isSized) u.setSize({ width, height });
-      isWhole = !(isTip && isSized && this.drawTip(u, picture, data));
-      if (isWhole) u.batch(() => u.setData(data, true));
-      if (isWhole) this.whole = { window: picture.window, y: endsOf(u, "y") };
+      if (u.width !== width || u.height !== height) u.setSize({ width, height });
+      u.batch(() => u.setData(data, true));
     }
+    this.drawn = drawnBy(picture, key);
     this.point(this.pointed);
-    return isWhole;
   }
 
-  /** Draws what has come since all was drawn; false where something else has moved by more than some pixels. */
-  private drawTip(u: uPlot, picture: Picture, data: uPlot.AlignedData): boolean {
-    const { whole, reach } = this;
-    const { from, to } = picture.window;
-    if (whole === null || !picture.isPaired || from !== whole.window.from || to < whole.window.to) return false;
-    const ratio = uPlot.pxRatio;
-    const newPart = (to - whole.window.to) / (to - from);
-    if (u.bbox.width * newPart > MOST_SHIFT_PX * ratio) return false;
-    const tipWidth = u.bbox.width * newPart + TIP_PX * ratio;
-    const tipStep = to - ((to - from) * tipWidth) / u.bbox.width;
-    reach.from = Math.max(0, picture.frame.x.findLastIndex((step) => step < tipStep) - 3);
-    within(u, u.bbox.left + u.bbox.width - tipWidth, () => u.batch(() => u.setData(data, true)));
-    reach.from = 0;
-    return endsOf(u, "y").join() === whole.y.join();
+  extend(tip: Picture): boolean {
+    const { plot: u, drawn, host } = this;
+    if (u === null || drawn === null || tip.behind === null) return false;
+    const isInPlace = isSame(tip.window, drawn.window) && u.width === host.clientWidth && u.height === host.clientHeight;
+    // Crosses keep a distance from each other, which begins with the first of all.
+    if (!isInPlace || keyOf(tip) !== drawn.key || tip.frame.nonFinite.length > 0) return false;
+    this.picture = tip;
+    this.isOutgrown = false;
+    const left = u.valToPos(Math.max(tip.behind, tip.window.from), "x", true) - TIP_PX * uPlot.pxRatio;
+    within(u, left, () => u.batch(() => u.setData(dataOf(tip), true)));
+    this.drawn = { ...drawnBy(tip, drawn.key), nonFinite: drawn.nonFinite };
+    return !this.isOutgrown;
   }
 
   /** The steps may have moved under the cross-hair: it belongs to its step, not to its pixel. */
@@ -124,7 +143,7 @@ export class LiveChart implements Chart {
   destroy(): void {
     this.plot?.destroy();
     this.plot = null;
-    this.whole = null;
+    this.drawn = null;
     this.glyphs.forget();
   }
 
@@ -145,7 +164,7 @@ export class LiveChart implements Chart {
         { ...common, ...x, font, values: (u, splits) => splits.map((v) => stepLabel(u, v)) },
         { ...common, ...y, font, values: (_, splits) => splits.map((v) => labelOf(picture, v)), ...this.ownTicks(picture) },
       ],
-      series: seriesOf(picture, this.reach),
+      series: seriesOf(picture),
       hooks: {
         drawClear: [(u) => this.paintBehind(u)],
         drawAxes: [(u) => this.paintColumns(u, false)],
@@ -158,11 +177,20 @@ export class LiveChart implements Chart {
   /** The frame changes without the plot being built anew: what is asked is asked of the newest picture. */
   private yScale(picture: Picture): uPlot.Scale {
     // 3 is Logarithmic, 4 is ArcSinh: an ambient const enum cannot be named under isolatedModules.
-    const range: uPlot.Scale.Range = (_, low, high) => rangeOf(this.picture ?? picture, low, high);
+    const range: uPlot.Scale.Range = (_, low, high) => this.yRange(this.picture ?? picture, low, high);
     // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment
     if (picture.scale === "log") return { distr: 3, range };
     // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment
     return picture.scale === "symlog" ? { distr: 4, asinh: picture.threshold, range } : { range };
+  }
+
+  /** A tip is drawn on the axis that is there. */
+  private yRange(picture: Picture, low: number | null, high: number | null): [number, number] {
+    const { axis } = this;
+    if (picture.behind === null) this.axis = { low, high, ends: rangeOf(picture, low, high) };
+    else if (low !== null && high !== null)
+      this.isOutgrown ||= axis.low === null || axis.high === null || low < axis.low || high > axis.high;
+    return this.axis.ends;
   }
 
   private ownTicks(picture: Picture): Partial<uPlot.Axis> {
@@ -225,7 +253,7 @@ export class LiveChart implements Chart {
         const [line, values] = [lines[at], frame.ys[at]];
         if (line === undefined || values === undefined) continue;
         ctx.fillStyle = `${colourOf(theme, line.look)}${BAR_ALPHA}`;
-        const course = { steps: frame.x, values, from: this.reach.from, to: values.length - 1 };
+        const course = { steps: frame.x, values, from: 0, to: values.length - 1 };
         traceBars(fillRect, course, places, bottom, ratio);
       }
     });
@@ -240,7 +268,8 @@ export class LiveChart implements Chart {
     paintBandNames(pane, picture.overlay.bands, picture.theme);
     paintNonFinite(pane, picture.frame.nonFinite, picture.theme);
     this.glyphs.place(picture, (step) => u.valToPos(step, "x"), u.over.offsetLeft);
-    this.listeners.onDrawn(picture.lastStep, picture.frame.nonFinite.length);
+    const before = picture.behind === null ? 0 : (this.drawn?.nonFinite ?? 0);
+    this.listeners.onDrawn(picture.lastStep, before + picture.frame.nonFinite.length);
   }
 }
 

@@ -6,7 +6,7 @@
 import uPlot from "uplot";
 import type { Values } from "../lib/fold";
 import { loneOf } from "../lib/lone";
-import { type Course, type Places, begunBy, placesOf, traceArea, traceLine } from "./paths";
+import { type Course, type Manner, type Places, placesOf, traceArea, traceLine } from "./paths";
 import type { Picture } from "./picture";
 import type { Line } from "./spec";
 import { colourOf } from "./theme";
@@ -40,31 +40,25 @@ export function dataOf({ frame, isStacked, form }: Picture): uPlot.AlignedData {
 /** What is smoothed away must be seen, but not hide its own mean. */
 const FAINT_ALPHA = 0.3;
 
-/** The entries before `from` are drawn already. */
-export interface Reach {
-  from: number;
+export function seriesOf(picture: Picture): uPlot.Series[] {
+  if (picture.form === "shares") return shareSeries(picture);
+  return picture.isStacked ? stackedSeries(picture) : lineSeries(picture);
 }
 
-/** `reach` is read at every redraw. */
-export function seriesOf(picture: Picture, reach: Reach): uPlot.Series[] {
-  if (picture.form === "shares") return shareSeries(picture, reach);
-  return picture.isStacked ? stackedSeries(picture, reach) : lineSeries(picture, reach);
-}
-
-function lineSeries(picture: Picture, reach: Reach): uPlot.Series[] {
+function lineSeries(picture: Picture): uPlot.Series[] {
   const { lines, spec, isDense } = picture;
   const reversed = [...lines].reverse();
   // A mean is no step line, whatever it is the mean of.
-  const plain = reversed.map((line) => strokeOf(line, picture, reach));
-  if (isDense) return [{}, ...reversed.map((line) => faintOf(line, picture, reach)), ...plain];
-  const stepped = spec.isStepped ? uPlot.paths.stepped?.({ align: 1 }) : undefined;
-  return [{}, ...(stepped === undefined ? plain : plain.map((one) => ({ ...one, paths: stepped })))];
+  const plain = reversed.map((line) => strokeOf(line, picture));
+  if (isDense) return [{}, ...reversed.map((line) => faintOf(line, picture)), ...plain];
+  if (!spec.isStepped) return [{}, ...plain];
+  return [{}, ...reversed.map((line) => ({ ...strokeOf(line, picture), paths: linePaths(picture, line, true) }))];
 }
 
 /** What lies behind a mean: bars of the columns, which are painted apart, or the line that was smoothed. */
-function faintOf(line: Line, picture: Picture, reach: Reach): uPlot.Series {
+function faintOf(line: Line, picture: Picture): uPlot.Series {
   if (picture.isPaired) return { paths: () => null, points: { show: false } };
-  return { ...strokeOf(line, picture, reach), alpha: FAINT_ALPHA };
+  return { ...strokeOf(line, picture), alpha: FAINT_ALPHA };
 }
 
 /** One pixel: a wider line of a noisy curve is rasterised by a path stroker, which took 11 ms a frame instead of 1. */
@@ -73,10 +67,10 @@ const LINE_WIDTH = 1;
 /** Of the dot that stands for a value which no line reaches. */
 const DOT_PX = 4;
 
-function strokeOf(line: Line, picture: Picture, reach: Reach): uPlot.Series {
+function strokeOf(line: Line, picture: Picture): uPlot.Series {
   const stroke = colourOf(picture.theme, line.look);
   const points = { show: false, filter: loneIn, size: DOT_PX, width: 0, fill: stroke };
-  return { stroke, width: LINE_WIDTH, dash: [...line.look.dash], points, paths: linePaths(picture, reach) };
+  return { stroke, width: LINE_WIDTH, dash: [...line.look.dash], points, paths: linePaths(picture, line) };
 }
 
 function loneIn(u: uPlot, series: number): number[] | null {
@@ -84,53 +78,59 @@ function loneIn(u: uPlot, series: number): number[] | null {
 }
 
 /** Areas between neighbouring sums, the lowest down to 0, and the total as a line upon them. */
-function stackedSeries(picture: Picture, reach: Reach): uPlot.Series[] {
+function stackedSeries(picture: Picture): uPlot.Series[] {
   const [total, ...parts] = picture.lines;
   if (total === undefined) return [{}];
-  const behind = picture.isDense ? [faintOf(total, picture, reach)] : [];
-  return [{}, ...heapOf(parts, picture, 1, reach), ...behind, strokeOf(total, picture, reach)];
+  const behind = picture.isDense ? [faintOf(total, picture)] : [];
+  return [{}, ...heapOf(parts, picture, 1), ...behind, strokeOf(total, picture)];
 }
 
 /** Areas upwards from 0, and where parts are negative, downwards from it. */
-function shareSeries(picture: Picture, reach: Reach): uPlot.Series[] {
+function shareSeries(picture: Picture): uPlot.Series[] {
   const { lines, frame, upwards } = picture;
-  const down = frame.ys.length > upwards ? heapOf(lines, picture, 1 + upwards, reach) : [];
-  return [{}, ...heapOf(lines, picture, 1, reach), ...down];
+  const down = frame.ys.length > upwards ? heapOf(lines, picture, 1 + upwards) : [];
+  return [{}, ...heapOf(lines, picture, 1), ...down];
 }
 
 /** A heap whose first sum is uPlot's series `first`. */
-function heapOf(parts: readonly Line[], picture: Picture, first: number, reach: Reach): uPlot.Series[] {
+function heapOf(parts: readonly Line[], picture: Picture, first: number): uPlot.Series[] {
   return parts.map((line, i) => ({
-    ...strokeOf(line, picture, reach),
+    ...strokeOf(line, picture),
     fill: `${colourOf(picture.theme, line.look)}88`,
-    paths: areaPaths(picture, i === 0 ? null : first + i - 1, reach),
+    paths: areaPaths(picture, line, i === 0 ? null : first + i - 1),
   }));
 }
 
 type Measure = Pick<Picture, "scale" | "threshold">;
 
-function linePaths({ scale, threshold }: Measure, reach: Reach): uPlot.Series.PathBuilder {
+/** Of a dashed line: lib/fold.ts folds a tip from before the stretch in which it begins. */
+const STRETCH_PX = 64;
+
+function mannerOf({ look }: Line, isStepped = false): Manner {
+  return { isStepped, stretchPx: look.dash.length > 0 ? STRETCH_PX * uPlot.pxRatio : Infinity };
+}
+
+function linePaths({ scale, threshold }: Measure, line: Line, isStepped = false): uPlot.Series.PathBuilder {
   return (u, series, from, to) => {
     const stroke = new Path2D();
-    traceLine(stroke, courseOf(u, series, from, to, reach), placesIn(u, { scale, threshold }));
+    traceLine(stroke, courseOf(u, series, from, to), placesIn(u, { scale, threshold }), mannerOf(line, isStepped));
     return { stroke };
   };
 }
 
 /** The line of a series and the area between it and the series `below`, or 0. */
-function areaPaths({ scale, threshold }: Measure, below: number | null, reach: Reach): uPlot.Series.PathBuilder {
+function areaPaths({ scale, threshold }: Measure, line: Line, below: number | null): uPlot.Series.PathBuilder {
   return (u, series, from, to) => {
     const [stroke, fill] = [new Path2D(), new Path2D()];
-    const [course, places] = [courseOf(u, series, from, to, reach), placesIn(u, { scale, threshold })];
-    traceLine(stroke, course, places);
+    const [course, places] = [courseOf(u, series, from, to), placesIn(u, { scale, threshold })];
+    traceLine(stroke, course, places, mannerOf(line));
     traceArea(fill, course, below === null ? null : (u.data[below] as Values), places);
     return { stroke, fill };
   };
 }
 
-function courseOf(u: uPlot, series: number, from: number, to: number, reach: Reach): Course {
-  const values = u.data[series] as Values;
-  return { steps: u.data[0] as number[], values, from: Math.max(from, begunBy(values, reach.from)), to };
+function courseOf(u: uPlot, series: number, from: number, to: number): Course {
+  return { steps: u.data[0] as number[], values: u.data[series] as Values, from, to };
 }
 
 /** A plot is built anew when its scale changes or its threshold. */
@@ -138,6 +138,6 @@ export function placesIn(u: uPlot, measure: Measure): Places {
   return placesOf({ ...measure, box: u.bbox, x: endsOf(u, "x"), y: endsOf(u, "y") });
 }
 
-export function endsOf(u: uPlot, scale: "x" | "y"): [number, number] {
+function endsOf(u: uPlot, scale: "x" | "y"): [number, number] {
   return [u.scales[scale]?.min ?? 0, u.scales[scale]?.max ?? 1];
 }

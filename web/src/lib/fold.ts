@@ -128,6 +128,7 @@ export function isFolded(window: Window, width: number): boolean {
  * Folds `buffers` within `window` to the columns of `width` pixels, and one more on either side for the neighbours just
  * outside, so that lines run to the edge. Steps are integers: a window of fewer steps than pixels has a column a step.
  * A line breaks where more than `gapSteps` lie between two points (null: never), and at the gaps of the run.
+ * With `behind` only the columns from a few before that step on: what comes behind it changes no others.
  */
 export function fold(
   buffers: readonly (SeriesBuffer | undefined)[],
@@ -135,18 +136,30 @@ export function fold(
   width: number,
   gapSteps: number | null = null,
   gaps: readonly Gap[] = [],
+  behind: number | null = null,
 ): Folded {
   const cells = cellsOf(window, width);
-  const first = new Float64Array(cells.count + 2).fill(Infinity);
+  const skipped = behind === null ? 0 : columnsBefore(cells, behind, width);
+  const size = cells.count - skipped + 2;
+  const first = new Float64Array(size).fill(Infinity);
   const series = buffers.map((buffer) => {
-    const column = emptyColumn(cells.count + 2);
+    const column = emptyColumn(size);
     if (buffer === undefined) return column;
     const widest = Math.max(gapSteps ?? Infinity, (buffer.lastStep() - buffer.firstStep()) / GAP_PART);
-    foldInto(column, buffer, { ...cells, widest, gaps, first });
+    foldInto(column, buffer, { ...cells, widest, gaps, first, skipped });
     return column;
   });
   const columns = [...first.keys()].filter((cell) => first[cell] !== Infinity);
   return { steps: columns.map((cell) => first[cell] ?? 0), columns, series };
+}
+
+/** So far before what changes: neighbours of neighbours are seen in it, and where a dash begins (charts/uplotSeries.ts). */
+const MARGIN_PX = 72;
+
+/** How many columns need not be folded when only what comes behind `step` has changed. */
+function columnsBefore({ from, span, count }: ReturnType<typeof cellsOf>, step: number, width: number): number {
+  const cell = Math.floor(((step - from) * count) / span) - Math.ceil((MARGIN_PX * count) / width);
+  return Math.max(0, Math.min(count, cell));
 }
 
 interface Grid {
@@ -158,23 +171,26 @@ interface Grid {
   readonly gaps: readonly Gap[];
   /** each column's first step, over all series */
   readonly first: Float64Array;
+  /** so many columns at the beginning are left out */
+  readonly skipped: number;
 }
 
 /** Column by column, with sums in locals: some hundred thousand entries a redraw pass here. */
 function foldInto(column: Column, buffer: SeriesBuffer, grid: Grid): void {
-  const { from, span, count, first } = grid;
+  const { from, span, count, first, skipped } = grid;
   const { steps, lows, highs, means, counts, lasts, flags: kinds } = buffer;
   const end = Math.min(buffer.length, buffer.indexFrom(from + span) + 1);
-  let at = Math.max(0, buffer.indexFrom(from) - 1);
+  const start = from + Math.ceil((skipped * span) / count);
+  let at = Math.max(0, buffer.indexFrom(start) - (skipped > 0 ? 0 : 1));
   let [before, beforeCell] = [steps[at] ?? 0, 0];
   while (at < end) {
     const step = steps[at] ?? 0;
-    const cell = 1 + Math.max(-1, Math.min(count, Math.floor(((step - from) * count) / span)));
+    const cell = 1 - skipped + Math.max(-1, Math.min(count, Math.floor(((step - from) * count) / span)));
     if (beforeCell + 1 < cell && isBroken(before, step, grid)) {
       column.has[beforeCell + 1] = BROKEN;
       first[beforeCell + 1] = Math.min(first[beforeCell + 1] ?? Infinity, Math.max(before + 1, from));
     }
-    const limit = cell > count ? Infinity : from + Math.ceil((cell * span) / count);
+    const limit = cell > count - skipped ? Infinity : from + Math.ceil(((cell + skipped) * span) / count);
     let [low, high, sum, finite, flags] = [NaN, NaN, 0, 0, 0];
     do {
       const [least, most, here] = [lows[at] ?? NaN, highs[at] ?? NaN, counts[at] ?? 0];

@@ -8,7 +8,7 @@ import { windowOf } from "../lib/fold";
 import type { PointStore } from "../lib/store";
 import type { Signals } from "./signals";
 
-const TEXT_MS = 250;
+const TEXT_MS = 500;
 /** More steps on the screen than any screen has pixels, several times: a new one moves nothing that can be seen. */
 const CROWDED_STEPS = 8000;
 
@@ -48,7 +48,7 @@ export class Drawing {
     crowds.value = this.store.crowds.map((crowd) => crowd.chosen);
   }
 
-  /** Nobody reads a number that changes more often than some times a second; charts follow a dozen times a second. */
+  /** Nobody reads a number that changes more often than twice a second; charts follow a dozen times a second. */
   private tellPoints(): void {
     if (this.isTextAsked) return;
     this.isTextAsked = true;

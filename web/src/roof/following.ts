@@ -35,9 +35,9 @@ export function followPlaces(signals: Signals, journeys: Journeys): void {
   effect(() => journeys.follow(signals.state.value));
 }
 
-export function followCharts({ range, theme, overlay, prefs }: Signals, loop: RedrawLoop, storage: Storage): void {
+export function followCharts({ range, isGoingOn, theme, overlay, prefs }: Signals, loop: RedrawLoop, storage: Storage): void {
   effect(() => {
-    void [range.value, theme.value, overlay.value, prefs.value];
+    void [range.value, isGoingOn.value, theme.value, overlay.value, prefs.value];
     loop.invalidate("now");
   });
   effect(() => rememberCharts(storage, prefs.value));

@@ -23,7 +23,7 @@ import type { Habits } from "../lib/habits";
 import type { Run } from "../lib/models";
 import type { Route } from "../lib/route";
 import type { Explained } from "../lib/span";
-import { INITIAL, type State, alertsOf, commandsOf } from "../lib/state";
+import { INITIAL, type State, alertsOf, commandsOf, isOver } from "../lib/state";
 import type { Toast } from "../lib/toasts";
 
 /** The server's times are epoch seconds; nothing on the page needs them finer than this. */
@@ -52,6 +52,8 @@ export interface Signals {
   readonly habits: Signal<Habits>;
   readonly toasts: Signal<readonly Toast[]>;
   readonly selectedRun: ReadonlySignal<Run | undefined>;
+  /** more steps of the run on the screen will come */
+  readonly isGoingOn: ReadonlySignal<boolean>;
   readonly charts: ReadonlySignal<readonly ChartSpec[]>;
   readonly overlay: ReadonlySignal<Overlay>;
 }
@@ -103,7 +105,7 @@ function wallOf(clock: ReadonlySignal<number>): ReadonlySignal<number> {
   });
 }
 
-type Derived = Pick<Signals, "selectedRun" | "charts" | "overlay">;
+type Derived = Pick<Signals, "selectedRun" | "isGoingOn" | "charts" | "overlay">;
 
 function derived(
   state: Signal<State>,
@@ -114,6 +116,7 @@ function derived(
     const { runs, selected } = state.value;
     return selected === null ? undefined : runs[selected];
   });
+  const isGoingOn = computed(() => selectedRun.value !== undefined && !isOver(selectedRun.value));
   const componentNames = computed(() => (selectedRun.value?.components ?? []).map(({ name }) => name).join("\n"));
   const series = computed(() => state.value.detail.series);
   const detail = computed(() => state.value.detail);
@@ -126,5 +129,5 @@ function derived(
     bands: bandsOf(detail.value.stages, detail.value.events),
     marks: marksOf(alertsOf(detail.value), commandsOf(detail.value), detail.value.events),
   }));
-  return { selectedRun, charts, overlay };
+  return { selectedRun, isGoingOn, charts, overlay };
 }

@@ -65,7 +65,9 @@ function DataAge({ run }: { run: Run }): JSX.Element {
   const page = usePage();
   const { link, ages } = page.state.value;
   const told = ageAt(ages[run.id], page.nowMs.value);
-  const seen = page.pointsAtMs.value === null ? null : (page.nowMs.value - page.pointsAtMs.value) / 1000;
+  // By the clock: points come with every message.
+  const cameMs = page.pointsAtMs.peek();
+  const seen = cameMs === null ? null : (page.nowMs.value - cameMs) / 1000;
   const age = seen === null ? told : told === null ? seen : Math.min(told, Math.max(0, seen));
   const word = ageWord(link, run, age);
   return (

@@ -96,6 +96,8 @@ export interface Page {
   readonly charts: ReadonlySignal<readonly ChartSpec[]>;
   readonly overlay: ReadonlySignal<Overlay>;
   readonly range: ReadonlySignal<Range>;
+  /** more steps of the run on the screen will come */
+  readonly isGoingOn: ReadonlySignal<boolean>;
   readonly theme: ReadonlySignal<Theme>;
   readonly themeChoice: ReadonlySignal<ThemeChoice>;
   readonly bell: ReadonlySignal<Bell>;

@@ -93,6 +93,7 @@ function page(): Page {
     charts: signal([]),
     overlay: signal({ bands: [], marks: [] }),
     range: signal({ kind: "all" }),
+    isGoingOn: signal(false),
     theme,
     themeChoice: signal("auto"),
     bell: signal("asks"),

@@ -2,9 +2,10 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { drawMap } from "../../charts/minimap";
-import { windowOf } from "../../lib/fold";
+import { type Range, type Window, windowOf } from "../../lib/fold";
 import { step } from "../../lib/format";
 import { clockOf } from "../../lib/gaps";
+import { roomyWindow } from "../../lib/room";
 import { type Page, usePage } from "../context";
 import { dragOn } from "./mapDrag";
 
@@ -40,10 +41,11 @@ export function MiniMap(): JSX.Element {
 
 function keepMap(host: HTMLElement | null, canvas: HTMLCanvasElement | null, page: Page): () => void {
   if (host === null || canvas === null) return () => undefined;
-  const wholeOf = (): ReturnType<typeof windowOf> => windowOf({ kind: "all" }, page.store.extent());
+  const onMap = (range: Range): Window | null => roomyWindow(range, page.store.extent(), page.isGoingOn.peek());
+  const wholeOf = (): Window | null => onMap({ kind: "all" });
   const draw = (): void => {
     const whole = wholeOf();
-    const shown = dragged.preview() ?? windowOf(page.range.peek(), page.store.extent());
+    const shown = dragged.preview() ?? onMap(page.range.peek());
     // The map is as wide as the charts' plots, so that a step stands below its place on the map.
     if (whole === null || shown === null || page.columns.peek() === 0) return;
     const total = clockOf(page.store.buffers);
@@ -52,7 +54,7 @@ function keepMap(host: HTMLElement | null, canvas: HTMLCanvasElement | null, pag
   };
   const dragged = dragOn(canvas, {
     whole: wholeOf,
-    shown: () => windowOf(page.range.peek(), page.store.extent()),
+    shown: () => onMap(page.range.peek()),
     onMoved: draw,
     onRange: (range) => page.actions.setRange(range),
   });

@@ -15,7 +15,8 @@ import { type Choices, type Ground, type Picture, pictureOf } from "../../charts
 import { listenTo } from "../../charts/pointing";
 import type { ChartSpec } from "../../charts/spec";
 import { LiveChart } from "../../charts/uplot";
-import { cellsOf, windowOf, zoomedTo } from "../../lib/fold";
+import { type Window, cellsOf, zoomedTo } from "../../lib/fold";
+import { roomyWindow } from "../../lib/room";
 import { type Page, usePage } from "../context";
 
 export interface Current {
@@ -39,6 +40,7 @@ export function groundOf(page: Page): Ground {
   return {
     store: page.store,
     range: page.range.peek(),
+    isGoingOn: page.isGoingOn.peek(),
     overlay: page.overlay.peek(),
     gaps: page.gaps.peek(),
     smoothing: page.prefs.peek().smoothing,
@@ -72,19 +74,27 @@ function keepChart(live: Live, page: Page, current: () => Current, isHeat: boole
     const { spec, choices } = current();
     const width = plotWidth(host.clientWidth);
     if (page.columns.peek() !== width) page.columns.value = width;
-    const picture = pictureOf(spec, choices, groundOf(page), width);
+    const ground = groundOf(page);
+    if (isTip && chart.drawnTo !== null) {
+      const tip = pictureOf(spec, choices, ground, width, chart.drawnTo);
+      if (tip !== null && chart.extend(tip)) return false;
+    }
+    const picture = pictureOf(spec, choices, ground, width);
     if (picture === null) return true;
     tell(live.facts, picture);
-    return chart.draw(picture, isTip);
+    chart.draw(picture);
+    return true;
   };
   const stop = page.loop.add(host, draw, () => current().spec.lines.map((line) => line.name));
   const resized = new ResizeObserver(() => page.loop.invalidate("now"));
   resized.observe(host);
   const unpoint = page.cursor.subscribe((step) => chart.point(step));
-  const windowNow = (): ReturnType<typeof windowOf> => windowOf(page.range.peek(), page.store.extent());
+  const windowNow = (): Window | null =>
+    roomyWindow(page.range.peek(), page.store.extent(), page.isGoingOn.peek());
   const unheard = listenTo(host, {
     plotArea: () => chart.plotArea,
     window: windowNow,
+    newest: () => page.store.extent()?.[1] ?? null,
     stride: () => {
       const window = windowNow();
       if (window === null) return 1;
@@ -112,7 +122,8 @@ function listenersOf(host: HTMLElement, page: Page, current: () => Current): Lis
     onMark: (mark) => current().onMark(mark),
     onDrawn: (lastStep, nonFinite) => {
       host.dataset["lastStep"] = lastStep === null ? "" : String(lastStep);
-      host.dataset["nonfinite"] = String(nonFinite);
+      const count = String(nonFinite);
+      if (host.dataset["nonfinite"] !== count) host.dataset["nonfinite"] = count;
     },
   };
 }
