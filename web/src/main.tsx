@@ -61,7 +61,7 @@ const store = new PointStore();
 const loop = new RedrawLoop();
 const gaps = gapsIn(signals, store);
 const drawing = new Drawing(signals, store, loop, nowMs);
-const journeys = new Journeys({
+const journeys: Journeys = new Journeys({
   signals,
   address,
   box,
@@ -76,7 +76,7 @@ function dispatch(action: Action): void {
   crier.heard(before, signals.state.value);
 }
 
-const session = new Session({
+const session: Session = new Session({
   api,
   socketAddress: Object.assign(new URL("ws/live", base), { protocol: base.protocol === "https:" ? "wss:" : "ws:" }),
   store,
@@ -85,6 +85,7 @@ const session = new Session({
   nowMs,
   inView: () => loop.inView(),
   columns: () => signals.columns.value,
+  lastSteps: () => journeys.lastSteps(),
   onPoints: (isNew) => drawing.pointsCame(isNew),
   onHistory: () => drawing.historyCame(),
   onRollback: (to) => {

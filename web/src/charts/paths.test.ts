@@ -46,6 +46,7 @@ describe("a line that is drawn in another manner", () => {
     const [whole, tip] = [drawn([1, 2, 3, 4, 5, 6], { stretchPx: 3 }), drawn([1, 2, 3, 4, 5, 6], { stretchPx: 3 }, 1)];
     expect(whole).toBe("M0,1 L1,2 L2,3 L3,4 M3,4 L4,5 L5,6");
     expect(whole.endsWith(tip.slice(tip.indexOf("M3")))).toBe(true);
+    expect(drawn([1, 2, undefined, undefined, undefined, 6], { stretchPx: 4 })).toBe("M0,1 L1,2 M1,2 L5,6 M5,6");
   });
 });
 

@@ -31,8 +31,8 @@ export interface Manner {
   /** a value holds until the next one */
   readonly isStepped?: boolean;
   /**
-   * The path begins anew at the first entry of every stretch of so many pixels. Dashes begin with a path: those of a line
-   * that is drawn from somewhere in its middle on must lie where they lay before. Infinity: never.
+   * The path begins anew at the first entry of every stretch of so many pixels, and where the next one is as far. Dashes
+   * begin with a path: those of a line that is drawn from its middle on must lie where they lay before. Infinity: never.
    */
   readonly stretchPx?: number;
 }
@@ -54,6 +54,7 @@ export function traceLine(
       continue;
     }
     const [left, top] = [x(steps[at] ?? 0), y(value)];
+    if (isDown && left - lastX >= stretchPx) pen.moveTo(lastX, lastY);
     if (isDown && isStepped && left !== lastX && top !== lastY) pen.lineTo(left, lastY);
     if (isDown && (left !== lastX || top !== lastY)) pen.lineTo(left, top);
     const here = Math.floor(left / stretchPx);

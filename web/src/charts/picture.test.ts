@@ -91,6 +91,13 @@ it("a tip reaches back to where a series goes on from", () => {
   expect([behindOf(at), behindOf(at + 1)]).toEqual([SELDOM * 5, at]);
 });
 
+it("a tip holds of each line the value from which it comes into sight", () => {
+  const last = SELDOM * 6 + 12;
+  const tip = pictured(storeTo(last), {}, "off", { kind: "last", steps: 60 }, last - 1);
+  const seldom = tip.frame.ys[2]?.filter((value) => typeof value === "number");
+  expect([tip.behind, seldom?.length]).toEqual([last - 1, 2]);
+});
+
 it("the picture of all begins with the first step", () => {
   expect(pictured(storeTo(200), {}, "off", { kind: "all" }, null)).toMatchObject({ behind: null, lastStep: 200 });
 });

@@ -82,3 +82,15 @@ it("loads again what is too coarse when the charts have grown, and nothing when 
   const points = world.asked.filter((url) => url.pathname.endsWith("/points"));
   expect(points.map((url) => url.searchParams.get("width"))).toEqual(["1280"]);
 });
+
+it("loads the last steps in detail again when all was loaded anew, those that are the last by then", async () => {
+  await world.begin();
+  world.session.zoom(10, 20);
+  await world.settle();
+  world.asked = [];
+  world.lastSteps = { from: 300, to: 900 };
+  world.say({ type: "declaration", run: "r" });
+  await world.settle();
+  const froms = world.asked.filter((url) => url.pathname.endsWith("/points")).map((url) => url.searchParams.get("from"));
+  expect(froms).toEqual([null, "300"]);
+});

@@ -7,6 +7,7 @@
 import { type Buckets, bucketsOf } from "../lib/buckets";
 import { type Crowd, crowdKindOf, isRanking, seriesOf } from "../lib/crowd";
 import { type Fields, fields, fieldsOrNull, integerOrNull } from "../lib/decode";
+import type { StepRange } from "../lib/fold";
 import type { SeriesInfo } from "../lib/models";
 import type { SeriesBuffer } from "../lib/series";
 import type { PointStore } from "../lib/store";
@@ -40,6 +41,8 @@ export interface HistoryParts {
   readonly inView: () => ReadonlySet<string>;
   /** how many pixels a chart has for its steps */
   readonly columns: () => number;
+  /** the last steps, where the charts show these: they go on while others are loaded; else null */
+  readonly lastSteps: () => StepRange | null;
   /** history was put in place */
   readonly onHistory: (run: string) => void;
 }
@@ -49,7 +52,7 @@ export class History {
   private chosenAtMs = 0;
   private loadedWidth = 0;
   /** the window that is zoomed to, from when it is asked for: before the first points there is nothing to ask for */
-  private window: { readonly from: number; readonly to: number } | null = null;
+  private window: StepRange | null = null;
   private zoomed: AbortController | null = null;
 
   constructor(private readonly parts: HistoryParts) {}
@@ -118,7 +121,7 @@ export class History {
 
   /** Loads the zoomed window again, where there is one: history has changed under it. */
   async zoomAgain(run: string): Promise<void> {
-    const { window } = this;
+    const window = this.parts.lastSteps() ?? this.window;
     if (window !== null) await this.zoom(run, window.from, window.to);
   }
 

@@ -23,10 +23,9 @@ import {
 import { mustSurvey } from "../lib/notices";
 import { type SpanBlame, spanBlameOf } from "../lib/span";
 import type { Action, State } from "../lib/state";
-import type { PointStore } from "../lib/store";
-import { type Api, Refused, Unreachable, Unreadable } from "./api";
+import { Refused, Unreachable, Unreadable } from "./api";
 import { Following } from "./following";
-import { History, pathOf } from "./history";
+import { History, type HistoryParts, pathOf } from "./history";
 import { Lists } from "./lists";
 import { LiveSocket } from "./socket";
 
@@ -37,10 +36,8 @@ const RELOAD_MS = 60;
 const RETRY_MS = 3_000;
 const NOT_HERE = "The run that the address names is not here: it was deleted, or belongs to another server.";
 
-export interface SessionParts {
-  readonly api: Api;
+export interface SessionParts extends Pick<HistoryParts, "api" | "store" | "nowMs" | "inView" | "columns" | "lastSteps"> {
   readonly socketAddress: URL;
-  readonly store: PointStore;
   readonly state: () => State;
   readonly dispatch: (action: Action) => void;
   /** points came by the socket, `isNew`: of series never seen before */
@@ -52,11 +49,6 @@ export interface SessionParts {
   readonly onMissing: () => void;
   /** the run went back to step `to`, which comes next */
   readonly onRollback: (to: number) => void;
-  readonly nowMs: () => number;
-  /** the series that a person is looking at */
-  readonly inView: () => ReadonlySet<string>;
-  /** how many pixels a chart has for its steps */
-  readonly columns: () => number;
 }
 
 export class Session {
@@ -91,6 +83,7 @@ export class Session {
       nowMs: parts.nowMs,
       inView: parts.inView,
       columns: parts.columns,
+      lastSteps: parts.lastSteps,
       onHistory: (run) => {
         parts.dispatch({ type: "history", run });
         parts.onHistory();

@@ -6,6 +6,7 @@
  */
 import { decode, encode } from "@msgpack/msgpack";
 import { afterEach, beforeEach, vi } from "vitest";
+import type { StepRange } from "../lib/fold";
 import { type Fields, fields } from "../lib/decode";
 import { type Action, INITIAL, type State, reduce } from "../lib/state";
 import { PointStore } from "../lib/store";
@@ -54,6 +55,8 @@ export class World {
   inView: ReadonlySet<string> = new Set();
   /** pixels of a chart */
   columns = 700;
+  /** the last steps, where the charts show these */
+  lastSteps: StepRange | null = null;
   private cursor = 0;
   backs: number[] = [];
   /** how often the address was said to name no run */
@@ -89,6 +92,7 @@ export class World {
       nowMs: () => this.nowMs,
       inView: () => this.inView,
       columns: () => this.columns,
+      lastSteps: () => this.lastSteps,
     });
   }
 

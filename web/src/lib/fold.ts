@@ -181,11 +181,11 @@ function foldInto(column: Column, buffer: SeriesBuffer, grid: Grid): void {
   const { steps, lows, highs, means, counts, lasts, flags: kinds } = buffer;
   const end = Math.min(buffer.length, buffer.indexFrom(from + span) + 1);
   const start = from + Math.ceil((skipped * span) / count);
-  let at = Math.max(0, buffer.indexFrom(start) - (skipped > 0 ? 0 : 1));
+  let at = Math.max(0, buffer.indexFrom(start) - 1);
   let [before, beforeCell] = [steps[at] ?? 0, 0];
   while (at < end) {
     const step = steps[at] ?? 0;
-    const cell = 1 - skipped + Math.max(-1, Math.min(count, Math.floor(((step - from) * count) / span)));
+    const cell = Math.max(0, 1 - skipped + Math.min(count, Math.floor(((step - from) * count) / span)));
     if (beforeCell + 1 < cell && isBroken(before, step, grid)) {
       column.has[beforeCell + 1] = BROKEN;
       first[beforeCell + 1] = Math.min(first[beforeCell + 1] ?? Infinity, Math.max(before + 1, from));

@@ -8,7 +8,7 @@ import { Address } from "../io/address";
 import { AlertLinks } from "../io/alertLink";
 import type { Session } from "../io/session";
 import type { TokenBox } from "../io/token";
-import { type Range, zoomedTo } from "../lib/fold";
+import { type Range, type StepRange, zoomedTo } from "../lib/fold";
 import { NEWEST, type Route } from "../lib/route";
 import type { State } from "../lib/state";
 import type { Signals } from "./signals";
@@ -70,14 +70,21 @@ export class Journeys {
     // What is explained is the range on the screen.
     explained.value = null;
     if (next.kind === "fixed") this.parts.session().zoom(next.from, next.to);
-    else if (next.kind === "last") this.zoomToLast(next.steps);
+    else if (next.kind === "last") this.zoomToLast();
     else this.parts.session().unzoom();
   }
 
   /** A little ahead: what comes goes on in detail, until what came live alone fills the window. */
-  private zoomToLast(steps: number): void {
+  lastSteps(): StepRange | null {
+    const range = this.parts.signals.range.peek();
     const last = this.parts.lastStep();
-    if (last !== null) this.parts.session().zoom(Math.max(0, last - steps), last + AHEAD_STEPS);
+    if (range.kind !== "last" || last === null) return null;
+    return { from: Math.max(0, last - range.steps), to: last + AHEAD_STEPS };
+  }
+
+  private zoomToLast(): void {
+    const window = this.lastSteps();
+    if (window !== null) this.parts.session().zoom(window.from, window.to);
   }
 
   /** To an alert of a run, which may have to be loaded first. */
