@@ -145,7 +145,9 @@ def tell_live(table: Table, options: argparse.Namespace) -> None:
             f"live, {view}: the page's main thread ({main})", 100 * spent.main_s["task"] / spent.wall_s, "% of a core"
         )
         table.note(f"live, {view}: redraws", live.redraws / spent.wall_s, f"a second; {live.steps} steps")
-    minutes = heap.minutes[-1] if heap.minutes else 0.0
+    if not heap.minutes:
+        return
+    minutes = heap.minutes[-1]
     table.add(
         f"heap over {minutes:.1f} minutes, second half",
         visits.slope(heap.minutes, heap.objects_mb),

@@ -1,5 +1,6 @@
+// @vitest-environment happy-dom
 import { expect, it } from "vitest";
-import { nextStep } from "./pointing";
+import { listenTo, nextStep } from "./pointing";
 
 const on = (cursor: number | null, stride = 1): Parameters<typeof nextStep>[1] => ({
   window: () => ({ from: 10, to: 100 }),
@@ -31,4 +32,16 @@ it("leaves other keys alone", () => {
   expect(nextStep("Escape", on(null))).toBeUndefined();
   expect(nextStep("a", on(50))).toBeUndefined();
   expect(nextStep("ArrowLeft", { ...on(50), window: () => null })).toBeUndefined();
+});
+
+it("a mouse in the room behind the newest step points at this one", () => {
+  const host = document.createElement("div");
+  host.getBoundingClientRect = () => new DOMRect(0, 0, 90, 20);
+  const pointed: (number | null)[] = [];
+  const onCursor = (step: number | null): void => void pointed.push(step);
+  const unheard = listenTo(host, { ...on(null), newest: () => 97, plotArea: () => host, onCursor, onTold: () => undefined });
+  for (const clientX of [40, 89, 95])
+    host.dispatchEvent(new PointerEvent("pointermove", { clientX, clientY: 5, pointerType: "mouse" }));
+  unheard();
+  expect(pointed).toEqual([50, 97, null]);
 });

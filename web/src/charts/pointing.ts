@@ -27,7 +27,10 @@ export function listenTo(host: HTMLElement, pointing: Pointing): () => void {
     if (box === undefined || window === null || box.width === 0) return null;
     const part = (event.clientX - box.left) / box.width;
     const isIn = part >= 0 && part <= 1 && event.clientY >= box.top && event.clientY <= box.bottom;
-    return isIn ? window.from + part * (window.to - window.from) : null;
+    if (!isIn) return null;
+    // Behind the newest step there is room for those to come, which nothing is known of.
+    const newest = Math.max(window.from, pointing.newest() ?? Infinity);
+    return Math.min(newest, window.from + part * (window.to - window.from));
   };
   const moved = (event: PointerEvent): void => {
     const step = stepOf(event);

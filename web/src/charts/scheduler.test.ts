@@ -62,6 +62,16 @@ describe("the loop of redraws", () => {
     expect(drawn.length).toBe(10);
   });
 
+  it("rests also where points come while it draws", () => {
+    const redraw = vi.fn(() => {
+      loop.invalidate("soon");
+      return true;
+    });
+    loop.add(document.createElement("p"), redraw);
+    vi.advanceTimersByTime(1000);
+    expect(redraw.mock.calls.length).toBeLessThanOrEqual(1 + 1000 / 80);
+  });
+
   it("draws at the latest soon after it may, when nothing else comes", () => {
     pointsFor(40);
     drawn.length = 0;

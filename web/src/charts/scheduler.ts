@@ -9,6 +9,8 @@
 const REST_PER_COST = 3;
 /** What redraws take is a mean over some: one of all among many tips must not keep the next tip waiting. */
 const COST_WEIGHT = 0.25;
+/** More than that was no redraw: the page stood still. */
+const MOST_COST_MS = 500;
 /** From one redraw to the next: who looks at a curve sees no difference beyond a dozen a second, a battery does. */
 const LEAST_MS = 80;
 /** Points that came too soon wait for the next ones, which the server sends some times a second, but no longer than this. */
@@ -116,6 +118,8 @@ export class RedrawLoop {
     const isTip = nowMs < this.wholeAtMs + WHOLE_MS;
     if (!isTip) this.wholeAtMs = nowMs;
     const startMs = performance.now();
+    // Points may come before it is known what this redraw took.
+    this.notBefore = startMs + Math.max(LEAST_MS, this.costMs * (1 + REST_PER_COST));
     for (const client of stale) {
       const isEnough = isTip && !client.isChanged;
       // before it draws: drawing may find out what has to be drawn again
@@ -125,8 +129,9 @@ export class RedrawLoop {
     // The browser paints when we are done; without a GPU that takes as long again as our own drawing.
     window.setTimeout(() => {
       const endMs = performance.now();
-      this.costMs += (endMs - startMs - this.costMs) * COST_WEIGHT;
-      this.notBefore = Math.max(startMs + LEAST_MS, endMs + this.costMs * REST_PER_COST);
+      this.costMs += (Math.min(endMs - startMs, MOST_COST_MS) - this.costMs) * COST_WEIGHT;
+      // Somebody may wait for something else meanwhile.
+      if (this.notBefore > 0) this.notBefore = Math.max(startMs + LEAST_MS, endMs + this.costMs * REST_PER_COST);
       if (this.stale().length > 0) this.ask();
       else this.askForWhole();
     }, 0);

@@ -48,10 +48,12 @@ interface Drawn {
   readonly window: Window;
   readonly lastStep: number;
   readonly nonFinite: number;
+  /** canvas pixels a CSS pixel */
+  readonly ratio: number;
 }
 
 function drawnBy({ window, lastStep, frame }: Picture, key: string): Drawn {
-  return { key, window, lastStep: lastStep ?? -1, nonFinite: frame.nonFinite.length };
+  return { key, window, lastStep: lastStep ?? -1, nonFinite: frame.nonFinite.length, ratio: uPlot.pxRatio };
 }
 
 function isSame(a: Window, b: Window): boolean {
@@ -113,7 +115,8 @@ export class LiveChart implements Chart {
   extend(tip: Picture): boolean {
     const { plot: u, drawn, host } = this;
     if (u === null || drawn === null || tip.behind === null) return false;
-    const isInPlace = isSame(tip.window, drawn.window) && u.width === host.clientWidth && u.height === host.clientHeight;
+    const isSized = u.width === host.clientWidth && u.height === host.clientHeight && drawn.ratio === uPlot.pxRatio;
+    const isInPlace = isSized && isSame(tip.window, drawn.window);
     // Crosses keep a distance from each other, which begins with the first of all.
     if (!isInPlace || keyOf(tip) !== drawn.key || tip.frame.nonFinite.length > 0) return false;
     this.picture = tip;

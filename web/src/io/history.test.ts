@@ -59,16 +59,28 @@ it("asks for what a person looks at before anything else, and for no more bucket
 });
 
 it("asks for every step of a window that has a pixel for each, and else for a bucket every two", async () => {
+  world.put("a", [0, 900]);
   await world.begin();
-  const widths = async (to: number): Promise<(string | null)[]> => {
+  const widths = async (to: number): Promise<(string | null)[][]> => {
     world.asked = [];
     world.session.zoom(1, to);
     await world.settle();
-    return world.asked.map((url) => url.searchParams.get("width"));
+    return world.asked.map(({ searchParams }) => [searchParams.get("to"), searchParams.get("width")]);
   };
   // a step more on either side, for lines that run to the edge
-  expect(await widths(766)).toEqual(["768"]);
-  expect(await widths(767)).toEqual(["384"]);
+  expect(await widths(766)).toEqual([["767", "768"]]);
+  expect(await widths(767)).toEqual([["768", "384"]]);
+});
+
+it("asks for buckets of the steps that there are, of a window that goes on behind them", async () => {
+  world.put("a", [0, 900]);
+  await world.begin();
+  world.asked = [];
+  world.session.zoom(600, 3000);
+  await world.settle();
+  const asked = world.asked.map(({ searchParams }) => ["from", "to", "width"].map((name) => searchParams.get(name)));
+  expect(asked).toEqual([["599", "900", "768"]]);
+  expect(world.store.zoomed).toMatchObject({ from: 599, to: 3001 });
 });
 
 it("loads again what is too coarse when the charts have grown, and nothing when they have shrunk", async () => {

@@ -102,9 +102,11 @@ export class History {
     const controller = new AbortController();
     this.zoomed = controller;
     this.window = { from, to };
-    const limits = { from: Math.max(0, from), to, width: this.widthOf(to - from + 1) };
-    const buffers = new Map<string, SeriesBuffer>();
     const { store } = this.parts;
+    // What comes later comes live: buckets are for the steps that there are.
+    const end = Math.min(to, Math.max(from + 1, store.extent()?.[1] ?? to));
+    const limits = { from: Math.max(0, from), to: end, width: this.widthOf(end - from + 1) };
+    const buffers = new Map<string, SeriesBuffer>();
     const names = [...store.buffers.keys()].filter((name) => name !== UNREADABLE);
     const inView = this.parts.inView();
     // what a person looks at is not kept waiting by what nobody sees
@@ -113,7 +115,7 @@ export class History {
       const answers = await this.ask(run, chunks(some), limits, controller.signal);
       if (controller.signal.aborted || !this.parts.isShown(run)) return;
       for (const { series, lastStep } of answers)
-        for (const [name, buckets] of series) buffers.set(name, store.detailOf(name, buckets, lastStep, to));
+        for (const [name, buckets] of series) buffers.set(name, store.detailOf(name, buckets, Math.min(lastStep, end), to));
       store.setDetail({ from, to, buffers });
       this.parts.onHistory(run);
     }

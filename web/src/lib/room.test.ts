@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Range, windowOf } from "./fold";
-import { roomyWindow } from "./room";
+import { roomyWindow, shownSteps } from "./room";
 
 const ALL: Range = { kind: "all" };
 
@@ -25,7 +25,7 @@ describe("room for the steps to come", () => {
       expect(window?.to).toBeGreaterThanOrEqual(last);
     }
     expect(roomyWindow(range, [0, 1001], true)).toEqual(roomyWindow(range, [0, 1008], true));
-    expect(roomyWindow(range, [30, 90], true)).toEqual({ from: 30, to: 96 });
+    expect(roomyWindow(range, [30, 90], true)).toEqual({ from: 30, to: 92 });
   });
 
   it("leaves alone what has an end: a run that is over, a window that was chosen, no run", () => {
@@ -33,6 +33,14 @@ describe("room for the steps to come", () => {
     expect(roomyWindow(ALL, [0, 901], false)).toEqual(windowOf(ALL, [0, 901]));
     expect(roomyWindow(fixed, [0, 901], true)).toEqual(windowOf(fixed, [0, 901]));
     expect(roomyWindow(ALL, null, true)).toBeNull();
+  });
+
+  it("is not said to be steps", () => {
+    const range: Range = { kind: "last", steps: 200 };
+    expect(shownSteps(range, [0, 1001], true)).toEqual({ from: 809, to: 1001 });
+    expect(shownSteps(range, [0, 1001], false)).toEqual(windowOf(range, [0, 1001]));
+    expect(shownSteps({ kind: "fixed", from: 5, to: 2000 }, [0, 1001], true)).toEqual({ from: 5, to: 2000 });
+    expect(shownSteps(ALL, null, true)).toBeNull();
   });
 
   it("has some width at the first step", () => {

@@ -14,6 +14,8 @@ const CROWDED_STEPS = 8000;
 
 export class Drawing {
   private isTextAsked = false;
+  /** the newest step when points came last */
+  private seenTo = 0;
 
   constructor(
     private readonly signals: Signals,
@@ -65,7 +67,9 @@ export class Drawing {
 
   private isLiveShown(): boolean {
     const last = this.store.extent()?.[1] ?? 0;
+    const before = Math.min(this.seenTo, last);
+    this.seenTo = last;
     const { value } = this.signals.range;
-    return value.kind !== "fixed" || value.to >= last - 1;
+    return value.kind !== "fixed" || value.to >= before - 1;
   }
 }

@@ -14,6 +14,8 @@ import type { State } from "../lib/state";
 import type { Signals } from "./signals";
 
 const AHEAD_STEPS = 400;
+/** The detail goes on for so many times the steps that are shown: by then what came live fills the window. */
+const AHEAD_TIMES = 1.1;
 
 export interface JourneyParts {
   readonly signals: Signals;
@@ -74,12 +76,12 @@ export class Journeys {
     else this.parts.session().unzoom();
   }
 
-  /** A little ahead: what comes goes on in detail, until what came live alone fills the window. */
+  /** Those that are shown, and as many ahead. */
   lastSteps(): StepRange | null {
     const range = this.parts.signals.range.peek();
     const last = this.parts.lastStep();
     if (range.kind !== "last" || last === null) return null;
-    return { from: Math.max(0, last - range.steps), to: last + AHEAD_STEPS };
+    return { from: Math.max(0, last - range.steps), to: last + Math.max(AHEAD_STEPS, Math.ceil(range.steps * AHEAD_TIMES)) };
   }
 
   private zoomToLast(): void {

@@ -1,7 +1,8 @@
 /** What of the run the charts show, and what can be asked about it. */
 import type { JSX } from "preact";
-import { type Range, stepsWithin, windowOf } from "../lib/fold";
+import { type Range, stepsWithin } from "../lib/fold";
 import { step } from "../lib/format";
+import { shownSteps } from "../lib/room";
 import { type State, isOver } from "../lib/state";
 import { Fidelity } from "./charting/Fidelity";
 import { stepsAtCursor, stepsText } from "./charting/readings";
@@ -57,10 +58,10 @@ export function RangeBar(): JSX.Element {
 
 /** Who moved the total over what is on the screen; what a drag selected is on the screen. */
 function ExplainButton(): JSX.Element | null {
-  const { range, store, state, actions, pointsSeen } = usePage();
+  const { range, store, state, actions, pointsSeen, isGoingOn } = usePage();
   // Before the first points there is nothing on the screen.
   void pointsSeen.value;
-  const window = windowOf(range.value, store.extent());
+  const window = shownSteps(range.value, store.extent(), isGoingOn.value);
   if (window === null) return null;
   const isDown = state.value.link !== "up";
   const { from, to } = stepsWithin(window);

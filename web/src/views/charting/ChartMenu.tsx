@@ -2,9 +2,10 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import { useRef } from "preact/hooks";
-import { stepsWithin, windowOf } from "../../lib/fold";
+import { stepsWithin } from "../../lib/fold";
 import type { ChartSpec } from "../../charts/spec";
 import type { Run } from "../../lib/models";
+import { shownSteps } from "../../lib/room";
 import { type Page, usePage } from "../context";
 
 export interface ChartMenuProps {
@@ -85,7 +86,7 @@ function Item(props: {
 /** Of the steps on the screen; of all of them where the whole run is. */
 function everyPoint(page: Page, spec: ChartSpec): Promise<string | null> {
   const range = page.range.value;
-  const window = windowOf(range, page.store.extent());
+  const window = shownSteps(range, page.store.extent(), page.isGoingOn.value);
   const steps = range.kind === "all" || window === null ? null : stepsWithin(window);
   const names = spec.lines.map((line) => line.name);
   return page.actions.exportPoints(`${fileStem(page, spec, true)}-points.csv`, names, steps);

@@ -1,17 +1,17 @@
 /** How much of what there is is drawn: folding, detail under way, gaps. */
 import type { JSX } from "preact";
 import { densityText } from "../../lib/density";
-import { windowOf } from "../../lib/fold";
 import { step } from "../../lib/format";
 import { type Gap, gapsText } from "../../lib/gaps";
 import { around } from "../../lib/pan";
+import { roomyWindow } from "../../lib/room";
 import { usePage } from "../context";
 import { isDetailed, shownDensity } from "./density";
 
 export function Fidelity(): JSX.Element | null {
   const page = usePage();
   void page.pointsSeen.value;
-  const window = windowOf(page.range.value, page.store.extent());
+  const window = roomyWindow(page.range.value, page.store.extent(), page.isGoingOn.value);
   if (window === null) return null;
   const density = shownDensity(page, window);
   const isCovered = isDetailed(page, window);

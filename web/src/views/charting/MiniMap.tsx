@@ -2,10 +2,10 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { drawMap } from "../../charts/minimap";
-import { type Range, type Window, windowOf } from "../../lib/fold";
+import { type Range, type Window } from "../../lib/fold";
 import { step } from "../../lib/format";
 import { clockOf } from "../../lib/gaps";
-import { roomyWindow } from "../../lib/room";
+import { roomyWindow, shownSteps } from "../../lib/room";
 import { type Page, usePage } from "../context";
 import { dragOn } from "./mapDrag";
 
@@ -17,7 +17,7 @@ export function MiniMap(): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => keepMap(host.current, canvas.current, page), [page]);
   const whole = page.store.extent();
-  const shown = windowOf(page.range.value, whole);
+  const shown = shownSteps(page.range.value, whole, page.isGoingOn.value);
   void page.pointsSeen.value;
   return (
     <div

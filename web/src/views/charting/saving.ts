@@ -8,8 +8,9 @@ import { pngOf } from "../../charts/png";
 import type { ChartSpec } from "../../charts/spec";
 import { chartCsv } from "../../lib/chartCsv";
 import { densityText } from "../../lib/density";
-import { stepsWithin, windowOf } from "../../lib/fold";
+import { stepsWithin } from "../../lib/fold";
 import { step } from "../../lib/format";
+import { roomyWindow, shownSteps } from "../../lib/room";
 import { fullNameOf } from "../../lib/runNames";
 import type { Page } from "../context";
 import { fileStem, shownRun } from "./ChartMenu";
@@ -29,10 +30,10 @@ export interface Saved {
 export async function savePng(page: Page, live: Live, { spec, choices, isOfRun }: Saved): Promise<string | null> {
   const theme = page.theme.value;
   const image = live.chart.current?.image(theme) ?? null;
-  const window = windowOf(page.range.value, page.store.extent());
-  if (image === null || window === null) return NOTHING;
+  const [window, shown] = [roomyWindow(page.range.value, page.store.extent(), page.isGoingOn.value), shownSteps(page.range.value, page.store.extent(), page.isGoingOn.value)];
+  if (image === null || window === null || shown === null) return NOTHING;
   const run = isOfRun ? shownRun(page) : undefined;
-  const { from, to } = stepsWithin(window);
+  const { from, to } = stepsWithin(shown);
   const folded = densityText(shownDensity(page, window));
   const foot = [`steps ${step(from)} to ${step(to)}`, folded, ...notesOf(live.facts.value, choices)];
   const blob = await pngOf(image, {
@@ -46,11 +47,11 @@ export async function savePng(page: Page, live: Live, { spec, choices, isOfRun }
 }
 
 export function saveCsv(page: Page, { spec, choices, isOfRun }: Saved): string | null {
-  const window = windowOf(page.range.value, page.store.extent());
-  if (window === null) return NOTHING;
+  const [window, shown] = [roomyWindow(page.range.value, page.store.extent(), page.isGoingOn.value), shownSteps(page.range.value, page.store.extent(), page.isGoingOn.value)];
+  if (window === null || shown === null) return NOTHING;
   const plainly: Choices = { ...choices, form: "lines" };
   const { names, folded } = foldedOf(spec, plainly, groundOf(page), page.columns.value, window);
-  const text = chartCsv(names, folded, window.from, window.to);
+  const text = chartCsv(names, folded, shown.from, shown.to);
   page.actions.save(`${fileStem(page, spec, isOfRun)}-shown.csv`, new Blob([text], { type: "text/csv" }));
   return null;
 }

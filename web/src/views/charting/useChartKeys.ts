@@ -5,8 +5,9 @@
  * held is heard a few times a second, because every window asks the server for its detail.
  */
 import { useEffect } from "preact/hooks";
-import { type Window, windowOf } from "../../lib/fold";
+import { type Window } from "../../lib/fold";
 import { panned, widened } from "../../lib/pan";
+import { shownSteps } from "../../lib/room";
 import { nextSmoothing } from "../../lib/smooth";
 import { type Page, usePage } from "../context";
 
@@ -51,7 +52,7 @@ function pressed(event: KeyboardEvent, page: Page): boolean {
     return true;
   }
   const extent = store.extent();
-  const shown = windowOf(range.value, extent);
+  const shown = shownSteps(range.value, extent, page.isGoingOn.value);
   if (extent === null || shown === null) return false;
   const next = moved(event, shown, extent, page.cursor.value);
   if (next === null) return false;

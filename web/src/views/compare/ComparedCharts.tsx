@@ -8,6 +8,7 @@ import { type Page, PageContext, usePage } from "../context";
 import type { CompareModel } from "./model";
 
 const NO_GAPS = signal([]);
+const OVER = signal(false);
 
 export function ComparedCharts({ model }: { readonly model: CompareModel }): JSX.Element {
   return (
@@ -31,6 +32,7 @@ function Panel({ chart, model }: { readonly chart: ComparedChart; readonly model
       pointsSeen: model.seen,
       // of the run that is selected: they say nothing of these
       gaps: NO_GAPS,
+      isGoingOn: OVER,
       columns: model.columns,
       overlay: signal(chart.overlay),
       actions: { ...page.actions, setRange: model.setRange },
