@@ -4,7 +4,8 @@
 
 A server process, a loop in this process that logs `--series` numbers at `--rate` steps/s, and a headless Chromium on
 the same machine. The page marks on each chart the last step that it drew; an observer in the page notes when. Both
-clocks are the machine's. Budget: p95 <= 150 ms.
+clocks are the machine's. Budget: p95 <= 150 ms. Steps of the first seconds, made while the page opens and loads, are
+told apart.
 """
 
 import argparse
@@ -24,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from processes import ServerProcess, chromium_page, until
 
 BUDGET_MS = 150.0
+OPENING_S = 3.0
 WATCH = """
 () => {
   window.drawnAt = {};
@@ -69,9 +71,8 @@ def main() -> None:
             run = lg.init("bench", "latency", url=server.url, token=server.ingest_token, dir=f"{folder}/spool")
             with chromium_page(Path(folder) / "profile") as page:
                 page.goto(server.page_url)
-                loop = threading.Thread(
-                    target=train, args=(run, options.steps, options.rate, options.series, recorded_at_s)
-                )
+                steps = options.steps + int(OPENING_S * options.rate)
+                loop = threading.Thread(target=train, args=(run, steps, options.rate, options.series, recorded_at_s))
                 loop.start()
                 page.get_by_test_id("run-item").first.click()
                 page.evaluate(WATCH)
@@ -91,16 +92,17 @@ def main() -> None:
 def report(options: argparse.Namespace, recorded_at_s: dict[int, float], drawn_at_ms: dict[int, float]) -> None:
     """A step is on the page when the first redraw that shows it or a later one is."""
     shown = sorted(drawn_at_ms.items())
-    latencies = []
+    latencies, opening = [], []
     for step, at_s in recorded_at_s.items():
         drawn = next((at for last, at in shown if last >= step), None)
         if drawn is not None and step >= shown[0][0]:
-            latencies.append(drawn - at_s * 1e3)
+            (latencies if step >= OPENING_S * options.rate else opening).append(drawn - at_s * 1e3)
     p50, p95, p99 = np.percentile(latencies, [50, 95, 99])
     print(f"{options.rate:g} steps/s x {options.series} series, {len(latencies)} steps, {len(shown)} redraws")
     print("| log to pixel | ms | of the budget |\n|---|---|---|")
     for name, value in (("p50", p50), ("p95", p95), ("p99", p99)):
         print(f"| {name} | {value:.0f} | {value / BUDGET_MS:.2f} |")
+    print(f"| while the page opens, the slowest | {max(opening, default=0):.0f} | |")
     print(f"budget: p95 <= {BUDGET_MS:g} ms: {'held' if p95 <= BUDGET_MS else 'MISSED'}")
 
 

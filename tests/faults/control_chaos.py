@@ -242,9 +242,13 @@ class ControlChaos:
     @property
     def is_paused(self) -> bool:
         try:
-            return bool(self.server.get(f"/api/runs/{self.run}")["state"] == "paused")
-        except (httpx.HTTPError, OSError, ValueError, KeyError):  # it is dead
+            return bool(self._known().get("state") == "paused")
+        except (httpx.HTTPError, OSError, ValueError):  # the server is dead
             return False
+
+    def _known(self) -> dict[str, Any]:
+        """The run as the server has it; empty while it is too young to be known."""
+        return next((run for run in self.server.get("/api/runs")["items"] if run["id"] == self.run), {})
 
     def commands(self) -> list[dict[str, Any]]:
         """As the server has them."""
@@ -266,7 +270,7 @@ class ControlChaos:
         self._lives.append(process)
         until(lambda: len(self._record) > made or not process.is_alive() or self._waits(number), "the trainer trains")
         assert process.is_alive(), self._log()
-        until(lambda: self.server.get(f"/api/runs/{self.run}")["connected"], "the trainer is connected")
+        until(lambda: self._known().get("connected"), "the trainer is connected")
 
     def _waits(self, number: int) -> bool:
         """It was paused again before its first step."""
