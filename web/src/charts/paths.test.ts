@@ -65,11 +65,11 @@ describe("an area", () => {
 });
 
 describe("the bars of columns", () => {
-  const bars = (values: Values, from = 0): number[][] => {
+  const bars = (values: Values): number[][] => {
     const steps = values.map((_, i) => i - (i % 2));
     const down: Places = { x: (step) => step, y: (value) => 100 - value };
     const found: number[][] = [];
-    traceBars((...bar) => found.push(bar), { steps, values, from, to: values.length - 1 }, down, 200, 1);
+    traceBars((...bar) => found.push(bar), { steps, values }, down, 200, 1);
     return found;
   };
 
@@ -93,13 +93,9 @@ describe("the bars of columns", () => {
 
   it("are no wider than a column is, before a gap", () => {
     const found: number[][] = [];
-    const course = { steps: [0, 0, 90, 90], values: [1, 2, 1, 2], from: 0, to: 3 };
+    const course = { steps: [0, 0, 90, 90], values: [1, 2, 1, 2] };
     traceBars((...bar) => found.push(bar), course, AS_IS, 0, 1);
     expect(found.map(([, , width]) => width)).toEqual([4, 1]);
-  });
-
-  it("are of whole columns, wherever they are asked to begin", () => {
-    expect(bars([1, 5, 2, 6], 3)).toEqual([[2, 94, 1, 4]]);
   });
 });
 

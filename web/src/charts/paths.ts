@@ -90,13 +90,13 @@ const WIDEST_PX = 4;
  */
 export function traceBars(
   fillRect: (left: number, top: number, width: number, height: number) => void,
-  { steps, values, from, to }: Course,
+  { steps, values }: Pick<Course, "steps" | "values">,
   { x, y }: Places,
   bottom: number,
   ratio: number,
 ): void {
   const last = values.length - 1;
-  for (let at = from - (from % 2); at < to; at += 2) {
+  for (let at = 0; at < last; at += 2) {
     const [a, b] = [values[at], values[at + 1]];
     const high = Math.max(a ?? -Infinity, b ?? -Infinity);
     if (high === -Infinity) continue;

@@ -129,7 +129,8 @@ export function pictureOf(
 export interface Seen {
   readonly spec: ChartSpec;
   readonly choices: Choices;
-  readonly smoothing: Smoothing;
+  /** how many steps a running mean takes; 0: lines are not smoothed */
+  readonly over: number;
   readonly window: Window;
   readonly width: number;
   /** those that are not hidden */
@@ -153,11 +154,10 @@ export function foldedOf(
   const lines = spec.lines.filter((line) => !choices.hidden.has(line.name));
   const names = choices.form === "shares" ? wholeOf(spec) : lines.map((line) => line.name);
   const buffers = names.map((name) => ground.store.view(name, window.from, window.to));
-  const { smoothing } = ground;
-  const over = smoothSteps(smoothing, window.to - window.from + 1);
+  const over = smoothSteps(ground.smoothing, window.to - window.from + 1);
   const behind = drawnTo === null ? null : changedBehind(buffers, drawnTo - over);
   const folded = fold(buffers, window, width, spec.gapSteps, ground.gaps, behind === null ? null : behind - over);
-  return { spec, choices, smoothing, window, width, lines, names, buffers, folded, behind };
+  return { spec, choices, over, window, width, lines, names, buffers, folded, behind };
 }
 
 /** Behind which step lines differ when points come behind `drawnTo`: one that had paused goes on from long before it. */
@@ -187,7 +187,7 @@ function drawnShares({ lines, choices, spec, folded, buffers }: Seen): Drawn {
   return { ...PLAINLY, lines: shown, frame, form: "shares", scale: "linear", upwards: frame.upwards };
 }
 
-function drawnLines({ lines, choices, folded, buffers, window, width, smoothing }: Seen): Drawn {
+function drawnLines({ lines, choices, folded, buffers, window, width, over }: Seen): Drawn {
   const { form } = choices;
   if (form === "heat")
     return {
@@ -206,11 +206,13 @@ function drawnLines({ lines, choices, folded, buffers, window, width, smoothing 
     lines.length > 1 &&
     !folded.series.some((column) => column.low.some((low) => low < 0));
   // Areas are not smoothed, so neither is their total.
-  const over = isStacked ? 0 : smoothSteps(smoothing, window.to - window.from + 1);
-  const isDense = over > 0 || isFolded(window, width);
-  const frame = isStacked ? stack(folded, buffers, isDense) : linesOf(folded, choices.scale === "log", isDense, over);
+  const smoothed = isStacked ? 0 : over;
+  const isDense = smoothed > 0 || isFolded(window, width);
+  const frame = isStacked
+    ? stack(folded, buffers, isDense)
+    : linesOf(folded, choices.scale === "log", isDense, smoothed);
   const isPaired = frame.x.length > folded.steps.length;
-  const common = { ...PLAINLY, lines, frame, isDense, isPaired, smoothSteps: over };
+  const common = { ...PLAINLY, lines, frame, isDense, isPaired, smoothSteps: smoothed };
   return isStacked ? { ...common, form, scale: "linear", isStacked } : { ...common, form: "lines", scale: choices.scale };
 }
 

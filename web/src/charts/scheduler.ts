@@ -24,7 +24,7 @@ export type Urgency = "now" | "soon" | "idly";
 /** Five times a second, for what moves by less than a pixel. */
 const IDLE_MS = 200;
 
-/** Draws; with `isTip` it may leave out what has hardly moved. Answers whether all of it is drawn. */
+/** Draws; with `isTip` it may leave out what has not changed. Answers whether all of it is drawn. */
 export type Draw = (isTip: boolean) => boolean;
 
 interface Client {

@@ -256,8 +256,7 @@ export class LiveChart implements Chart {
         const [line, values] = [lines[at], frame.ys[at]];
         if (line === undefined || values === undefined) continue;
         ctx.fillStyle = `${colourOf(theme, line.look)}${BAR_ALPHA}`;
-        const course = { steps: frame.x, values, from: 0, to: values.length - 1 };
-        traceBars(fillRect, course, places, bottom, ratio);
+        traceBars(fillRect, { steps: frame.x, values }, places, bottom, ratio);
       }
     });
   }

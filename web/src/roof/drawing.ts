@@ -50,7 +50,7 @@ export class Drawing {
     crowds.value = this.store.crowds.map((crowd) => crowd.chosen);
   }
 
-  /** Nobody reads a number that changes more often than twice a second; charts follow a dozen times a second. */
+  /** Nobody reads a number that changes more often than twice a second; charts follow some ten times a second. */
   private tellPoints(): void {
     if (this.isTextAsked) return;
     this.isTextAsked = true;

@@ -2,7 +2,6 @@
 import type { JSX } from "preact";
 import { type Range, stepsWithin } from "../lib/fold";
 import { step } from "../lib/format";
-import { shownSteps } from "../lib/room";
 import { type State, isOver } from "../lib/state";
 import { Fidelity } from "./charting/Fidelity";
 import { stepsAtCursor, stepsText } from "./charting/readings";
@@ -10,6 +9,7 @@ import { SmoothingField } from "./charting/SmoothingField";
 import { usePage } from "./context";
 import { detailText } from "./DetailEntry";
 import { Switch } from "./Switch";
+import { shownWindow } from "./charting/windows";
 
 const FOLLOWED: Readonly<Record<string, Range>> = {
   "whole run": { kind: "all" },
@@ -58,10 +58,11 @@ export function RangeBar(): JSX.Element {
 
 /** Who moved the total over what is on the screen; what a drag selected is on the screen. */
 function ExplainButton(): JSX.Element | null {
-  const { range, store, state, actions, pointsSeen, isGoingOn } = usePage();
+  const page = usePage();
+  const { state, actions, pointsSeen } = page;
   // Before the first points there is nothing on the screen.
   void pointsSeen.value;
-  const window = shownSteps(range.value, store.extent(), isGoingOn.value);
+  const window = shownWindow(page);
   if (window === null) return null;
   const isDown = state.value.link !== "up";
   const { from, to } = stepsWithin(window);

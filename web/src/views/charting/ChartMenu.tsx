@@ -5,8 +5,8 @@ import { useRef } from "preact/hooks";
 import { stepsWithin } from "../../lib/fold";
 import type { ChartSpec } from "../../charts/spec";
 import type { Run } from "../../lib/models";
-import { shownSteps } from "../../lib/room";
 import { type Page, usePage } from "../context";
+import { shownWindow } from "./windows";
 
 export interface ChartMenuProps {
   readonly spec: ChartSpec;
@@ -86,7 +86,7 @@ function Item(props: {
 /** Of the steps on the screen; of all of them where the whole run is. */
 function everyPoint(page: Page, spec: ChartSpec): Promise<string | null> {
   const range = page.range.value;
-  const window = shownSteps(range, page.store.extent(), page.isGoingOn.value);
+  const window = shownWindow(page);
   const steps = range.kind === "all" || window === null ? null : stepsWithin(window);
   const names = spec.lines.map((line) => line.name);
   return page.actions.exportPoints(`${fileStem(page, spec, true)}-points.csv`, names, steps);

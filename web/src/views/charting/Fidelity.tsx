@@ -4,14 +4,14 @@ import { densityText } from "../../lib/density";
 import { step } from "../../lib/format";
 import { type Gap, gapsText } from "../../lib/gaps";
 import { around } from "../../lib/pan";
-import { roomyWindow } from "../../lib/room";
 import { usePage } from "../context";
 import { isDetailed, shownDensity } from "./density";
+import { drawnWindow } from "./windows";
 
 export function Fidelity(): JSX.Element | null {
   const page = usePage();
   void page.pointsSeen.value;
-  const window = roomyWindow(page.range.value, page.store.extent(), page.isGoingOn.value);
+  const window = drawnWindow(page);
   if (window === null) return null;
   const density = shownDensity(page, window);
   const isCovered = isDetailed(page, window);

@@ -5,9 +5,10 @@ import { drawMap } from "../../charts/minimap";
 import { type Range, type Window } from "../../lib/fold";
 import { step } from "../../lib/format";
 import { clockOf } from "../../lib/gaps";
-import { roomyWindow, shownSteps } from "../../lib/room";
+import { roomyWindow } from "../../lib/room";
 import { type Page, usePage } from "../context";
 import { dragOn } from "./mapDrag";
+import { shownWindow } from "./windows";
 
 const HEIGHT_PX = 34;
 
@@ -17,7 +18,7 @@ export function MiniMap(): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => keepMap(host.current, canvas.current, page), [page]);
   const whole = page.store.extent();
-  const shown = shownSteps(page.range.value, whole, page.isGoingOn.value);
+  const shown = shownWindow(page);
   void page.pointsSeen.value;
   return (
     <div

@@ -7,8 +7,8 @@
 import type { ChartSpec } from "../../charts/spec";
 import { step } from "../../lib/format";
 import { type Reading, columnAt, newestOf, readingAt } from "../../lib/reading";
-import { roomyWindow } from "../../lib/room";
 import type { Page } from "../context";
+import { drawnWindow } from "./windows";
 
 export interface Steps {
   readonly from: number;
@@ -18,7 +18,7 @@ export interface Steps {
 /** The steps under the cross-hair; null where there is none. */
 export function stepsAtCursor(page: Page): Steps | null {
   const at = page.cursor.value;
-  const window = roomyWindow(page.range.value, page.store.extent(), page.isGoingOn.value);
+  const window = drawnWindow(page);
   return at === null || window === null ? null : columnAt(window, Math.max(1, page.columns.value), at);
 }
 
@@ -28,7 +28,7 @@ export function stepsText({ from, to }: Steps): string {
 
 /** In the order of the chart's lines. */
 export function readingsOf(page: Page, spec: ChartSpec, steps: Steps | null): (Reading | null)[] {
-  const window = roomyWindow(page.range.value, page.store.extent(), page.isGoingOn.value);
+  const window = drawnWindow(page);
   return spec.lines.map((line) => {
     if (steps === null || window === null) return newestOf(page.store.buffers.get(line.name));
     const buffer = page.store.view(line.name, window.from, window.to);

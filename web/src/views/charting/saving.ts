@@ -10,13 +10,13 @@ import { chartCsv } from "../../lib/chartCsv";
 import { densityText } from "../../lib/density";
 import { stepsWithin } from "../../lib/fold";
 import { step } from "../../lib/format";
-import { roomyWindow, shownSteps } from "../../lib/room";
 import { fullNameOf } from "../../lib/runNames";
 import type { Page } from "../context";
 import { fileStem, shownRun } from "./ChartMenu";
 import { shownDensity } from "./density";
 import { notesOf } from "./facts";
 import { type Live, groundOf } from "./useLiveChart";
+import { drawnWindow, shownWindow } from "./windows";
 
 const NOTHING = "There is nothing on this chart yet.";
 
@@ -30,7 +30,7 @@ export interface Saved {
 export async function savePng(page: Page, live: Live, { spec, choices, isOfRun }: Saved): Promise<string | null> {
   const theme = page.theme.value;
   const image = live.chart.current?.image(theme) ?? null;
-  const [window, shown] = [roomyWindow(page.range.value, page.store.extent(), page.isGoingOn.value), shownSteps(page.range.value, page.store.extent(), page.isGoingOn.value)];
+  const [window, shown] = [drawnWindow(page), shownWindow(page)];
   if (image === null || window === null || shown === null) return NOTHING;
   const run = isOfRun ? shownRun(page) : undefined;
   const { from, to } = stepsWithin(shown);
@@ -47,7 +47,7 @@ export async function savePng(page: Page, live: Live, { spec, choices, isOfRun }
 }
 
 export function saveCsv(page: Page, { spec, choices, isOfRun }: Saved): string | null {
-  const [window, shown] = [roomyWindow(page.range.value, page.store.extent(), page.isGoingOn.value), shownSteps(page.range.value, page.store.extent(), page.isGoingOn.value)];
+  const [window, shown] = [drawnWindow(page), shownWindow(page)];
   if (window === null || shown === null) return NOTHING;
   const plainly: Choices = { ...choices, form: "lines" };
   const { names, folded } = foldedOf(spec, plainly, groundOf(page), page.columns.value, window);

@@ -7,9 +7,9 @@
 import { useEffect } from "preact/hooks";
 import { type Window } from "../../lib/fold";
 import { panned, widened } from "../../lib/pan";
-import { shownSteps } from "../../lib/room";
 import { nextSmoothing } from "../../lib/smooth";
 import { type Page, usePage } from "../context";
+import { shownWindow } from "./windows";
 
 const REPEAT_MS = 200;
 /** A step aside keeps three quarters of what one sees; a page keeps a tenth. */
@@ -52,7 +52,7 @@ function pressed(event: KeyboardEvent, page: Page): boolean {
     return true;
   }
   const extent = store.extent();
-  const shown = shownSteps(range.value, extent, page.isGoingOn.value);
+  const shown = shownWindow(page);
   if (extent === null || shown === null) return false;
   const next = moved(event, shown, extent, page.cursor.value);
   if (next === null) return false;
